@@ -1,0 +1,133 @@
+# kube-bootstrap. `make help` lists the targets.
+#
+# Every variant is built in a folder of its own: build/VARIANT. Objects depend on the headers they
+# include (-MMD) and on this file.
+
+VERSION    := 0.1
+VARIANT    ?= release
+PREFIX     ?= /usr
+SYSCONFDIR ?= /etc
+UNITDIR    ?= /lib/systemd/system
+CC         := gcc
+B          := build/$(VARIANT)
+
+PACKAGES := libcurl libssl libcrypto jansson libsystemd mount blkid expat
+CPPFLAGS := -Ibootstrap -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSION)"'
+CPPFLAGS += $(shell pkg-config --cflags-only-I $(PACKAGES))
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
+            -Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough \
+            -Wno-missing-field-initializers $(if $(filter clang,$(CC)),-Wno-unknown-warning-option) -Wno-format-truncation -Werror
+CFLAGS   := -std=gnu11 -pthread -g $(WARNINGS)
+LDFLAGS  := -pthread -Wl,--as-needed
+LDLIBS   := $(shell pkg-config --libs $(PACKAGES))
+
+HARDENING := -O2 -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection \
+             -D_FORTIFY_SOURCE=2 -ffunction-sections -fdata-sections
+
+ifeq ($(VARIANT),release)
+CFLAGS  += $(HARDENING)
+LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections
+else ifeq ($(VARIANT),debug)
+CFLAGS  += -O0
+else ifeq ($(VARIANT),asan)
+CFLAGS  += -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS += -fsanitize=address,undefined
+else ifeq ($(VARIANT),effects)
+CFLAGS  += $(HARDENING) -DEFFECT_POINTS
+LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--gc-sections
+else ifeq ($(VARIANT),coverage)
+CFLAGS  += -O0 --coverage
+LDFLAGS += --coverage
+else ifeq ($(VARIANT),fuzz)
+CC      := clang
+CFLAGS  += -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+           -Wno-gnu-statement-expression
+LDFLAGS += -fsanitize=address,undefined
+else
+$(error VARIANT must be release, debug, asan, effects, coverage or fuzz)
+endif
+
+SOURCES := $(wildcard bootstrap/*/*.c)
+OBJECTS := $(SOURCES:%.c=$(B)/%.o)
+LIBRARY := $(B)/libbootstrap.a
+PROGRAM := $(B)/kube-bootstrap
+UNITS   := $(patsubst test/unit/%.c,$(B)/unit/%,$(wildcard test/unit/test_*.c))
+FUZZERS := $(patsubst test/fuzz/%.c,$(B)/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
+
+.PHONY: all
+all: $(PROGRAM) ## the program (VARIANT=release|debug|asan|effects|coverage|fuzz)
+
+$(B)/%.o: %.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$(LIBRARY): $(OBJECTS)
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+$(PROGRAM): $(B)/bootstrap/main.o $(LIBRARY)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/unit/%: $(B)/test/unit/%.o $(B)/test/unit/harness.o $(LIBRARY)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+$(B)/fuzz/%: $(B)/test/fuzz/%.o $(LIBRARY)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
+
+.PHONY: units fuzzers
+units: $(UNITS)
+fuzzers: $(FUZZERS)
+
+.PHONY: check
+check: units ## unit tests (TAP) of this variant
+	@test/run $(UNITS)
+
+.PHONY: fuzz
+fuzz: ## build the fuzz targets and run each for FUZZ_SECONDS (60)
+	@$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
+	@test/run test/fuzz/run
+
+.PHONY: lint
+lint: ## format, static analysis, layers, shell scripts, units, manual pages
+	@test/lint
+
+.PHONY: format
+format: ## rewrite the C sources as .clang-format says
+	@clang-format -i $$(git ls-files '*.c' '*.h')
+
+.PHONY: bench demo
+bench: all ## measure (needs root and the lab)
+	@test/bench/run
+demo: ## boot a master and a node in the lab (needs root)
+	@test/demo
+
+.PHONY: install
+install: all ## into DESTDIR
+	install -D -m 0755 -s $(PROGRAM) $(DESTDIR)$(PREFIX)/sbin/kube-bootstrap
+	install -d $(DESTDIR)$(UNITDIR)
+	install -m 0644 units/*.service $(DESTDIR)$(UNITDIR)
+	install -d $(DESTDIR)$(UNITDIR)/docker.service.d
+	install -m 0644 units/docker.service.d/*.conf $(DESTDIR)$(UNITDIR)/docker.service.d
+	install -D -m 0644 units/kube-bootstrap.catalog \
+		$(DESTDIR)$(PREFIX)/lib/systemd/catalog/kube-bootstrap.catalog
+	install -D -m 0644 conf/docker-bootstrap/daemon.json \
+		$(DESTDIR)$(SYSCONFDIR)/docker-bootstrap/daemon.json
+	install -d $(DESTDIR)$(SYSCONFDIR)/kubernetes $(DESTDIR)$(PREFIX)/share/doc/kube-bootstrap
+	install -m 0644 conf/stack-config.sh conf/images $(DESTDIR)$(PREFIX)/share/doc/kube-bootstrap
+	ln -sfn $(PREFIX)/sbin/kube-bootstrap $(DESTDIR)$(SYSCONFDIR)/kubernetes/bootstrap
+	install -d $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/man/man5
+	install -m 0644 bootstrap/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
+	install -m 0644 bootstrap/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+
+.PHONY: clean
+clean: ## remove build/
+	rm -rf build
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/\1|\2/p' Makefile | sort | \
+		while IFS='|' read -r t h; do printf '  %-10s %s\n' "$$t" "$$h"; done
+
+-include $(OBJECTS:.o=.d) $(B)/bootstrap/main.d $(wildcard $(B)/test/*/*.d)

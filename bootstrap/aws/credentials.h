@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdint.h>
+
+#include "aws/imds.h"
+#include "base/error.h"
+#include "base/secret.h"
+#include "base/wait.h"
+
+typedef struct AwsKeys {
+        char access_key_id[160];
+        Secret secret_access_key;
+        Secret session_token; /* empty: none */
+        int64_t expires;      /* seconds since 1970; 0: never */
+} AwsKeys;
+
+void aws_keys_done(AwsKeys *keys);
+#define _cleanup_aws_keys_ _cleanup_(aws_keys_done)
+
+typedef struct Credentials Credentials;
+
+/* The role's credentials from IMDS: fetched when first needed, again from 5 minutes before they
+ * expire. A 404 on the role is retried for 60 s (a young instance), then ERROR_CONFIG: no instance
+ * profile. */
+int credentials_new_imds(Imds *imds, Credentials **ret, Error *err);
+/* Fixed keys (copied): for tests. */
+int credentials_new_static(const char *access_key_id, const char *secret, const char *token,
+                           Credentials **ret, Error *err);
+void credentials_free(Credentials *credentials);
+
+/* A copy of valid keys. Thread-safe; one thread fetches, the others wait for it. */
+int credentials_get(Credentials *credentials, const Wait *wait, AwsKeys *ret, Error *err);
+
+/* AWS refused these: fetch new ones at the next call. */
+void credentials_invalidate(Credentials *credentials);

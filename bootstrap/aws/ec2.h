@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "aws/client.h"
+#include "base/error.h"
+#include "base/wait.h"
+
+/* The EC2 Query API, version 2016-11-15, as far as a boot needs it. Each function is one call (and
+ * its retries); its name is the IAM action's.
+ * https://docs.aws.amazon.com/AWSEC2/latest/APIReference/Welcome.html */
+
+typedef struct Ec2Volume {
+        char state[24]; /* available, in-use, creating, deleting, error … */
+        char zone[32];
+        unsigned size_gib;
+        bool multi_attach;
+        bool attached; /* the attachment below is filled */
+        struct {
+                char instance_id[32];
+                char device[32];
+                char state[24]; /* attaching, attached, detaching, busy */
+                char since[32]; /* attachTime, RFC 3339 */
+        } attachment;
+} Ec2Volume;
+
+/* InvalidVolume.NotFound is ERROR_CONFIG (the caller grants a grace period). */
+int ec2_describe_volume(AwsClient *client, const char *volume_id, const Wait *wait, Ec2Volume *ret,
+                        Error *err);
+/* Classes by errors_classify(); VolumeInUse, IncorrectState and IncorrectInstanceState are
+ * ERROR_RETRY. */
+int ec2_attach_volume(AwsClient *client, const char *volume_id, const char *instance_id,
+                      const char *device, const Wait *wait, Error *err);
+int ec2_detach_volume(AwsClient *client, const char *volume_id, const char *instance_id, bool force,
+                      const Wait *wait, Error *err);
+
+/* State name ("running", …) of an instance: 1; 0 if EC2 does not know it. */
+int ec2_describe_instance_state(AwsClient *client, const char *instance_id, const Wait *wait,
+                                char ret[24], Error *err);
+
+#define EC2_INTERFACES_MAX 16
+#define EC2_ADDRESSES_MAX  64
+
+typedef struct Ec2Interface {
+        char eni_id[32];
+        char subnet_id[32];
+        char mac[18];
+        bool source_dest_check;
+        char instance_id[32]; /* of its attachment, "" if none */
+        char primary_ip[16];
+        size_t n_addresses; /* all private ones, the primary too */
+        char addresses[EC2_ADDRESSES_MAX][16];
+} Ec2Interface;
+
+/* The named interfaces, in one call; every one must be in the reply. */
+int ec2_describe_interfaces(AwsClient *client, const char *const *eni_ids, size_t n,
+                            const Wait *wait, Ec2Interface *ret, Error *err);
+/* The interface of the subnet's VPC which carries a private address, by filter: 1; 0 if none does.
+ */
+int ec2_find_interface_by_address(AwsClient *client, const char *subnet_id, const char *address,
+                                  const Wait *wait, Ec2Interface *ret, Error *err);
+int ec2_set_source_dest_check(AwsClient *client, const char *eni_id, bool value, const Wait *wait,
+                              Error *err);
+int ec2_assign_private_address(AwsClient *client, const char *eni_id, const char *address,
+                               const Wait *wait, Error *err); /* AllowReassignment */
+
+typedef struct Ec2Address {
+        char public_ip[16];
+        char allocation_id[48];
+        char association_id[48]; /* "" when free */
+        char instance_id[32];
+        char eni_id[32];
+        char private_ip[16];
+} Ec2Address;
+
+int ec2_describe_address(AwsClient *client, const char *allocation_id, const Wait *wait,
+                         Ec2Address *ret, Error *err);
+int ec2_associate_address(AwsClient *client, const char *allocation_id, const char *eni_id,
+                          const char *private_ip, const Wait *wait,
+                          Error *err); /* AllowReassociation */

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/string.h"
+#include "base/wait.h"
+
+/* The instance metadata service, version 2 only: a session token for every read.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/configuring-instance-metadata-service.html */
+
+typedef struct Imds Imds;
+
+/* endpoint NULL: AWS_EC2_METADATA_SERVICE_ENDPOINT, else http://169.254.169.254 and, when nobody is
+ * there, http://[fd00:ec2::254]. Makes no request. Thread-safe afterwards. */
+int imds_new(const char *endpoint, Imds **ret, Error *err);
+void imds_free(Imds *imds);
+
+/* One value below the pinned version, e.g. "meta-data/instance-id", appended to *ret: 1; 0 if the
+ * service says 404 (absence is an answer). A token is fetched (TTL 21600 s), renewed on 401;
+ * refused or unreachable is retried until the wait is over; a reply that is not 2xx, or is HTML, or
+ * larger than 64 KiB, is an error that shows its beginning. Never through a proxy, no redirects. */
+int imds_get(Imds *imds, const char *path, const Wait *wait, Buffer *ret, Error *err);
+
+/* As imds_get() for a value that must be there and fit: text of printable ASCII without white
+ * space, at most size - 1 characters. Absent: ERROR_RETRY naming the path. */
+int imds_get_word(Imds *imds, const char *path, const Wait *wait, char *ret, size_t size,
+                  Error *err);
+
+#define IMDS_INTERFACES_MAX 16
+
+typedef struct ImdsInterface {
+        char mac[18];
+        char eni_id[32];
+        unsigned device_number;
+        char subnet_cidr[20];
+        char primary_ip[16]; /* the first of its local-ipv4s */
+} ImdsInterface;
+
+typedef struct ImdsIdentity {
+        char instance_id[32];
+        char zone[32];
+        char region[32];
+        char partition[16];       /* aws, aws-cn, aws-us-gov: services/partition */
+        char domain[32];          /* amazonaws.com, amazonaws.com.cn: services/domain */
+        char local_hostname[128]; /* the private DNS name */
+        char local_ip[16];
+        char iam_role[72]; /* "" if the instance has none */
+        char role_tag[64]; /* tags/instance/KubernetesRole, "" where tags are not enabled or set */
+        ImdsInterface interfaces[IMDS_INTERFACES_MAX]; /* sorted by device number */
+        size_t n_interfaces;
+} ImdsIdentity;
+
+/* All of it, checked by syntax. */
+int imds_identity(Imds *imds, const Wait *wait, ImdsIdentity *ret, Error *err);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "aws/client.h"
+#include "base/error.h"
+#include "base/string.h"
+#include "base/wait.h"
+
+/* One S3 bucket. Its region is found by itself: a 301 or 400 with x-amz-bucket-region is followed
+ * once by asking there, and remembered. Virtual-hosted style; by path where the endpoint is
+ * overridden or the bucket's name has a dot. */
+typedef struct S3Bucket S3Bucket;
+
+/* kms_key_id: NULL or "" leaves encryption to the bucket's default, else aws:kms with that key. */
+int s3_bucket_new(AwsClient *client, const char *name, const char *kms_key_id, S3Bucket **ret,
+                  Error *err);
+void s3_bucket_free(S3Bucket *bucket);
+DEFINE_CLEANUP(S3Bucket *, s3_bucket_free);
+#define _cleanup_s3_bucket_ _cleanup_(s3_bucket_freep)
+
+#define S3_ETAG_MAX 128
+
+/* The object's content appended to *ret: 1; 0 if there is no such key (404). A 403 is ERROR_DENIED
+ * and says that it may also be a missing key where ListBucket is not allowed. NoSuchBucket is
+ * ERROR_CONFIG. ret_etag (S3_ETAG_MAX bytes) may be NULL. */
+int s3_get(S3Bucket *bucket, const char *key, size_t max_bytes, const Wait *wait, Buffer *ret,
+           char *ret_etag, Error *err);
+
+typedef enum S3Condition {
+        S3_UNCONDITIONAL,
+        S3_IF_ABSENT, /* If-None-Match: * */
+        S3_IF_MATCH,  /* If-Match: etag */
+        _S3_CONDITION_MAX,
+        _S3_CONDITION_INVALID = -22,
+} S3Condition;
+
+/* 1 written; 0 if the condition did not hold (412, or 404 for If-Match). 409 (two writers at once)
+ * is retried. An answer lost on the way may leave a write done and then report 0: callers that use
+ * a condition read back and recognise what is their own.
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html */
+int s3_put(S3Bucket *bucket, const char *key, const void *data, size_t n, S3Condition condition,
+           const char *etag, const Wait *wait, char *ret_etag, Error *err);
+
+int s3_delete(S3Bucket *bucket, const char *key, const Wait *wait, Error *err);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What the engine may do about a failure follows from its class, and from nothing else. */
+typedef enum ErrorClass {
+        ERROR_FATAL,  /* a bug, or nothing that waiting or editing a file would change */
+        ERROR_RETRY,  /* timeouts, 5xx, throttling, EBUSY: the same call may work later */
+        ERROR_CONFIG, /* configuration or image is wrong: name file, line, key; stop */
+        ERROR_DENIED, /* IAM or EPERM: name the action and the resource */
+        ERROR_UNSAFE, /* going on could destroy data or make a second master: touch nothing more */
+        _ERROR_CLASS_MAX,
+        _ERROR_CLASS_INVALID = -22,
+} ErrorClass;
+
+#define ERROR_MESSAGE_MAX    1024
+#define ERROR_CODE_MAX       64
+#define ERROR_REQUEST_ID_MAX 96
+
+/* A failure, told once: by value, without allocation, so that it can be copied between threads and
+ * reported when memory is short. All zero means "no error". */
+typedef struct Error {
+        ErrorClass class;
+        int error;       /* positive errno, 0 if none applies */
+        int http_status; /* 0 if none */
+        char aws_code[ERROR_CODE_MAX];
+        char request_id[ERROR_REQUEST_ID_MAX];
+        char message[ERROR_MESSAGE_MAX];
+} Error;
+
+/* All three fill *err (which may be NULL) and return a negative errno (-error, or -EIO where error
+ * is 0), so that "return error_set(...)" reads well. Long messages are cut at their end. */
+int error_set(Error *err, ErrorClass class, int error, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
+
+/* As error_set(), class chosen by error_class_from_errno() and ": strerror" appended. Takes
+ * positive or negative errno values. */
+int error_errno(Error *err, int error, const char *format, ...)
+        __attribute__((format(printf, 3, 4)));
+
+/* Out of memory: ERROR_RETRY, without allocating. */
+int error_oom(Error *err);
+
+/* Puts "context: " in front of the message, keeping everything else; returns -err->error again. */
+int error_prefix(Error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The one table from errno to class; errno positive or negative. */
+ErrorClass error_class_from_errno(int error);
+
+const char *error_class_to_string(ErrorClass class);
+ErrorClass error_class_from_string(const char *s); /* _ERROR_CLASS_INVALID if unknown */

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/effect.h"
+
+int file_read(const char *path, size_t max_bytes, Buffer *ret, Error *err)
+{
+        _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+        if (fd < 0) {
+                return error_errno(err, errno, "open %s", path);
+        }
+        char chunk[4096];
+        size_t total = 0;
+        for (;;) {
+                ssize_t n = read(fd, chunk, sizeof(chunk));
+                if (n < 0 && errno == EINTR) {
+                        continue;
+                }
+                if (n < 0) {
+                        return error_errno(err, errno, "read %s", path);
+                }
+                if (n == 0) {
+                        break;
+                }
+                total += (size_t) n;
+                if (total > max_bytes) {
+                        return error_set(err, ERROR_CONFIG, EFBIG, "%s is larger than %zu bytes",
+                                         path, max_bytes);
+                }
+                int r = buffer_append(ret, chunk, (size_t) n);
+                if (r < 0) {
+                        return error_errno(err, r, "read %s", path);
+                }
+        }
+        if (ret->wipe) {
+                explicit_bzero(chunk, sizeof(chunk));
+        }
+        return buffer_append(ret, "", 0) < 0 ? error_oom(err) : 0;
+}
+
+static int write_all(int fd, const char *data, size_t n)
+{
+        while (n > 0) {
+                ssize_t k = write(fd, data, n);
+                if (k < 0 && errno == EINTR) {
+                        continue;
+                }
+                if (k < 0) {
+                        return -errno;
+                }
+                data += k;
+                n -= (size_t) k;
+        }
+        return 0;
+}
+
+static int sync_parent(const char *path)
+{
+        _cleanup_free_ char *copy = strdup(path);
+        if (!copy) {
+                return -ENOMEM;
+        }
+        _cleanup_close_ int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return fd < 0 || fsync(fd) < 0 ? -errno : 0;
+}
+
+static char *temporary_name(const char *path)
+{
+        uint64_t draw = 0;
+        if (getrandom(&draw, sizeof(draw), 0) != sizeof(draw)) {
+                return NULL;
+        }
+        const char *slash = strrchr(path, '/');
+        int folder = slash ? (int) (slash - path) + 1 : 0;
+        return string_format("%.*s.%s.%016llx", folder, path, path + folder,
+                             (unsigned long long) draw);
+}
+
+/* Fills the new file at `temporary`; it is removed by the caller on failure. */
+static int write_temporary(const char *temporary, const void *data, size_t n, mode_t mode)
+{
+        _cleanup_close_ int fd =
+                open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+        if (fd < 0 || fchmod(fd, mode) < 0) { /* whatever the umask */
+                return -errno;
+        }
+        int r = write_all(fd, data, n);
+        if (r < 0) {
+                return r;
+        }
+        return fsync(fd) < 0 ? -errno : 0;
+}
+
+int file_write(const char *path, const void *data, size_t n, mode_t mode, Error *err)
+{
+        _cleanup_free_ char *temporary = temporary_name(path);
+        if (!temporary) {
+                return error_oom(err);
+        }
+        unsigned effect = effect_before("file", path);
+        int r = write_temporary(temporary, data, n, mode);
+        if (r >= 0 && rename(temporary, path) < 0) {
+                r = -errno;
+        }
+        if (r < 0) {
+                (void) unlink(temporary); /* the write's own failure is the one to report */
+                return error_errno(err, r, "write %s", path);
+        }
+        r = sync_parent(path);
+        if (r < 0) {
+                return error_errno(err, r, "sync the folder of %s", path);
+        }
+        effect_after(effect, "file", path);
+        return 0;
+}
+
+int file_differs(const char *path, const void *data, size_t n, mode_t mode, Error *err)
+{
+        struct stat st;
+        if (lstat(path, &st) < 0) {
+                return errno == ENOENT || errno == ENOTDIR
+                               ? 1
+                               : error_errno(err, errno, "stat %s", path);
+        }
+        if (!S_ISREG(st.st_mode) || (st.st_mode & 07777) != mode || (size_t) st.st_size != n) {
+                return 1;
+        }
+        _cleanup_buffer_ Buffer old = { .wipe = (mode & 0077) == 0 };
+        int r = file_read(path, n, &old, err);
+        if (r < 0) {
+                return r;
+        }
+        return old.size != n || memcmp(old.data, data, n) != 0;
+}
+
+int file_write_if_changed(const char *path, const void *data, size_t n, mode_t mode, Error *err)
+{
+        int r = file_differs(path, data, n, mode, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = file_write(path, data, n, mode, err);
+        return r < 0 ? r : 1;
+}
+
+static int make_one_directory(const char *path, mode_t mode, Error *err)
+{
+        unsigned effect = effect_before("mkdir", path);
+        if (mkdir(path, mode) < 0 && errno != EEXIST) {
+                return error_errno(err, errno, "make folder %s", path);
+        }
+        effect_after(effect, "mkdir", path);
+        return 0;
+}
+
+int file_make_directory(const char *path, mode_t mode, Error *err)
+{
+        struct stat st;
+        if (stat(path, &st) == 0 && S_ISDIR(st.st_mode) && (st.st_mode & 07777) == mode) {
+                return 0;
+        }
+        _cleanup_free_ char *copy = strdup(path);
+        if (!copy) {
+                return error_oom(err);
+        }
+        for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+                *slash = '\0';
+                int r = access(copy, F_OK) == 0 ? 0 : make_one_directory(copy, 0755, err);
+                if (r < 0) {
+                        return r;
+                }
+                *slash = '/';
+        }
+        int r = make_one_directory(path, mode, err);
+        if (r < 0) {
+                return r;
+        }
+        return chmod(path, mode) < 0 ? error_errno(err, errno, "chmod %s", path) : 0;
+}
+
+int file_remove(const char *path, Error *err)
+{
+        unsigned effect = effect_before("unlink", path);
+        if (unlink(path) < 0) {
+                return errno == ENOENT ? 0 : error_errno(err, errno, "remove %s", path);
+        }
+        effect_after(effect, "unlink", path);
+        return 1;
+}
+
+int file_symlink(const char *target, const char *path, Error *err)
+{
+        char old[4096];
+        ssize_t n = readlink(path, old, sizeof(old) - 1);
+        if (n >= 0) {
+                old[n] = '\0';
+                if (streq(old, target)) {
+                        return 0;
+                }
+        }
+        _cleanup_free_ char *temporary = temporary_name(path);
+        if (!temporary) {
+                return error_oom(err);
+        }
+        unsigned effect = effect_before("symlink", path);
+        if (symlink(target, temporary) < 0 || rename(temporary, path) < 0) {
+                int r = error_errno(err, errno, "link %s to %s", path, target);
+                (void) unlink(temporary);
+                return r;
+        }
+        effect_after(effect, "symlink", path);
+        return 1;
+}
+
+int file_read_line(const char *path, char **ret)
+{
+        _cleanup_buffer_ Buffer text = {};
+        int r = file_read(path, 65536, &text, NULL);
+        if (r < 0) {
+                return r;
+        }
+        text.data[strcspn(text.data, "\n")] = '\0';
+        *ret = buffer_take(&text);
+        return 0;
+}

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "base/string.h"
+
+#define STACK_CONFIG_PATH "/etc/kubernetes/stack-config.sh"
+#define IMAGES_PATH       "/etc/kubernetes/images"
+
+typedef enum Role {
+        ROLE_MASTER = 1 << 0,
+        ROLE_NODE = 1 << 1,
+        ROLE_ALL = ROLE_MASTER | ROLE_NODE,
+} Role;
+
+const char *role_to_string(Role role); /* "master", "node" */
+
+typedef enum CloudProvider {
+        CLOUD_PROVIDER_NONE,
+        CLOUD_PROVIDER_AWS,
+        CLOUD_PROVIDER_EXTERNAL,
+        _CLOUD_PROVIDER_MAX,
+        _CLOUD_PROVIDER_INVALID = -22,
+} CloudProvider;
+
+/* Every key of stack-config.sh, checked. Strings are never NULL; "" where an optional one is unset.
+ */
+typedef struct StackConfig {
+        Role role;
+        char *cluster_name;
+        char *s3_bucket;
+        char *s3_prefix; /* without slashes at its ends */
+        char *kms_key_id;
+        char *master_volume_id;
+        char *master_eip_allocation_id;
+        struct in_addr master_private_ip;
+        char *master_iam_role;
+        char *node_iam_role;
+        char *overlay_network; /* CIDR, for pods */
+        char *overlay_backend; /* vxlan, host-gw */
+        char *service_network; /* CIDR */
+        char *cluster_domain;
+        char *cgroup_driver; /* cgroupfs, systemd */
+        CloudProvider cloud_provider;
+        unsigned attach_timeout_s;
+        char *api_dns_name; /* optional further name of the API server */
+} StackConfig;
+
+void stack_config_done(StackConfig *config);
+#define _cleanup_stack_config_ _cleanup_(stack_config_done)
+
+typedef enum KeyType {
+        KEY_STRING,
+        KEY_NAME, /* letters, digits, hyphens: [a-z0-9]([a-z0-9-]*[a-z0-9])?, at most 63 */
+        KEY_ROLE,
+        KEY_BUCKET,
+        KEY_PREFIX,
+        KEY_VOLUME_ID,
+        KEY_ALLOCATION_ID,
+        KEY_IPV4,
+        KEY_CIDR,
+        KEY_CHOICE, /* one of `choices` */
+        KEY_DOMAIN,
+        KEY_SECONDS,
+        _KEY_TYPE_MAX,
+        _KEY_TYPE_INVALID = -22,
+} KeyType;
+
+const char *key_type_to_string(KeyType type); /* as the manual page names it */
+
+/* One row of THE table of keys: parser, sample, manual page and a test follow from it. */
+typedef struct ConfigKey {
+        const char *name;
+        KeyType type;
+        const char *default_value; /* NULL: none */
+        unsigned required_by;      /* mask of roles; 0: optional */
+        const char *choices;       /* KEY_CHOICE: separated by "|" */
+        const char *example;       /* in the sample */
+        const char *help;          /* one line */
+        size_t offset;             /* in StackConfig */
+} ConfigKey;
+
+extern const ConfigKey stack_config_keys[];
+extern const size_t stack_config_n_keys;
+
+/* Reads, parses and checks it. Every wrong line is named in the one message ("; " between), as
+ * ERROR_CONFIG. Unknown keys are no error: "FILE:LINE: unknown key X" is appended to ret_warnings
+ * (may be NULL). A missing file says how it comes to be there. */
+int stack_config_load(const char *path, StackConfig *ret, StringList *ret_warnings, Error *err);
+
+/* The images list baked into the AMI. */
+typedef struct Images {
+        char *etcd;
+        char *flannel;
+        char *pause;
+} Images;
+
+int images_load(const char *path, Images *ret, Error *err);
+void images_done(Images *images);

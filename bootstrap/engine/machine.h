@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "engine/step.h"
+
+typedef enum Phase {
+        PHASE_STARTING,
+        PHASE_CONVERGING,
+        PHASE_READY,
+        PHASE_DEGRADED, /* was ready; something is no longer so and could not be mended yet */
+        PHASE_FAILED,
+        _PHASE_MAX,
+        _PHASE_INVALID = -22,
+} Phase;
+
+const char *phase_to_string(Phase phase);
+Phase phase_from_string(const char *s);
+
+#define STEP_WAITING_FOR_MAX 256
+
+/* One step as people and the state file see it. Times: CLOCK_REALTIME, microseconds since 1970; 0:
+ * not. */
+typedef struct StepStatus {
+        StepState state;
+        unsigned attempts; /* applications begun */
+        bool in_role; /* false: this machine's role does not run it, or the role is not known yet */
+        uint64_t started_us, finished_us, next_retry_us;
+        char waiting_for[STEP_WAITING_FOR_MAX];
+        char warning[STEP_WAITING_FOR_MAX];
+        Error error; /* the last one; cleared by done */
+} StepStatus;
+
+typedef struct MachineStatus {
+        Phase phase;
+        uint64_t since_us; /* when the phase began */
+        size_t n_steps;
+        const Step *table;
+        StepStatus steps[STEPS_MAX];
+} MachineStatus;
+
+typedef enum MachineMode {
+        MACHINE_CONVERGE,
+        MACHINE_PLAN, /* probes only: nothing is applied */
+} MachineMode;
+
+typedef struct MachineOptions {
+        const Step *steps;
+        size_t n_steps;
+        void *userdata; /* handed to the step functions */
+        /* The role's bit, 0 while it is not known (then only rows without unmet needs whose roles
+         * include every role run). Called on the engine's thread whenever a step is done. */
+        unsigned (*role)(void *userdata);
+        unsigned all_roles;
+        MachineMode mode;
+        uint64_t force; /* steps applied even where their probe holds, with their dependents, but
+                           destroyers */
+        uint64_t only;  /* 0: all. Else: probe just these, apply nothing; ended by the first that is
+                           not so */
+        int stop_fd;    /* readable: cancel everything and return */
+        /* Called on the engine's thread at each change, with the step that changed (or -1: phase).
+         */
+        void (*changed)(const MachineStatus *status, int step, void *observer);
+        void *observer;
+} MachineOptions;
+
+/* Runs the table to its end on the calling thread, one worker thread a running step, needs met side
+ * by side. Returns 0 when every step of the role is done (with `only`: when all hold; with plan:
+ * when all is known), else negative: *err is the first decisive failure, by its class the exit
+ * status.
+ *  - ERROR_RETRY: backoff and again, until the step's deadline; then the step fails.
+ *  - ERROR_UNSAFE: everything running is cancelled, nothing more is started.
+ *  - other classes: the step fails, what depends on it never starts, the rest goes on to its end.
+ * A destroyer whose apply failed is probed again with the rest's retry policy but applied once
+ * only. *ret_status (may be NULL) is always filled. */
+int machine_run(const MachineOptions *options, MachineStatus *ret_status, Error *err);

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/string.h"
+#include "engine/machine.h"
+
+#define STATE_FILE_SCHEMA 1
+
+/* What the machine's status is told with, in the contract of `status --json`. */
+typedef struct StateFileHead {
+        const char *instance_id; /* "" while not known */
+        const char *role;        /* "" while not known */
+        const char *boot_id;
+        int pid;
+} StateFileHead;
+
+/* The document, one line of JSON, appended to *ret:
+ * {"schema":1,"instance_id","role","phase","since",
+ * "boot_id","pid","steps":[{"name","state","attempts","started","finished","waiting_for","next_retry",
+ * "warning","error":{…}}]}; times RFC 3339 UTC or null; steps not of the role are left out. */
+int state_file_format(const StateFileHead *head, const MachineStatus *status, Buffer *ret,
+                      Error *err);
+
+/* Replaces the file atomically; its folder must exist. */
+int state_file_write(const char *path, const StateFileHead *head, const MachineStatus *status,
+                     Error *err);
+
+/* A document read back, for status and for who follows another run. */
+typedef struct StateFile {
+        char instance_id[64], role[32], boot_id[64];
+        int pid;
+        MachineStatus status;
+} StateFile;
+
+/* The file is outside data: bounded, every field checked. Missing: -ENOENT. Steps are matched by
+ * name to `steps`; an unknown name is ERROR_CONFIG (another version wrote it). */
+int state_file_read(const char *path, const Step *steps, size_t n_steps, StateFile *ret,
+                    Error *err);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/wait.h"
+
+/* The rows of the table the engine runs. It knows nothing of what they do. */
+
+typedef struct StepContext StepContext;
+
+/* The wait a step function passes to whatever blocks: its deadline, and the stop request. */
+const Wait *step_wait(const StepContext *context);
+
+/* What it waits for just now, for people ("volume vol-1: attached to i-2 since 10:00"); shown by
+ * status and systemd until the next call or the function's end. NULL clears. */
+void step_waiting_for(StepContext *context, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+
+/* Something worth an administrator's attention that does not stop the step; logged and kept in
+ * status. */
+void step_warn(StepContext *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Probe: 1 already so, 0 not yet, negative cannot tell (never "not yet"). It writes nothing
+ * anywhere but into the facts of its own step. Apply: 0 or negative. */
+typedef int StepFunction(void *userdata, StepContext *context, Error *err);
+
+typedef struct StepRetry {
+        unsigned first_ms,
+                max_ms; /* full jitter between attempts; both 0: a failed apply is final */
+} StepRetry;
+
+#define STEP_MASK(id) (UINT64_C(1) << (id))
+
+typedef struct Step {
+        const char *name;
+        const char *makes_true; /* one line for people */
+        unsigned roles;         /* bit mask of the roles whose machine runs it */
+        uint64_t needs;         /* mask of steps, for every role */
+        struct {
+                unsigned roles;
+                uint64_t steps;
+        } also_needs; /* further ones for some roles */
+        StepFunction *probe;
+        StepFunction *apply; /* NULL: the step only learns or waits for what its probe sees */
+        StepRetry retry;
+        unsigned deadline_s; /* for the step as a whole, all attempts; 0: none */
+        unsigned reprobe_s;  /* how often a resident daemon looks again; 0: only when it runs the
+                                table */
+        bool destroys_data; /* apply may destroy data: at most once a run, never forced by --from */
+        bool denial_is_warning; /* ERROR_DENIED counts as done, with a warning */
+} Step;
+
+#define STEPS_MAX 64
+
+typedef enum StepState {
+        STEP_WAITING,
+        STEP_PROBING,
+        STEP_APPLYING,
+        STEP_VERIFYING,
+        STEP_DONE,
+        STEP_BACKOFF,
+        STEP_FAILED,
+        STEP_WOULD_APPLY, /* plan only: a run would apply it */
+        STEP_UNKNOWN,     /* plan only: depends on what would be applied before */
+        _STEP_STATE_MAX,
+        _STEP_STATE_INVALID = -22,
+} StepState;
+
+const char *step_state_to_string(StepState state);
+StepState step_state_from_string(const char *s);
+
+/* Walks the table: names unique and well-formed, functions there, needs within the table and
+ * without cycles and satisfiable in each role that has the step, destroyers without retry. 0, or
+ * ERROR_FATAL with the first fault. */
+int step_table_check(const Step *steps, size_t n, unsigned all_roles, Error *err);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "base/string.h"
+#include "base/wait.h"
+
+/* A dockerd over its socket: the Engine API, version pinned in the URL (1.40: docker 19.03 and
+ * later). https://docs.docker.com/engine/api/v1.40/ */
+
+#define DOCKER_SOCKET           "/run/docker.sock"
+#define DOCKER_BOOTSTRAP_SOCKET "/run/docker-bootstrap/docker.sock"
+
+/* GET /_ping: 1 answers, 0 does not (refused, no socket yet); other failures as errors. */
+int docker_ping(const char *socket, const Wait *wait, Error *err);
+
+typedef struct DockerInfo {
+        char cgroup_driver[32];
+        char server_version[64];
+        char storage_driver[32];
+        unsigned long containers_running;
+} DockerInfo;
+
+int docker_info(const char *socket, const Wait *wait, DockerInfo *ret, Error *err);
+
+/* Whether the image is in the store: 1 or 0. */
+int docker_has_image(const char *socket, const char *image, const Wait *wait, Error *err);
+
+typedef struct DockerMount {
+        const char *source; /* bind, must exist on the machine */
+        const char *target;
+        bool read_only;
+} DockerMount;
+
+/* A container on the host's network, without a restart policy (its unit restarts it). */
+typedef struct DockerContainer {
+        const char *name;
+        const char *image;
+        const char *const *argv;        /* NULL-terminated; entrypoint and arguments */
+        const char *const *environment; /* NULL-terminated "K=V", may be NULL; no secrets */
+        const DockerMount *mounts;
+        size_t n_mounts;
+        const char *const *capabilities; /* added; NULL: none. All others dropped */
+        const char *const *devices;      /* NULL-terminated host device paths, may be NULL */
+        bool read_only_root;
+} DockerContainer;
+
+/* Its configuration's hash, as the label carries it: 64 hex digits and a terminator. Covers
+ * everything above and the image's id, so that a new image under the same name is a change. */
+#define DOCKER_HASH_SIZE 65
+
+typedef enum DockerContainerState {
+        DOCKER_CONTAINER_ABSENT,
+        DOCKER_CONTAINER_DIFFERENT, /* there, but made from another configuration */
+        DOCKER_CONTAINER_STOPPED,   /* there and right, not running */
+        DOCKER_CONTAINER_RUNNING,
+        _DOCKER_CONTAINER_STATE_MAX,
+        _DOCKER_CONTAINER_STATE_INVALID = -22,
+} DockerContainerState;
+
+int docker_container_look(const char *socket, const DockerContainer *container, const Wait *wait,
+                          DockerContainerState *ret, Error *err);
+
+/* Removes a container of that name made from another configuration (stopping it first) and creates
+ * the right one, not started. A missing image is ERROR_CONFIG. Returns 1 if it made one, 0 if it
+ * was so. */
+int docker_container_create(const char *socket, const DockerContainer *container, const Wait *wait,
+                            Error *err);

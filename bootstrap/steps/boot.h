@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "aws/client.h"
+#include "aws/credentials.h"
+#include "aws/imds.h"
+#include "aws/s3.h"
+#include "base/secret.h"
+#include "config/stack_config.h"
+#include "engine/step.h"
+#include "host/blockdev.h"
+
+/* The rows of the table, in its order. */
+typedef enum StepId {
+        STEP_CONFIG,
+        STEP_IDENTITY,
+        STEP_SOURCE_DEST_CHECK,
+        STEP_VOLUME_ATTACH,
+        STEP_VOLUME_FORMAT,
+        STEP_VOLUME_MOUNT,
+        STEP_ELASTIC_IP,
+        STEP_PRIVATE_IP,
+        STEP_SECRETS,
+        STEP_DOCKER_BOOTSTRAP,
+        STEP_ETCD,
+        STEP_FLANNEL_CONFIG,
+        STEP_FLANNELD,
+        STEP_DOCKER,
+        STEP_KUBELET_CONFIG,
+        STEP_KUBELET,
+        STEP_READY,
+        _STEP_ID_MAX,
+        _STEP_ID_INVALID = -22,
+} StepId;
+
+extern const Step boot_steps[_STEP_ID_MAX];
+
+#define MASTER_MOUNT_POINT   "/var/lib/kubernetes/master"
+#define MASTER_ETCD_DATA     MASTER_MOUNT_POINT "/etcd"
+#define MASTER_IDENTITY_FILE MASTER_MOUNT_POINT "/cluster-identity.json"
+#define SECRETS_DIR          "/srv/kubernetes"
+#define SUBNET_ENV           "/run/flannel/subnet.env"
+
+/* What only a person may decide; set from flags of `run`. */
+typedef struct BootOverrides {
+        bool new_cluster;  /* volume and bucket disagree: begin anew */
+        bool new_keys;     /* new secrets over existing data */
+        bool force_detach; /* holder not running */
+        bool takeover;     /* of a dead holder's claim */
+} BootOverrides;
+
+/* What steps learn and share. Each part is filled by the probe of the one step named, and read by
+ * steps which need that one: the engine orders the two, so nothing here is locked. */
+typedef struct Boot {
+        BootOverrides overrides;
+
+        /* config */
+        StackConfig config;
+        Images images;
+        bool config_known;
+
+        /* identity */
+        Imds *imds;
+        Credentials *credentials;
+        AwsClient *aws;
+        S3Bucket *bucket;
+        ImdsIdentity identity;
+
+        /* volume-attach */
+        Blockdev volume;
+
+        /* secrets */
+        char cluster_id[40];
+        char generation[40];
+
+        /* flanneld */
+        char overlay_subnet[20]; /* 10.244.5.1/24 as in subnet.env */
+        unsigned overlay_mtu;
+} Boot;
+
+void boot_done(Boot *boot);
+#define _cleanup_boot_ _cleanup_(boot_done)
+
+/* The role's bit for the engine: 0 until config is known. */
+unsigned boot_role(void *boot);
+
+/* Step functions, a file per step or close family. */
+StepFunction config_probe, identity_probe;
+StepFunction source_dest_check_probe, source_dest_check_apply;
+StepFunction volume_attach_probe, volume_attach_apply;
+StepFunction volume_format_probe, volume_format_apply;
+StepFunction volume_mount_probe, volume_mount_apply;
+StepFunction elastic_ip_probe, elastic_ip_apply;
+StepFunction private_ip_probe, private_ip_apply;
+StepFunction secrets_probe, secrets_apply;
+StepFunction docker_bootstrap_probe, docker_bootstrap_apply;
+StepFunction etcd_probe, etcd_apply;
+StepFunction flannel_config_probe, flannel_config_apply;
+StepFunction flanneld_probe, flanneld_apply;
+StepFunction docker_probe, docker_apply;
+StepFunction kubelet_config_probe, kubelet_config_apply;
+StepFunction kubelet_probe, kubelet_apply;
+StepFunction ready_probe;

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "steps/boot.h"
+
+/* THE table: the boot, row by row. Runner, status, plan, graph and the manual page follow from it. */
+
+/* clang-format off */
+#define NEEDS_1(a)          STEP_MASK(STEP_##a)
+#define NEEDS_2(a, b)       (NEEDS_1(a) | NEEDS_1(b))
+#define NEEDS_3(a, b, c)    (NEEDS_2(a, b) | NEEDS_1(c))
+#define NEEDS_4(a, b, c, d) (NEEDS_3(a, b, c) | NEEDS_1(d))
+#define RETRY_LOCAL         { .first_ms = 250, .max_ms = 5000 }   /* what runs on this machine */
+#define RETRY_AWS           { .first_ms = 1000, .max_ms = 15000 } /* what other instances share */
+#define RETRY_NEVER         { 0 }
+/* clang-format on */
+
+const Step boot_steps[_STEP_ID_MAX] = {
+        [STEP_CONFIG] = {
+                .name = "config", .roles = ROLE_ALL,
+                .makes_true = "stack-config.sh is parsed as data and every value is valid",
+                .probe = config_probe, .retry = RETRY_NEVER, .deadline_s = 30,
+        },
+        [STEP_IDENTITY] = {
+                .name = "identity", .roles = ROLE_ALL, .needs = NEEDS_1(CONFIG),
+                .makes_true = "instance, zone, region, interfaces and role are known from IMDSv2",
+                .probe = identity_probe, .retry = RETRY_LOCAL, .deadline_s = 600,
+        },
+        [STEP_SOURCE_DEST_CHECK] = {
+                .name = "source-dest-check", .roles = ROLE_ALL, .needs = NEEDS_1(IDENTITY),
+                .makes_true = "the source/destination check is off on every interface",
+                .probe = source_dest_check_probe, .apply = source_dest_check_apply,
+                .retry = RETRY_AWS, .deadline_s = 600, .denial_is_warning = true,
+        },
+        [STEP_VOLUME_ATTACH] = {
+                .name = "volume-attach", .roles = ROLE_MASTER, .needs = NEEDS_1(IDENTITY),
+                .makes_true = "the master volume is attached to this instance",
+                .probe = volume_attach_probe, .apply = volume_attach_apply, .retry = RETRY_AWS,
+        },
+        [STEP_VOLUME_FORMAT] = {
+                .name = "volume-format", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_ATTACH),
+                .makes_true = "this cluster's filesystem is on the volume",
+                .probe = volume_format_probe, .apply = volume_format_apply,
+                .retry = RETRY_NEVER, .deadline_s = 600, .destroys_data = true,
+        },
+        [STEP_VOLUME_MOUNT] = {
+                .name = "volume-mount", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_FORMAT),
+                .makes_true = "the volume is checked, grown to its device and mounted",
+                .probe = volume_mount_probe, .apply = volume_mount_apply,
+                .retry = RETRY_LOCAL, .deadline_s = 1800, .reprobe_s = 60,
+        },
+        [STEP_ELASTIC_IP] = {
+                .name = "elastic-ip", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_ATTACH),
+                .makes_true = "the Elastic IP is associated with this instance",
+                .probe = elastic_ip_probe, .apply = elastic_ip_apply,
+                .retry = RETRY_AWS, .deadline_s = 600,
+        },
+        [STEP_PRIVATE_IP] = {
+                .name = "private-ip", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_ATTACH),
+                .makes_true = "the fixed private address is on this instance, in EC2 and in the kernel",
+                .probe = private_ip_probe, .apply = private_ip_apply,
+                .retry = RETRY_AWS, .deadline_s = 600,
+        },
+        [STEP_SECRETS] = {
+                .name = "secrets", .roles = ROLE_ALL, .needs = NEEDS_1(IDENTITY),
+                .also_needs = { ROLE_MASTER, NEEDS_1(VOLUME_MOUNT) },
+                .makes_true = "/srv/kubernetes, a tmpfs, holds this role's certificates and tokens",
+                .probe = secrets_probe, .apply = secrets_apply, .retry = RETRY_LOCAL,
+        },
+        [STEP_DOCKER_BOOTSTRAP] = {
+                .name = "docker-bootstrap", .roles = ROLE_ALL, .needs = NEEDS_1(CONFIG),
+                .makes_true = "the second docker answers on its own socket",
+                .probe = docker_bootstrap_probe, .apply = docker_bootstrap_apply,
+                .retry = RETRY_LOCAL, .deadline_s = 600, .reprobe_s = 60,
+        },
+        [STEP_ETCD] = {
+                .name = "etcd", .roles = ROLE_MASTER,
+                .needs = NEEDS_4(DOCKER_BOOTSTRAP, VOLUME_MOUNT, SECRETS, PRIVATE_IP),
+                .makes_true = "etcd is healthy over TLS, its data on the volume",
+                .probe = etcd_probe, .apply = etcd_apply,
+                .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
+        },
+        [STEP_FLANNEL_CONFIG] = {
+                .name = "flannel-config", .roles = ROLE_MASTER, .needs = NEEDS_1(ETCD),
+                .makes_true = "the overlay's configuration is in etcd, and nodes may use it alone",
+                .probe = flannel_config_probe, .apply = flannel_config_apply,
+                .retry = RETRY_LOCAL, .deadline_s = 600,
+        },
+        [STEP_FLANNELD] = {
+                .name = "flanneld", .roles = ROLE_ALL,
+                .needs = NEEDS_3(DOCKER_BOOTSTRAP, SECRETS, SOURCE_DEST_CHECK),
+                .also_needs = { ROLE_MASTER, NEEDS_1(FLANNEL_CONFIG) },
+                .makes_true = "flanneld has a subnet, and every lease has its route in the kernel",
+                .probe = flanneld_probe, .apply = flanneld_apply,
+                .retry = RETRY_LOCAL, .reprobe_s = 30,
+        },
+        [STEP_DOCKER] = {
+                .name = "docker", .roles = ROLE_ALL, .needs = NEEDS_1(FLANNELD),
+                .makes_true = "docker runs on the overlay's subnet and MTU",
+                .probe = docker_probe, .apply = docker_apply,
+                .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
+        },
+        [STEP_KUBELET_CONFIG] = {
+                .name = "kubelet-config", .roles = ROLE_ALL, .needs = NEEDS_1(SECRETS),
+                .also_needs = { ROLE_MASTER, NEEDS_1(PRIVATE_IP) },
+                .makes_true = "kubelet's configuration and flags are as this machine needs them",
+                .probe = kubelet_config_probe, .apply = kubelet_config_apply,
+                .retry = RETRY_LOCAL, .deadline_s = 600,
+        },
+        [STEP_KUBELET] = {
+                .name = "kubelet", .roles = ROLE_ALL, .needs = NEEDS_2(DOCKER, KUBELET_CONFIG),
+                .makes_true = "kubelet runs and its healthz answers",
+                .probe = kubelet_probe, .apply = kubelet_apply,
+                .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 30,
+        },
+        [STEP_READY] = {
+                .name = "ready", .roles = ROLE_ALL, .needs = NEEDS_1(KUBELET),
+                .also_needs = { ROLE_MASTER, NEEDS_1(ELASTIC_IP) },
+                .makes_true = "every unit of this role is active and its health probe answers",
+                .probe = ready_probe, .retry = RETRY_LOCAL, .deadline_s = 300,
+        },
+};

@@ -1,0 +1,95 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+#
+# What the scripts of this folder share: a cache of things that are slow to make. Each thing is remade only if the hash of
+# its inputs changed, is built aside and renamed into place, and has its hash written last: an interrupted build leaves
+# either the old thing or none, never half a one.
+
+set -euo pipefail
+umask 022
+export LC_ALL=C DEBIAN_FRONTEND=noninteractive
+
+LAB_CACHE=${LAB_CACHE:-/var/cache/kube-bootstrap-lab}
+LAB_MIRROR=${LAB_MIRROR:-http://deb.debian.org/debian}
+
+tree=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
+# shellcheck disable=SC2034 # for those who source this
+images=$tree/test/lab/images keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+die() {
+        printf '%s: %s\n' "${0##*/}" "$*" >&2
+        exit 1
+}
+
+# need_packages NAME…: installs what is missing on this machine. Its package lists are fetched only when that fails.
+need_packages() {
+        local name missing=()
+
+        for name in "$@"; do
+                [ "$(dpkg-query -W -f '${db:Status-Status}' "$name" 2>/dev/null)" = installed ] || missing+=("$name")
+        done
+        [ ${#missing[@]} -gt 0 ] || return 0
+
+        mkdir -p "$LAB_CACHE"
+        (
+                flock 9 # two builds side by side
+                apt_install "${missing[@]}" || { apt-get -q update && apt_install "${missing[@]}"; }
+        ) 9>"$LAB_CACHE/.apt.lock"
+}
+
+apt_install() {
+        apt-get -qq -o DPkg::Lock::Timeout=600 --no-install-recommends -y install "$@" </dev/null
+}
+
+# hash_inputs PATH…: one hash over names, modes and contents of files and folders, and over what is read on stdin.
+hash_inputs() {
+        {
+                cat
+                tar -C "$tree" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -cf - "$@"
+        } | sha256sum | cut -d' ' -f1
+}
+
+hash_file() {
+        echo "$LAB_CACHE/.hash/${1//\//-}"
+}
+
+# is_current NAME HASH: NAME is in the cache, made from these inputs.
+is_current() {
+        local file
+
+        file=$(hash_file "$1")
+        [ -e "$LAB_CACHE/$1" ] && [ -e "$file" ] && [ "$(<"$file")" = "$2" ]
+}
+
+# begin NAME: an empty folder to build in, $work, which is gone when the script ends, however it ends.
+begin() {
+        work=$LAB_CACHE/.work/${1//\//-}
+        discard "$work"
+        mkdir -p "$work" "$LAB_CACHE/.hash"
+        trap 'discard "$work"' EXIT
+        trap 'exit 129' HUP
+        trap 'exit 130' INT
+        trap 'exit 143' TERM
+}
+
+# commit NAME HASH RESULT: puts RESULT (in $work) into the cache as NAME.
+commit() {
+        local file
+
+        file=$(hash_file "$1")
+        rm -f "$file"
+        mkdir -p "$(dirname "$LAB_CACHE/$1")"
+        [ ! -e "$LAB_CACHE/$1" ] || mv -T "$LAB_CACHE/$1" "$work/old"
+        mv -T "$3" "$LAB_CACHE/$1"
+        echo "$2" >"$file"
+}
+
+# discard PATH: never follows a mount that something left below.
+discard() {
+        [ ! -e "$1" ] || rm -rf --one-file-system "$1"
+}
+
+# private COMMAND…: mounts that COMMAND makes vanish with it.
+private() {
+        unshare --mount --propagation private "$@"
+}

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Paths, addresses, and the running of commands."""
+
+import os
+import subprocess
+from pathlib import Path
+
+LAB = Path(__file__).resolve().parent.parent
+TREE = LAB.parent.parent
+HYPERVISOR = LAB / "hypervisor"
+
+CACHE = Path(os.environ.get("LAB_CACHE", "/var/cache/kube-bootstrap-lab"))
+STATE = Path(os.environ.get("LAB_STATE", "/var/lib/kube-bootstrap-lab"))
+
+IMAGE_ROOT = CACHE / "instance-root"
+REGION_ROOT = CACHE / "region-root"
+
+INSTANCES = STATE / "instances"
+VOLUMES = STATE / "volumes"
+LAYERS = STATE / "layers"
+REGION = STATE / "region"
+
+# The name that everything of the lab's outside its own folders carries.
+NAME = "kblab"
+
+REGION_NAME = "us-east-1"
+VPC = "172.20.0.0/16"
+ELASTIC_IPS = "203.0.113.0/24"
+SUBNETS = {
+    "us-east-1a": "172.20.128.0/20",
+    "us-east-1b": "172.20.144.0/20",
+    "us-east-1c": "172.20.160.0/20",
+}
+METADATA_ADDRESS = "169.254.169.254"
+HOST_ADDRESS = "172.31.255.1"
+REGION_ADDRESS = "172.31.255.2"
+CONTROL_PORT = 8470
+
+
+class LabError(Exception):
+    """Something a person can read and act on; no traceback."""
+
+
+def run(*argv, **options):
+    """Run a command, return its output; a failure says which command and what it wrote."""
+    argv = [str(word) for word in argv]
+    done = subprocess.run(
+        argv,
+        stdin=options.pop("stdin", subprocess.DEVNULL),
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+    if done.returncode != 0:
+        what = done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}"
+        raise LabError(f"{' '.join(argv)}: {what}")
+    return done.stdout

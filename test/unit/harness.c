@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "harness.h"
+
+#include <ftw.h>
+#include <stdarg.h>
+#include <stdlib.h>
+
+static unsigned n_cases, n_failed;
+static bool case_failed;
+static char folder[64];
+
+void test_fail(const char *file, int line, const char *format, ...)
+{
+        case_failed = true;
+        printf("# %s:%d: ", file, line);
+        va_list ap;
+        va_start(ap, format);
+        vprintf(format, ap);
+        va_end(ap);
+        printf("\n");
+}
+
+void test_case(const char *name, void (*function)(void))
+{
+        case_failed = false;
+        function();
+        n_cases++;
+        n_failed += case_failed;
+        printf("%s %u - %s\n", case_failed ? "not ok" : "ok", n_cases, name);
+        (void) fflush(stdout);
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+        (void) st;
+        (void) type;
+        (void) ftw;
+        return remove(path);
+}
+
+int test_done(void)
+{
+        if (folder[0] && nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0) {
+                perror(folder);
+        }
+        printf("1..%u\n", n_cases);
+        return n_failed || !n_cases ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+const char *test_folder(void)
+{
+        if (!folder[0]) {
+                (void) snprintf(folder, sizeof(folder), "/tmp/kube-bootstrap-test-XXXXXX");
+                if (!mkdtemp(folder)) {
+                        perror("mkdtemp");
+                        exit(EXIT_FAILURE);
+                }
+        }
+        return folder;
+}
+
+Wait test_wait(unsigned seconds)
+{
+        return (Wait) { .deadline_ms = wait_now_ms() + (uint64_t) seconds * 1000, .stop_fd = -1 };
+}
