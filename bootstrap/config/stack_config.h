@@ -19,14 +19,6 @@ typedef enum Role {
 
 const char *role_to_string(Role role); /* "master", "node" */
 
-typedef enum CloudProvider {
-        CLOUD_PROVIDER_NONE,
-        CLOUD_PROVIDER_AWS,
-        CLOUD_PROVIDER_EXTERNAL,
-        _CLOUD_PROVIDER_MAX,
-        _CLOUD_PROVIDER_INVALID = -22,
-} CloudProvider;
-
 /* Every key of stack-config.sh, checked. Strings are never NULL; "" where an optional one is unset.
  */
 typedef struct StackConfig {
@@ -45,7 +37,7 @@ typedef struct StackConfig {
         char *service_network; /* CIDR */
         char *cluster_domain;
         char *cgroup_driver; /* cgroupfs, systemd */
-        CloudProvider cloud_provider;
+        char *cloud_provider; /* none, aws, external */
         unsigned attach_timeout_s;
         char *api_dns_name; /* optional further name of the API server */
 } StackConfig;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A unit test is a program: cases run in order, each prints a TAP line (https://testanything.org). */
+/* A unit test is a program: cases run in order, each prints a TAP line (https://testanything.org).
+ */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,55 +20,55 @@ void test_fail(const char *file, int line, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 
 /* The rest of the case is not worth running after this failed: it returns. */
-#define REQUIRE(condition)                                                                         \
-        do {                                                                                       \
-                if (!(condition)) {                                                                \
-                        test_fail(__FILE__, __LINE__, "%s", #condition);                           \
-                        return;                                                                    \
-                }                                                                                  \
+#define REQUIRE(condition)                                               \
+        do {                                                             \
+                if (!(condition)) {                                      \
+                        test_fail(__FILE__, __LINE__, "%s", #condition); \
+                        return;                                          \
+                }                                                        \
         } while (0)
 
-#define CHECK(condition)                                                                           \
-        do {                                                                                       \
-                if (!(condition)) {                                                                \
-                        test_fail(__FILE__, __LINE__, "%s", #condition);                           \
-                }                                                                                  \
+#define CHECK(condition)                                                 \
+        do {                                                             \
+                if (!(condition)) {                                      \
+                        test_fail(__FILE__, __LINE__, "%s", #condition); \
+                }                                                        \
         } while (0)
 
-#define CHECK_INT(actual, expected)                                                                \
-        do {                                                                                       \
-                long long _a = (actual), _e = (expected);                                          \
-                if (_a != _e) {                                                                    \
-                        test_fail(__FILE__, __LINE__, "%s is %lld, expected %lld", #actual, _a,    \
-                                  _e);                                                             \
-                }                                                                                  \
+#define CHECK_INT(actual, expected)                                                             \
+        do {                                                                                    \
+                long long _a = (actual), _e = (expected);                                       \
+                if (_a != _e) {                                                                 \
+                        test_fail(__FILE__, __LINE__, "%s is %lld, expected %lld", #actual, _a, \
+                                  _e);                                                          \
+                }                                                                               \
         } while (0)
 
-#define CHECK_STR(actual, expected)                                                                \
-        do {                                                                                       \
-                const char *_a = (actual), *_e = (expected);                                       \
-                if (!streq_ptr(_a, _e)) {                                                          \
-                        test_fail(__FILE__, __LINE__, "%s is \"%s\", expected \"%s\"", #actual,    \
-                                  _a ? _a : "(null)", _e ? _e : "(null)");                         \
-                }                                                                                  \
+#define CHECK_STR(actual, expected)                                                             \
+        do {                                                                                    \
+                const char *_a = (actual), *_e = (expected);                                    \
+                if (!streq_ptr(_a, _e)) {                                                       \
+                        test_fail(__FILE__, __LINE__, "%s is \"%s\", expected \"%s\"", #actual, \
+                                  _a ? _a : "(null)", _e ? _e : "(null)");                      \
+                }                                                                               \
         } while (0)
 
-#define CHECK_CONTAINS(text, part)                                                                 \
-        do {                                                                                       \
-                const char *_t = (text);                                                           \
-                if (!_t || !strstr(_t, (part))) {                                                  \
-                        test_fail(__FILE__, __LINE__, "\"%s\" lacks \"%s\"", _t ? _t : "(null)",   \
-                                  (part));                                                         \
-                }                                                                                  \
+#define CHECK_CONTAINS(text, part)                                                               \
+        do {                                                                                     \
+                const char *_t = (text);                                                         \
+                if (!_t || !strstr(_t, (part))) {                                                \
+                        test_fail(__FILE__, __LINE__, "\"%s\" lacks \"%s\"", _t ? _t : "(null)", \
+                                  (part));                                                       \
+                }                                                                                \
         } while (0)
 
 /* An operation that must succeed: prints the error if not. */
-#define CHECK_OK(call, error)                                                                      \
-        do {                                                                                       \
-                int _r = (call);                                                                   \
-                if (_r < 0) {                                                                      \
-                        test_fail(__FILE__, __LINE__, "%s: %d: %s", #call, _r, (error).message);   \
-                }                                                                                  \
+#define CHECK_OK(call, error)                                                                    \
+        do {                                                                                     \
+                int _r = (call);                                                                 \
+                if (_r < 0) {                                                                    \
+                        test_fail(__FILE__, __LINE__, "%s: %d: %s", #call, _r, (error).message); \
+                }                                                                                \
         } while (0)
 
 /* A folder of the test's own, removed by test_done(). */

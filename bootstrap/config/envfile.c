@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config/envfile.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "base/string.h"
+
+/* Where the parser stands. Every refusal names the place it looks at. */
+typedef struct Parser {
+        const char *name;
+        const char *at, *end;
+        unsigned line, column;
+        EnvFile *file;
+        Error *err;
+} Parser;
+
+static int peek(const Parser *p)
+{
+        return p->at < p->end ? (unsigned char) *p->at : EOF;
+}
+
+static int peek_second(const Parser *p)
+{
+        return p->end - p->at > 1 ? (unsigned char) p->at[1] : EOF;
+}
+
+static int next(Parser *p)
+{
+        int c = peek(p);
+        if (c == EOF) {
+                return EOF;
+        }
+        p->at++;
+        if (c == '\n') {
+                p->line++;
+                p->column = 1;
+        } else {
+                p->column++;
+        }
+        return c;
+}
+
+static int refuse(Parser *p, const char *what)
+{
+        return error_set(p->err, ERROR_CONFIG, EINVAL, "%s:%u:%u: %s", p->name, p->line, p->column,
+                         what);
+}
+
+static bool is_name_start(int c)
+{
+        return c == '_' || (c < 128 && isalpha(c));
+}
+
+static bool is_name(int c)
+{
+        return is_name_start(c) || (c >= '0' && c <= '9');
+}
+
+/* A shell name at the parser's place, appended to *ret. */
+static int parse_name(Parser *p, Buffer *ret)
+{
+        if (!is_name_start(peek(p))) {
+                return refuse(p, "expected a name: letters, digits and _");
+        }
+        while (is_name(peek(p))) {
+                char c = (char) next(p);
+                if (buffer_append(ret, &c, 1) < 0) {
+                        return error_oom(p->err);
+                }
+        }
+        return 0;
+}
+
+/* $NAME or ${NAME}; the parser stands on the dollar. */
+static int parse_expansion(Parser *p, Buffer *ret)
+{
+        Parser start = *p;
+        (void) next(p);
+        bool braces = peek(p) == '{';
+        if (peek(p) == '(') {
+                return refuse(&start, "command substitution $(...): this file is never executed");
+        }
+        if (braces) {
+                (void) next(p);
+        }
+        if (!is_name_start(peek(p))) {
+                return refuse(&start, "only $NAME and ${NAME} are expanded; "
+                                      "write a literal $ in single quotes");
+        }
+        _cleanup_buffer_ Buffer name = {};
+        int r = parse_name(p, &name);
+        if (r < 0) {
+                return r;
+        }
+        if (braces && next(p) != '}') {
+                return refuse(&start, "only ${NAME} is expanded, without operators");
+        }
+        const EnvEntry *entry = envfile_get(p->file, name.data);
+        if (!entry) {
+                return error_set(p->err, ERROR_CONFIG, EINVAL,
+                                 "%s:%u:%u: $%s is not set earlier in this file", p->name,
+                                 start.line, start.column, name.data);
+        }
+        return buffer_append_string(ret, entry->value) < 0 ? error_oom(p->err) : 0;
+}
+
+static int parse_single_quotes(Parser *p, Buffer *ret)
+{
+        Parser start = *p;
+        (void) next(p);
+        for (int c = next(p); c != '\''; c = next(p)) {
+                if (c == EOF) {
+                        return refuse(&start, "this ' is never closed");
+                }
+                if (buffer_append(ret, &(char) { (char) c }, 1) < 0) {
+                        return error_oom(p->err);
+                }
+        }
+        return 0;
+}
+
+static int parse_double_quotes(Parser *p, Buffer *ret)
+{
+        Parser start = *p;
+        (void) next(p);
+        for (;;) {
+                int c = peek(p);
+                if (c == EOF) {
+                        return refuse(&start, "this \" is never closed");
+                }
+                if (c == '`') {
+                        return refuse(p, "command substitution `...`: this file is never executed");
+                }
+                if (c == '$') {
+                        int r = parse_expansion(p, ret);
+                        if (r < 0) {
+                                return r;
+                        }
+                        continue;
+                }
+                (void) next(p);
+                if (c == '"') {
+                        return 0;
+                }
+                if (c == '\\' && peek(p) != EOF && strchr("$`\"\\\n", peek(p))) {
+                        c = next(p);
+                        if (c == '\n') {
+                                continue; /* a continued line */
+                        }
+                }
+                if (buffer_append(ret, &(char) { (char) c }, 1) < 0) {
+                        return error_oom(p->err);
+                }
+        }
+}
+
+/* What a shell would not take literally outside quotes, and how it is called. */
+static const char *shell_meaning(int c)
+{
+        switch (c) {
+        case '`':
+                return "command substitution `...`: this file is never executed";
+        case ';':
+        case '&':
+        case '|':
+                return "a shell would run another command here; quote the value";
+        case '<':
+        case '>':
+                return "a shell would redirect here; quote the value";
+        case '(':
+        case ')':
+                return "a shell would start a subshell or an array here; quote the value";
+        case '*':
+        case '?':
+        case '[':
+                return "a shell may expand this as a file name pattern; quote the value";
+        case '\r':
+                return "carriage return: the file has DOS line ends";
+        default:
+                return NULL;
+        }
+}
+
+static int parse_unquoted(Parser *p, Buffer *ret)
+{
+        int c = peek(p);
+        const char *meaning = shell_meaning(c);
+        if (meaning) {
+                return refuse(p, meaning);
+        }
+        (void) next(p);
+        if (c == '\\') {
+                c = next(p);
+                if (c == EOF) {
+                        return refuse(p, "a backslash at the end of the file");
+                }
+                if (c == '\n') {
+                        return 0;
+                }
+        }
+        return buffer_append(ret, &(char) { (char) c }, 1) < 0 ? error_oom(p->err) : 0;
+}
+
+static int parse_value(Parser *p, Buffer *ret)
+{
+        if (peek(p) == '~') {
+                return refuse(p, "a shell would expand ~; write the whole path");
+        }
+        for (;;) {
+                int r;
+                switch (peek(p)) {
+                case EOF:
+                case ' ':
+                case '\t':
+                case '\n':
+                        return buffer_append(ret, "", 0) < 0 ? error_oom(p->err) : 0;
+                case '\'':
+                        r = parse_single_quotes(p, ret);
+                        break;
+                case '"':
+                        r = parse_double_quotes(p, ret);
+                        break;
+                case '$':
+                        r = parse_expansion(p, ret);
+                        break;
+                default:
+                        r = parse_unquoted(p, ret);
+                }
+                if (r < 0) {
+                        return r;
+                }
+        }
+}
+
+static int store(Parser *p, Buffer *key, Buffer *value, unsigned line)
+{
+        EnvEntry *entry = NULL;
+        FOREACH_ARRAY (e, p->file->entries, p->file->n) {
+                entry = streq(e->key, key->data) ? e : entry;
+        }
+        if (!entry) {
+                if (p->file->n >= ENVFILE_MAX_ENTRIES) {
+                        return refuse(p, "too many assignments");
+                }
+                EnvEntry *entries = realloc(p->file->entries, (p->file->n + 1) * sizeof(EnvEntry));
+                if (!entries) {
+                        return error_oom(p->err);
+                }
+                p->file->entries = entries;
+                entry = &entries[p->file->n++];
+                *entry = (EnvEntry) { .key = buffer_take(key) };
+        }
+        free(entry->value);
+        entry->value = buffer_take(value);
+        entry->line = line;
+        return 0;
+}
+
+/* KEY=value, or, after `export`, a KEY alone. */
+static int parse_assignment(Parser *p, bool exported)
+{
+        _cleanup_buffer_ Buffer key = {}, value = {};
+        Parser start = *p;
+        int r = parse_name(p, &key);
+        if (r < 0) {
+                return r;
+        }
+        int c = peek(p);
+        if (c != '=') {
+                bool ends = c == EOF || isspace(c);
+                if (exported && ends) {
+                        return 0;
+                }
+                if (ends && streq(key.data, "export")) {
+                        return 1;
+                }
+                return refuse(&start, "expected KEY=value without blanks around =; "
+                                      "commands are not run");
+        }
+        (void) next(p);
+        r = parse_value(p, &value);
+        return r < 0 ? r : store(p, &key, &value, start.line);
+}
+
+static void skip_blanks(Parser *p)
+{
+        while (peek(p) == ' ' || peek(p) == '\t' || (peek(p) == '\\' && peek_second(p) == '\n')) {
+                if (next(p) == '\\') {
+                        (void) next(p);
+                }
+        }
+}
+
+static int parse_line(Parser *p)
+{
+        bool exported = false;
+        for (;;) {
+                skip_blanks(p);
+                int c = peek(p);
+                if (c == '#') {
+                        while (peek(p) != EOF && peek(p) != '\n') {
+                                (void) next(p);
+                        }
+                        continue;
+                }
+                if (c == EOF || c == '\n') {
+                        (void) next(p);
+                        return 0;
+                }
+                const char *meaning = shell_meaning(c);
+                if (meaning) {
+                        return refuse(p, meaning);
+                }
+                int r = parse_assignment(p, exported);
+                if (r < 0) {
+                        return r;
+                }
+                exported = exported || r > 0;
+        }
+}
+
+int envfile_parse(const char *name, const char *text, size_t n, EnvFile *ret, Error *err)
+{
+        _cleanup_envfile_ EnvFile file = {};
+        Parser p = { .name = name,
+                     .at = text,
+                     .end = text + n,
+                     .line = 1,
+                     .column = 1,
+                     .file = &file,
+                     .err = err };
+        if (n > ENVFILE_MAX_BYTES) {
+                return error_set(err, ERROR_CONFIG, EFBIG, "%s is larger than %zu bytes", name,
+                                 ENVFILE_MAX_BYTES);
+        }
+        if (memchr(text, '\0', n)) {
+                return error_set(err, ERROR_CONFIG, EINVAL, "%s holds a NUL byte: not a text file",
+                                 name);
+        }
+        while (peek(&p) != EOF) {
+                int r = parse_line(&p);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        *ret = file;
+        file = (EnvFile) {};
+        return 0;
+}
+
+int envfile_load(const char *path, EnvFile *ret, Error *err)
+{
+        _cleanup_buffer_ Buffer text = {};
+        int r = file_read(path, ENVFILE_MAX_BYTES, &text, err);
+        return r < 0 ? r : envfile_parse(path, text.data, text.size, ret, err);
+}
+
+const EnvEntry *envfile_get(const EnvFile *file, const char *key)
+{
+        FOREACH_ARRAY (e, file->entries, file->n) {
+                if (streq(e->key, key)) {
+                        return e;
+                }
+        }
+        return NULL;
+}
+
+void envfile_done(EnvFile *file)
+{
+        FOREACH_ARRAY (e, file->entries, file->n) {
+                free(e->key);
+                free(e->value);
+        }
+        free(TAKE(file->entries));
+        file->n = 0;
+}

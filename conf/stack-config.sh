@@ -1,0 +1,75 @@
+# /etc/kubernetes/stack-config.sh: what an instance must know of its cluster. User data writes it, as
+# #cloud-config with write_files. Shell by its looks, but parsed and never executed; see
+# stack-config.sh(5). Values that are commented as optional show their defaults.
+
+# What this instance is to become; checked against its IAM role.
+# role master|node; required
+KUBERNETES_ROLE=master
+
+# Name of the cluster; marks the master volume's filesystem.
+# name; required
+CLUSTER_NAME=kubernetes
+
+# Bucket of the certificates and tokens.
+# bucket name; required
+S3_BUCKET=kubernetes-123456789012-us-east-1
+
+# Folder in the bucket, so that clusters can share one.
+# key prefix; optional
+S3_PREFIX=pki
+
+# Key that encrypts the objects; empty: the bucket's default encryption.
+# string; optional
+KMS_KEY_ID=""
+
+# EBS volume of the master: etcd's data. Whoever has it attached is the master.
+# volume id; required on the master
+MASTER_VOLUME_ID=vol-0123456789abcdef0
+
+# Elastic IP of the API server.
+# allocation id; required on the master
+MASTER_EIP_ALLOCATION_ID=eipalloc-0123456789abcdef0
+
+# Fixed private address of the master, in its subnet; nodes reach it there.
+# IPv4 address; required
+MASTER_PRIVATE_IP=172.20.128.9
+
+# Name of the IAM role of masters.
+# string; required
+MASTER_IAM_ROLE=kubernetes-master
+
+# Name of the IAM role of nodes.
+# string; required
+NODE_IAM_ROLE=kubernetes-node
+
+# Network of the pods; each machine gets a /24 of it.
+# network (CIDR); optional
+OVERLAY_NETWORK=10.244.0.0/16
+
+# flannel's backend. host-gw needs all machines in one subnet.
+# choice vxlan|host-gw; optional
+OVERLAY_BACKEND=vxlan
+
+# Network of the services' addresses.
+# network (CIDR); optional
+SERVICE_NETWORK=10.0.0.0/16
+
+# DNS domain of the services.
+# domain name; optional
+CLUSTER_DOMAIN=cluster.local
+
+# Who makes cgroups, for docker and kubelet alike; checked against docker.
+# choice cgroupfs|systemd; optional
+CGROUP_DRIVER=cgroupfs
+
+# Kubernetes' own view of the cloud.
+# choice none|aws|external; optional
+CLOUD_PROVIDER=none
+
+# How long a master waits for its volume before it gives up and says who holds it.
+# seconds; optional
+ATTACH_TIMEOUT_SECONDS=600
+
+# A further name that the API server's certificate is to carry.
+# domain name; optional
+API_DNS_NAME=""
