@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/http.h"
+
+#include <ctype.h>
+#include <curl/curl.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "base/effect.h"
+
+#define TIMEOUT_MS_DEFAULT         30000
+#define CONNECT_TIMEOUT_MS_DEFAULT 5000
+#define HEADER_BYTES_MAX           ((size_t) 64 << 10)
+
+/* An Elastic IP that moves cuts the connections that were open, without a word to either end. The
+ * kernel gives up on one after this time without an acknowledgement, and libcurl then repeats the
+ * request on a fresh connection if the dead one was a reused one. */
+#define UNACKNOWLEDGED_MS_MAX 10000
+
+DEFINE_CLEANUP(struct curl_slist *, curl_slist_free_all);
+
+/* Connections live in the multi handle, so each thread has its own few. */
+typedef struct HttpSession {
+        CURLM *multi;
+        CURL *easy;
+} HttpSession;
+
+/* What the callbacks fill. */
+typedef struct Exchange {
+        const HttpRequest *request;
+        HttpReply reply;
+        size_t header_bytes;
+        int error; /* negative errno of a callback that ended the transfer */
+} Exchange;
+
+static pthread_key_t session_key;
+
+static const struct {
+        CURLcode code;
+        ErrorClass class;
+        int error;
+} curl_classes[] = {
+        { CURLE_COULDNT_RESOLVE_HOST, ERROR_RETRY, EHOSTUNREACH },
+        { CURLE_COULDNT_CONNECT, ERROR_RETRY, ECONNREFUSED },
+        { CURLE_OPERATION_TIMEDOUT, ERROR_RETRY, ETIMEDOUT },
+        { CURLE_ABORTED_BY_CALLBACK, ERROR_RETRY, ECANCELED },
+        { CURLE_GOT_NOTHING, ERROR_RETRY, ECONNRESET },
+        { CURLE_SEND_ERROR, ERROR_RETRY, ECONNRESET },
+        { CURLE_RECV_ERROR, ERROR_RETRY, ECONNRESET },
+        { CURLE_PARTIAL_FILE, ERROR_RETRY, ECONNRESET },
+        { CURLE_SSL_CONNECT_ERROR, ERROR_RETRY, EPROTO },
+        { CURLE_WEIRD_SERVER_REPLY, ERROR_RETRY, EBADMSG },
+        { CURLE_UNSUPPORTED_PROTOCOL, ERROR_RETRY, EBADMSG }, /* also: not an HTTP reply */
+        { CURLE_OUT_OF_MEMORY, ERROR_RETRY, ENOMEM },
+        /* The certificate may be fine and our clock not yet set. */
+        { CURLE_PEER_FAILED_VERIFICATION, ERROR_RETRY, EKEYREJECTED },
+        { CURLE_URL_MALFORMAT, ERROR_CONFIG, EINVAL },
+        { CURLE_SSL_CACERT_BADFILE, ERROR_CONFIG, EINVAL },
+        { CURLE_SSL_CERTPROBLEM, ERROR_CONFIG, EINVAL },
+        { CURLE_SSL_CLIENTCERT, ERROR_DENIED, EACCES },
+        { CURLE_FILESIZE_EXCEEDED, ERROR_FATAL, EFBIG },
+};
+
+ErrorClass http_class_from_curl(int code, int *ret_errno)
+{
+        FOREACH_ARRAY (row, curl_classes, ELEMENTS(curl_classes)) {
+                if ((int) row->code == code) {
+                        *ret_errno = row->error;
+                        return row->class;
+                }
+        }
+        *ret_errno = EIO;
+        return ERROR_FATAL;
+}
+
+static void session_free(void *p)
+{
+        HttpSession *session = p;
+        curl_easy_cleanup(session->easy);
+        (void) curl_multi_cleanup(session->multi); /* fails only for a handle that is none */
+        free(session);
+}
+
+int http_init(Error *err)
+{
+        CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
+        if (code != CURLE_OK) {
+                return error_set(err, ERROR_FATAL, EIO, "libcurl: %s", curl_easy_strerror(code));
+        }
+        int r = pthread_key_create(&session_key, session_free);
+        if (r != 0) {
+                curl_global_cleanup();
+                return error_errno(err, r, "create a thread key");
+        }
+        return 0;
+}
+
+void http_done(void)
+{
+        HttpSession *session = pthread_getspecific(session_key);
+        if (session) {
+                session_free(session);
+        }
+        (void) pthread_key_delete(session_key); /* made by http_init() */
+        curl_global_cleanup();
+}
+
+static HttpSession *session_get(void)
+{
+        HttpSession *session = pthread_getspecific(session_key);
+        if (session) {
+                return session;
+        }
+        session = calloc(1, sizeof(*session));
+        if (!session) {
+                return NULL;
+        }
+        session->multi = curl_multi_init();
+        session->easy = curl_easy_init();
+        if (!session->multi || !session->easy || pthread_setspecific(session_key, session) != 0) {
+                session_free(session);
+                return NULL;
+        }
+        return session;
+}
+
+static curl_socket_t socket_open(void *userdata, curlsocktype purpose,
+                                 struct curl_sockaddr *address)
+{
+        (void) userdata;
+        (void) purpose;
+        const unsigned limit = UNACKNOWLEDGED_MS_MAX;
+        int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+        if (fd >= 0 && address->family != AF_UNIX) {
+                /* Without it a dead connection costs the whole timeout, no more. */
+                (void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, sizeof(limit));
+        }
+        return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+static size_t body_received(char *data, size_t size, size_t n, void *userdata)
+{
+        Exchange *exchange = userdata;
+        exchange->error = buffer_append(&exchange->reply.body, data, size * n);
+        return exchange->error < 0 ? 0 : size * n;
+}
+
+static void headers_clear(HttpReply *reply)
+{
+        FOREACH_ARRAY (header, reply->headers, reply->n_headers) {
+                free(TAKE(header->name));
+                free(TAKE(header->value));
+        }
+        reply->n_headers = 0;
+}
+
+/* One line "Name: value\r\n"; lines that are no header (status, the empty last one) are none. */
+static int header_add(HttpReply *reply, const char *line, size_t n)
+{
+        const char *colon = memchr(line, ':', n);
+        if (!colon || colon == line || reply->n_headers == HTTP_HEADERS_MAX) {
+                return 0;
+        }
+        const char *value = colon + 1, *end = line + n;
+        while (value < end && isspace((unsigned char) *value)) {
+                value++;
+        }
+        HttpHeader header = {
+                .name = strndup(line, (size_t) (colon - line)),
+                .value = strndup(value, (size_t) (end - value)),
+        };
+        if (!header.name || !header.value) {
+                free(header.name);
+                free(header.value);
+                return -ENOMEM;
+        }
+        for (char *p = header.name; *p; p++) {
+                *p = (char) tolower((unsigned char) *p);
+        }
+        (void) string_strip_end(header.value);
+        reply->headers[reply->n_headers++] = header;
+        return 0;
+}
+
+static size_t header_received(char *data, size_t size, size_t n, void *userdata)
+{
+        Exchange *exchange = userdata;
+        exchange->header_bytes += size * n;
+        if (exchange->header_bytes > HEADER_BYTES_MAX) {
+                exchange->error = -EFBIG;
+                return 0;
+        }
+        if (size * n > 5 && memcmp(data, "HTTP/", 5) == 0) {
+                headers_clear(&exchange->reply); /* those before were of an interim reply */
+                return size * n;
+        }
+        exchange->error = header_add(&exchange->reply, data, size * n);
+        return exchange->error < 0 ? 0 : size * n;
+}
+
+static int list_append(struct curl_slist **list, const char *line)
+{
+        struct curl_slist *longer = curl_slist_append(*list, line);
+        if (!longer) {
+                return -ENOMEM;
+        }
+        *list = longer;
+        return 0;
+}
+
+/* libcurl's own additions to a body, "Expect" and "Content-Type", are turned off. */
+static int headers_make(const HttpRequest *request, struct curl_slist **ret, Error *err)
+{
+        bool has_type = false;
+        _cleanup_(curl_slist_free_allp) struct curl_slist *list = NULL;
+        FOREACH_ARRAY (header, request->headers, request->n_headers) {
+                if (strpbrk(header->name, "\r\n:;") || strpbrk(header->value, "\r\n")) {
+                        return error_set(err, ERROR_FATAL, EINVAL, "malformed header to send: %s",
+                                         header->name);
+                }
+                has_type = has_type || strcasecmp(header->name, "content-type") == 0;
+                _cleanup_buffer_ Buffer line = { .wipe = true }; /* may be an authorization */
+                int r = *header->value
+                                ? buffer_append_format(&line, "%s: %s", header->name, header->value)
+                                : buffer_append_format(&line, "%s;", header->name);
+                if (r < 0 || list_append(&list, line.data) < 0) {
+                        return error_oom(err);
+                }
+        }
+        if (list_append(&list, "Expect:") < 0 ||
+            (!has_type && list_append(&list, "Content-Type:") < 0)) {
+                return error_oom(err);
+        }
+        *ret = TAKE(list);
+        return 0;
+}
+
+#define SET(option, value) (code = code != CURLE_OK ? code : curl_easy_setopt(easy, option, value))
+
+static CURLcode setup_method(CURL *easy, const HttpRequest *request)
+{
+        CURLcode code = CURLE_OK;
+        if (streq(request->method, "HEAD")) {
+                return SET(CURLOPT_NOBODY, 1L);
+        }
+        if (request->body || streq(request->method, "POST") || streq(request->method, "PUT")) {
+                SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) request->body_size);
+                SET(CURLOPT_POSTFIELDS, request->body ? request->body : "");
+        }
+        return SET(CURLOPT_CUSTOMREQUEST, request->method);
+}
+
+static CURLcode setup_tls(CURL *easy, const HttpTls *tls)
+{
+        CURLcode code = CURLE_OK;
+        SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
+        SET(CURLOPT_SSL_VERIFYPEER, 1L);
+        SET(CURLOPT_SSL_VERIFYHOST, 2L);
+        if (tls->ca_file) {
+                SET(CURLOPT_CAINFO, tls->ca_file);
+                SET(CURLOPT_CAPATH, NULL); /* or the system's authorities would do as well */
+        }
+        if (tls->cert_pem && tls->key_pem) {
+                struct curl_blob cert = { (void *) (uintptr_t) tls->cert_pem, strlen(tls->cert_pem),
+                                          CURL_BLOB_NOCOPY };
+                struct curl_blob key = { (void *) (uintptr_t) tls->key_pem, strlen(tls->key_pem),
+                                         CURL_BLOB_NOCOPY };
+                SET(CURLOPT_SSLCERT_BLOB, &cert);
+                SET(CURLOPT_SSLKEY_BLOB, &key);
+        }
+        return code;
+}
+
+static CURLcode setup(CURL *easy, struct curl_slist *headers, Exchange *exchange)
+{
+        const HttpRequest *request = exchange->request;
+        uint64_t connect_ms = request->connect_timeout_ms ? request->connect_timeout_ms
+                                                          : CONNECT_TIMEOUT_MS_DEFAULT;
+        CURLcode code = CURLE_OK;
+        SET(CURLOPT_URL, request->url);
+        SET(CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
+        SET(CURLOPT_PATH_AS_IS, 1L); /* what was signed is what is sent */
+        SET(CURLOPT_PROTOCOLS_STR, "http,https");
+        SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+        SET(CURLOPT_FOLLOWLOCATION, 0L);
+        SET(CURLOPT_NOPROXY, "*");
+        SET(CURLOPT_NOSIGNAL, 1L);
+        SET(CURLOPT_QUICK_EXIT, 1L); /* a stop does not wait for a resolver's thread */
+        SET(CURLOPT_CONNECTTIMEOUT_MS, (long) (connect_ms < INT32_MAX ? connect_ms : INT32_MAX));
+        SET(CURLOPT_OPENSOCKETFUNCTION, socket_open);
+        SET(CURLOPT_USERAGENT, "kube-bootstrap/" VERSION);
+        SET(CURLOPT_HTTPHEADER, headers);
+        SET(CURLOPT_HEADERFUNCTION, header_received);
+        SET(CURLOPT_HEADERDATA, exchange);
+        SET(CURLOPT_WRITEFUNCTION, body_received);
+        SET(CURLOPT_WRITEDATA, exchange);
+        code = code != CURLE_OK ? code : setup_tls(easy, &request->tls);
+        return code != CURLE_OK ? code : setup_method(easy, request);
+}
+
+/* Drives the transfer to its end. 0, or the wait is over. */
+static int perform(CURLM *multi, const Wait *wait, Error *err)
+{
+        int running = 1;
+        for (;;) {
+                CURLMcode code = curl_multi_perform(multi, &running);
+                if (code == CURLM_OK && !running) {
+                        return 0;
+                }
+                int r = wait_check(wait, err);
+                if (r < 0) {
+                        return r;
+                }
+                struct curl_waitfd stop = { .fd = wait->stop_fd, .events = CURL_WAIT_POLLIN };
+                if (code == CURLM_OK) {
+                        code = curl_multi_poll(multi, &stop, wait->stop_fd >= 0, wait_left_ms(wait),
+                                               NULL);
+                }
+                if (code != CURLM_OK) {
+                        return error_set(err, ERROR_RETRY, EIO, "libcurl: %s",
+                                         curl_multi_strerror(code));
+                }
+        }
+}
+
+/* What a timeout was waiting for. */
+static const char *phase(CURL *easy)
+{
+        curl_off_t connected_us = 0, begun_us = 0;
+        (void) curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &connected_us);
+        (void) curl_easy_getinfo(easy, CURLINFO_STARTTRANSFER_TIME_T, &begun_us);
+        return !connected_us ? "connecting" : !begun_us ? "waiting for a reply" : "in the reply";
+}
+
+static int curl_failed(CURL *easy, CURLcode code, const char *text, const Exchange *exchange,
+                       Error *err)
+{
+        if (exchange->error == -ENOMEM) {
+                return error_oom(err);
+        }
+        if (exchange->error == -EFBIG) {
+                return error_set(err, ERROR_FATAL, EFBIG, "reply too large");
+        }
+        int error;
+        long os_error = 0;
+        ErrorClass class = http_class_from_curl((int) code, &error);
+        if (code == CURLE_COULDNT_CONNECT &&
+            curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &os_error) == CURLE_OK && os_error > 0) {
+                error = (int) os_error;
+                class = error == EACCES || error == EPERM ? ERROR_DENIED : class;
+                const char *socket = exchange->request->unix_socket;
+                return error_set(err, class, error, "%s: %s", socket ? socket : text,
+                                 strerror(error));
+        }
+        return error_set(err, class, error, "%s", *text ? text : curl_easy_strerror(code));
+}
+
+static int transfer(HttpSession *session, const Wait *wait, const char *text, Exchange *exchange,
+                    Error *err)
+{
+        CURLMcode added = curl_multi_add_handle(session->multi, session->easy);
+        if (added != CURLM_OK) {
+                return error_set(err, ERROR_RETRY, EIO, "libcurl: %s", curl_multi_strerror(added));
+        }
+        CURLcode code = CURLE_OK;
+        int left, r = perform(session->multi, wait, err);
+        if (r == -ETIMEDOUT) {
+                (void) error_prefix(err, "%s", phase(session->easy));
+        }
+        for (CURLMsg *m; (m = curl_multi_info_read(session->multi, &left));) {
+                code = m->msg == CURLMSG_DONE ? m->data.result : code;
+        }
+        if (r == 0 && code != CURLE_OK) {
+                r = curl_failed(session->easy, code, text, exchange, err);
+        }
+        long status = 0;
+        (void) curl_easy_getinfo(session->easy, CURLINFO_RESPONSE_CODE, &status);
+        exchange->reply.status = (int) status;
+        /* Ends what has not ended, and closes its connection. Fails only for a wrong handle. */
+        (void) curl_multi_remove_handle(session->multi, session->easy);
+        return r;
+}
+
+static int exchange_run(Exchange *exchange, const Wait *wait, Error *err)
+{
+        const HttpRequest *request = exchange->request;
+        HttpSession *session = session_get();
+        if (!session) {
+                return error_oom(err);
+        }
+        _cleanup_(curl_slist_free_allp) struct curl_slist *headers = NULL;
+        int r = headers_make(request, &headers, err);
+        if (r < 0) {
+                return r;
+        }
+        char text[CURL_ERROR_SIZE] = "";
+        exchange->reply.body.wipe = request->secret_reply;
+        exchange->reply.body.max = request->reply_max ? request->reply_max : HTTP_REPLY_MAX_DEFAULT;
+        if (buffer_append(&exchange->reply.body, "", 0) < 0) {
+                return error_oom(err);
+        }
+        CURLcode code = setup(session->easy, headers, exchange);
+        if (code == CURLE_OK) {
+                code = curl_easy_setopt(session->easy, CURLOPT_ERRORBUFFER, text);
+        }
+        r = code == CURLE_OK ? transfer(session, wait, text, exchange, err)
+                             : curl_failed(session->easy, code, text, exchange, err);
+        curl_easy_reset(session->easy); /* nothing of this request stays; connections do */
+        return r;
+}
+
+int http_exchange(const HttpRequest *request, const Wait *wait, HttpReply *ret, Error *err)
+{
+        _cleanup_free_ char *named = NULL;
+        if (!request->effect) {
+                /* A query may carry more than is fit for a message. */
+                named = string_format("%s %.*s", request->method, (int) strcspn(request->url, "?"),
+                                      request->url);
+                if (!named) {
+                        return error_oom(err);
+                }
+        }
+        const char *effect = request->effect ? request->effect : named;
+        Wait part = wait_part(wait, request->timeout_ms ? request->timeout_ms : TIMEOUT_MS_DEFAULT);
+        Exchange exchange = { .request = request };
+        int r = wait_check(&part, err);
+        if (r == 0) {
+                unsigned number = effect_before("http", effect);
+                r = exchange_run(&exchange, &part, err);
+                effect_after(number, "http", effect);
+        }
+        if (r < 0) {
+                http_reply_done(&exchange.reply);
+                (void) error_prefix(err, "%s", effect);
+                return r;
+        }
+        const char *date = http_reply_header(&exchange.reply, "date");
+        time_t seconds = date ? curl_getdate(date, NULL) : -1;
+        exchange.reply.date = seconds > 0 ? seconds : 0;
+        *ret = exchange.reply;
+        return 0;
+}
+
+const char *http_reply_header(const HttpReply *reply, const char *name)
+{
+        FOREACH_ARRAY (header, reply->headers, reply->n_headers) {
+                if (streq(header->name, name)) {
+                        return header->value;
+                }
+        }
+        return NULL;
+}
+
+void http_reply_done(HttpReply *reply)
+{
+        headers_clear(reply);
+        buffer_done(&reply->body);
+}
