@@ -56,8 +56,7 @@ class MotoChild:
         deadline = time.monotonic() + START_S
         host = urlsplit(self.url)
         while True:
-            if self._process.poll() is not None:
-                raise RuntimeError(f"moto ended with {self._process.returncode}: see {self._log}")
+            self.check()
             try:
                 connection = http.client.HTTPConnection(host.hostname or "", host.port, timeout=5)
                 connection.request("GET", "/moto-api/")
@@ -67,6 +66,10 @@ class MotoChild:
                 if time.monotonic() > deadline:
                     raise RuntimeError(f"moto does not answer: see {self._log}") from None
                 time.sleep(0.05)
+
+    def check(self) -> None:
+        if self._process.poll() is not None:
+            raise RuntimeError(f"moto ended with {self._process.returncode}: see {self._log}")
 
     def stop(self) -> None:
         self._process.kill()

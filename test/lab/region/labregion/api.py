@@ -1,0 +1,228 @@
+# SPDX-License-Identifier: MIT
+"""The way of every AWS request: what is it, who signed it, may they, does a fault meet it, do it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import signature
+from .calls import Calls, is_mutating
+from .credentials import Credential, Keyring
+from .ec2 import Ec2, upstream_error
+from .effects import afterwards, instead
+from .errors import ApiError, Auth, AuthError, family, render
+from .faults import Fault, Faults
+from .mirror import Mirror
+from .model import Region
+from .moto import Moto
+from .policy import Policies
+from .s3 import S3, location_constraint
+from .s3_names import S3Call, read_call
+from .shapes import read_form
+from .signature import Claim
+from .wire import Reply, Request
+
+# Services whose calls can change what IAM, EC2 or S3 hold.
+_CHANGERS = ("iam", "cloudformation", "autoscaling")
+_GLOBAL = ("iam",)
+
+
+@dataclass
+class Call:
+    service: str
+    action: str = ""
+    form: dict[str, str] = field(default_factory=dict)
+    s3: S3Call | None = None
+    claim: Claim | None = None
+    problem: ApiError | AuthError | None = None
+
+    @property
+    def path(self) -> str:
+        return self.s3.key if self.s3 is not None else ""
+
+
+class Api:
+    def __init__(self, region: Region, keyring: Keyring, policies: Policies, faults: Faults,
+                 calls: Calls, moto: Moto, mirror: Mirror, ec2: Ec2, s3: S3,
+                 latency_ms: float) -> None:
+        self.latency_ms = latency_ms
+        self._region = region
+        self._keyring = keyring
+        self._policies = policies
+        self._faults = faults
+        self._calls = calls
+        self._moto = moto
+        self._mirror = mirror
+        self._ec2 = ec2
+        self._s3 = s3
+
+    def serve(self, request: Request) -> Reply:
+        started = time.monotonic()
+        time.sleep(self.latency_ms / 1000)
+        call = _identify(request)
+        request_id = _request_id(call.service)
+        signer = self._keyring.find(call.claim.access_key) if call.claim else None
+        instance = signer.instance_id if signer else ""
+        fault = self._faults.match(call.service, call.action, instance, call.path)
+        code = ""
+        reply = instead(fault, call.service, request_id) if fault else None
+        if reply is None:
+            try:
+                reply = self._act(request, call, fault, request_id)
+            except AuthError as problem:
+                error = problem.as_api_error(call.service)
+                code, reply = error.code, render(call.service, error, request_id)
+            except ApiError as error:
+                code, reply = error.code, render(call.service, error, request_id)
+            except Exception:
+                # A bug of the lab's: seen by the client as AWS's own would be, and by us in full.
+                self._calls.write(event="bug", action=call.action, request_id=request_id)
+                error = ApiError("InternalError", "An internal error has occurred", 500)
+                code, reply = error.code, render(call.service, error, request_id)
+                self._note(request, call, signer, fault, reply, code, started, request_id)
+                raise
+        elif fault is not None and fault.effect == "error":
+            code = fault.code or "InternalError"
+        if fault is not None:
+            reply = afterwards(fault, reply)
+        _add_ids(reply, call, request_id)
+        self._note(request, call, signer, fault, reply, code, started, request_id)
+        return reply
+
+    def _note(self, request: Request, call: Call, signer: Credential | None, fault: Fault | None,
+              reply: Reply, code: str, started: float, request_id: str) -> None:
+        fields: dict[str, Any] = {}
+        if call.s3 is not None:
+            fields = {"bucket": call.s3.bucket, "key": call.s3.key, "bytes": len(request.body)}
+        elif call.form:
+            fields = {"params": {k: v for k, v in call.form.items()
+                                 if k not in ("Action", "Version", "UserData")}}
+        self._calls.count(
+            service=call.service, action=call.action, instance=signer.instance_id if signer else "",
+            principal=signer.principal if signer else "", status=reply.status, code=code,
+            request_id=request_id, fault=fault.id if fault else 0,
+            ms=round((time.monotonic() - started) * 1000, 2), **fields)
+
+    def _act(self, request: Request, call: Call, fault: Fault | None, request_id: str) -> Reply:
+        if call.problem is not None:
+            raise call.problem
+        if call.claim is None:
+            raise AuthError(Auth.MISSING)
+        endpoint_region = self._endpoint_region(call)
+        who = signature.verify(
+            request, call.claim, self._keyring, call.service, endpoint_region,
+            fault.seconds if fault and fault.effect == "skew" else 0.0,
+            bool(fault and fault.effect == "expired"))
+        if call.s3 is not None:
+            return self._act_s3(request, call.s3, who, endpoint_region)
+        if call.service == "ec2":
+            for resource in self._ec2.resources(call.form):
+                self._authorize(who, f"ec2:{call.action}", resource)
+            return self._ec2.handle(request, call.form, self._ec2.check(call.form), request_id)
+        self._authorize(who, f"{call.service}:{call.action}", "*")
+        return self._act_other(request, call)
+
+    def _endpoint_region(self, call: Call) -> str:
+        """The region that the endpoint stands for, and so that the signature must name.
+
+        An S3 endpoint that does not say so by its name (an override) is every region's.
+        """
+        assert call.claim is not None
+        if call.s3 is not None:
+            return call.s3.endpoint_region or call.claim.region
+        return "us-east-1" if call.service in _GLOBAL else self._region.name
+
+    def _act_s3(self, request: Request, call: S3Call, who: Credential, region: str) -> Reply:
+        self._s3.check_bucket(call, region)
+        if call.action == "CreateBucket":
+            asked = location_constraint(request.body)
+            if region != "us-east-1" and asked != region:
+                raise ApiError("IllegalLocationConstraintException",
+                               f"The {asked or 'unspecified'} location constraint is incompatible "
+                               "for the region specific endpoint this request was sent to.")
+        if not self._may(who, call.permission, call.resource):
+            # S3 tells even who is refused where the bucket is.
+            headers = {"x-amz-bucket-region": self._s3.bucket_region(call.bucket)} \
+                if call.action == "HeadBucket" else {}
+            raise ApiError("AccessDenied",
+                           f"User: {self._arn(who)} is not authorized to perform: "
+                           f"{call.permission} on resource: \"{call.resource}\" because no "
+                           f"identity-based policy allows the {call.permission} action", 403,
+                           headers=headers)
+        may_list = self._may(who, "s3:ListBucket", f"arn:aws:s3:::{call.bucket}")
+        return self._s3.handle(request, call, may_list)
+
+    def _act_other(self, request: Request, call: Call) -> Reply:
+        reply = self._moto.forward(
+            request, headers={"Host": f"{call.service}.{self._region.name}.amazonaws.com"},
+            drop=("host",))
+        if call.service in _CHANGERS and is_mutating(call.service, call.action):
+            self._policies.forget()
+            self._s3.forget()
+            self._mirror.sync()
+        if reply.status >= 400:
+            raise upstream_error(reply, self._calls, call.action)
+        return reply
+
+    def _may(self, who: Credential, action: str, resource: str) -> bool:
+        return not who.role or self._policies.allows(who.role, action, resource)
+
+    def _authorize(self, who: Credential, action: str, resource: str) -> None:
+        if self._may(who, action, resource):
+            return
+        message = (f"User: {self._arn(who)} is not authorized to perform: {action} on resource: "
+                   f"{resource} because no identity-based policy allows the {action} action")
+        if action.startswith("ec2:"):
+            raise ApiError("UnauthorizedOperation", "You are not authorized to perform this "
+                                                    f"operation. {message}", 403)
+        raise ApiError("AccessDenied", message, 403)
+
+    def _arn(self, who: Credential) -> str:
+        account = self._region.account
+        if not who.role:
+            return f"arn:aws:iam::{account}:user/admin"
+        return f"arn:aws:sts::{account}:assumed-role/{who.role}/{who.instance_id}"
+
+
+def _identify(request: Request) -> Call:
+    try:
+        claim = signature.read_claim(request)
+    except AuthError as problem:
+        return Call(_service_of(request), action="Malformed", problem=problem)
+    service = claim.service if claim is not None else _service_of(request)
+    if service == "s3":
+        s3 = read_call(request)
+        return Call("s3", s3.action, s3=s3, claim=claim)
+    if request.method != "POST" or request.path not in ("", "/"):
+        return Call(service, "Malformed", claim=claim, problem=ApiError(
+            "InvalidRequest", "The lab takes query requests by POST to / only"))
+    try:
+        form = read_form(request.body)
+    except ApiError as problem:
+        return Call(service, "Malformed", claim=claim, problem=problem)
+    return Call(service, form.get("Action", "Malformed"), form, claim=claim)
+
+
+def _service_of(request: Request) -> str:
+    """A guess for requests that carry no signature: they are refused in that service's words."""
+    form = request.header("Content-Type").startswith("application/x-www-form-urlencoded")
+    if form and request.method == "POST" and request.path in ("", "/"):
+        return "ec2"
+    return "ec2" if request.header("Host").startswith("ec2.") else "s3"
+
+
+def _request_id(service: str) -> str:
+    if service == "s3":
+        return secrets.token_hex(8).upper()
+    digits = secrets.token_hex(16)
+    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+
+
+def _add_ids(reply: Reply, call: Call, request_id: str) -> None:
+    if family(call.service) == "s3":
+        reply.headers |= {"x-amz-request-id": request_id, "x-amz-id-2": "lab", "Server": "AmazonS3"}
+    else:
+        reply.headers |= {"x-amzn-RequestId": request_id, "Server": "AmazonEC2"}
