@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -87,6 +88,11 @@ static void session_free(void *p)
 
 int http_init(Error *err)
 {
+        /* OpenSSL writes to a socket that the peer has closed, and without its own signal handling
+         * libcurl does not shield us. */
+        if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
+                return error_errno(err, errno, "ignore SIGPIPE");
+        }
         CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
         if (code != CURLE_OK) {
                 return error_set(err, ERROR_FATAL, EIO, "libcurl: %s", curl_easy_strerror(code));

@@ -52,7 +52,7 @@ typedef struct HttpReply {
         int64_t date; /* the Date header as seconds since 1970, 0 if absent or malformed */
 } HttpReply;
 
-/* Once per process, before threads. */
+/* Once per process, before threads. SIGPIPE is ignored from then on. */
 int http_init(Error *err);
 void http_done(void);
 
