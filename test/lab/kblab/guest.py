@@ -16,9 +16,8 @@ from pathlib import Path
 
 import yaml
 
-from .settings import REGION_ADDRESS, REGION_NAME, LabError
+from .settings import RESOLVER_ADDRESS, LabError
 
-SERVICES = ("autoscaling", "cloudformation", "ec2", "iam", "logs", "monitoring", "s3", "ssm", "sts")
 TRUST_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 
 NETWORK = """\
@@ -35,16 +34,8 @@ LinkLocalAddressing=no
 IPv6AcceptRA=no
 """
 
-UNMANAGED = """\
-[Match]
-Name=docker* br-* veth* flannel* cni* kube-*
 
-[Link]
-Unmanaged=yes
-"""
-
-
-def prepare(root, machine, ca, buckets):
+def prepare(root, machine, ca):
     """Write a first boot's files into `root`; `machine` is the hypervisor's launch request."""
     child = os.fork()
     if child == 0:
@@ -53,7 +44,7 @@ def prepare(root, machine, ca, buckets):
             os.chdir("/")
             os.umask(0o022)
             _identity(machine)
-            _names(machine, buckets)
+            _names(machine)
             _network(machine)
             _trust(ca)
             _user_data(base64.b64decode(machine.get("user_data") or ""))
@@ -81,21 +72,15 @@ def _identity(machine):
     _write("/etc/cloud/cloud-init.disabled", "")
 
 
-def _names(machine, buckets):
+def _names(machine):
     own = hostname(machine["private_ip"])
-    hosts = [f"{service}.{REGION_NAME}.amazonaws.com" for service in SERVICES]
-    hosts += ["iam.amazonaws.com", "s3.amazonaws.com", "sts.amazonaws.com"]
-    for bucket in buckets:
-        hosts += [f"{bucket}.s3.{REGION_NAME}.amazonaws.com", f"{bucket}.s3.amazonaws.com"]
-    lines = ["127.0.0.1 localhost", f"{machine['private_ip']} {own}.ec2.internal {own}"]
-    lines += [f"{REGION_ADDRESS} {host}" for host in hosts]
-    _write("/etc/hosts", "\n".join(lines) + "\n")
+    _write("/etc/hosts", f"127.0.0.1 localhost\n{machine['private_ip']} {own}.ec2.internal {own}\n")
+    _write("/etc/resolv.conf", f"nameserver {RESOLVER_ADDRESS}\nsearch ec2.internal\n")
 
 
 def _network(machine):
     ipaddress.ip_address(machine["private_ip"])
     _write("/etc/systemd/network/10-vpc.network", NETWORK.format(**machine))
-    _write("/etc/systemd/network/05-unmanaged.network", UNMANAGED)
     _enable("systemd-networkd.service", "multi-user.target")
     _enable("systemd-networkd-wait-online.service", "network-online.target")
 
@@ -110,8 +95,8 @@ def _enable(unit, wanted_by):
 def _trust(ca):
     if ca:
         _write("/usr/local/share/ca-certificates/lab.crt", ca)
-        with TRUST_BUNDLE.open("a", encoding="ascii") as bundle:
-            bundle.write(ca)
+        with TRUST_BUNDLE.open("ab") as bundle:
+            bundle.write(ca.encode())
 
 
 def _user_data(data):

@@ -234,7 +234,7 @@ class Machine:
                 _copy_folder(IMAGE_ROOT / name, self._plain_folder(name))
             certificate = REGION / "ca.pem"
             ca = certificate.read_text() if certificate.exists() else None
-            guest.prepare(self.root, self.request, ca, self.request.get("buckets", []))
+            guest.prepare(self.root, self.request, ca)
         while self._boot() == EXIT_REBOOT:
             group.clear()
 
@@ -261,7 +261,7 @@ class Machine:
                     env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(notify),
                          "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"})
             ended = os.pidfd_open(nspawn.pid)
-            while ended not in (ready := select.select([receiver, ended], [], [])[0]):
+            while ended not in select.select([receiver, ended], [], [])[0]:
                 message = receiver.recv(4096).decode()
                 for line in message.splitlines():
                     key, _, value = line.partition("=")
@@ -273,7 +273,6 @@ class Machine:
 
     def _started(self, leader):
         """PID 1 is about to run, and the machine's /dev is there (a new one at each boot)."""
-        _unlock_cgroups(leader)
         with self.locked():
             for loop in self.attachments.values():
                 volume.make_node(f"/proc/{leader}/root", loop)
@@ -289,7 +288,8 @@ class Machine:
                 "--boot", "--keep-unit", "--register=no", "--console=read-only",
                 "--link-journal=no", "--resolv-conf=off", "--timezone=off",
                 "--network-bridge", network.BRIDGE,
-                "--capability=all", "--system-call-filter", SYSTEM_CALLS,
+                # The clock is this host's.
+                "--capability=all", "--drop-capability=CAP_SYS_TIME", "--system-call-filter", SYSTEM_CALLS,
                 "--bind=/dev/kmsg", "--bind=/dev/fuse",
                 *(f"--bind={self._plain_folder(name)}:/{name}" for name in PLAIN_FOLDERS)]
 
@@ -313,16 +313,6 @@ def find(name):
     if len(found) > 1:
         raise LabError(f"{name}: which of {', '.join(machine.id for machine in found)}?")
     return found[0]
-
-
-def _unlock_cgroups(leader):
-    """Make the control groups writable: nspawn mounts v1's read-only, docker and kubelet need them."""
-    mounts = [line.split() for line in Path(f"/proc/{leader}/mounts").read_text().splitlines()]
-    locked = [where for _, where, _, options, *_ in mounts
-              if where.startswith("/sys/fs/cgroup") and "ro" in options.split(",")]
-    if locked:
-        run("nsenter", f"--target={leader}", "--mount", "--pid", "sh", "-euc",
-            'for where; do mount -o remount,bind,rw "$where"; done', "sh", *locked)
 
 
 def _copy_folder(source, target):

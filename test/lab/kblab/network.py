@@ -12,8 +12,8 @@ import json
 import subprocess
 from pathlib import Path
 
-from .settings import (ELASTIC_IPS, HOST_ADDRESS, METADATA_ADDRESS, NAME, REGION_ADDRESS, STATE,
-                       SUBNETS, VPC, LabError, run)
+from .settings import (ELASTIC_IPS, HOST_ADDRESS, METADATA_ADDRESS, NAME, REGION_ADDRESS,
+                       RESOLVER_ADDRESS, STATE, SUBNETS, VPC, LabError, run)
 
 NAMESPACE = Path("/run/netns") / NAME
 BRIDGE = "kblab0"
@@ -46,7 +46,8 @@ def setup():
         NAMESPACE.unlink(missing_ok=True)
         run("ip", "netns", "add", NAME)
     _ip("link", "set", "lo", "up")
-    _ip("address", "replace", f"{METADATA_ADDRESS}/32", "dev", "lo")
+    for address in (METADATA_ADDRESS, RESOLVER_ADDRESS):
+        _ip("address", "replace", f"{address}/32", "dev", "lo")
     if not _has_link(BRIDGE, inner=True):
         _ip("link", "add", BRIDGE, "type", "bridge")
     for zone in SUBNETS:

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The region's front: starting it, asking it as the administrator, launching instances."""
+
+import configparser
+import functools
+import json
+import os
+import re
+import shlex
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from . import cgroup, network
+from .settings import (CONTROL_PORT, ELASTIC_IPS, HYPERVISOR, LAB, METADATA_ADDRESS, REGION,
+                       REGION_ADDRESS, REGION_NAME, REGION_ROOT, RESOLVER_ADDRESS, LabError, run)
+
+FRONT = LAB / "region" / "front"
+GROUP = "region"
+LOG = REGION / "front.log"
+CA = REGION / "ca.pem"
+CREDENTIALS = REGION / "credentials"
+REQUESTS = REGION / "requests.jsonl"
+SEED = REGION / "seed.json"
+START_S = 60
+RUNNING_S = 120
+
+
+def runs():
+    """Whether the region answers."""
+    try:
+        control("GET", "/settings")
+    except LabError:
+        return False
+    return True
+
+
+def start():
+    """Start a new region: the front with its moto, and the name server; seed it."""
+    SEED.unlink(missing_ok=True)
+    group = cgroup.Group(GROUP)
+    group.kill()
+    front = _spawn(group, FRONT, "--state", REGION, "--moto-root", REGION_ROOT,
+                   "--listen", "0.0.0.0:443", "--imds-listen", f"{METADATA_ADDRESS}:80",
+                   "--control", f"{REGION_ADDRESS}:{CONTROL_PORT}", "--public", ELASTIC_IPS,
+                   "--hypervisor", HYPERVISOR)
+    _spawn(group, LAB / "resolver", RESOLVER_ADDRESS, REGION_ADDRESS)
+    deadline = time.monotonic() + START_S
+    while not runs():
+        if front.poll() is not None or time.monotonic() > deadline:
+            raise LabError(f"the region does not start, see {LOG}:\n{_last_lines(LOG)}")
+        time.sleep(0.1)
+    made = run(sys.executable, LAB / "region" / "seed", "--endpoint", f"https://{REGION_ADDRESS}",
+               "--state", REGION)
+    new = SEED.with_suffix(".new")
+    new.write_text(made)
+    new.replace(SEED)
+
+
+def _spawn(group, *command):
+    """Start one of the region's processes, in its network and control group."""
+    with LOG.open("ab") as log:
+        return subprocess.Popen(network.inside(sys.executable, *command), stdin=subprocess.DEVNULL,
+                                stdout=log, stderr=log, start_new_session=True,
+                                preexec_fn=group.enter)
+
+
+def launch(role, settings, name=None, zone=None, volume=None, user_data=None):
+    """Launch an instance as the stack's groups would; returns its id once it runs."""
+    values = seed()
+    if zone is None:
+        # The volume's zone for a master; for a node another one, so that the overlay crosses subnets.
+        zone = "a" if role == "master" else "b"
+    if user_data is None:
+        data = _user_data(role, values, volume, settings)
+    else:
+        data = Path(user_data).read_text()
+    name = name or role
+    [instance] = call(
+        "ec2", "run_instances", ImageId=values["image_id"], InstanceType="m5.large",
+        MinCount=1, MaxCount=1, SubnetId=values["subnets"][f"{values['region']}{zone}"],
+        SecurityGroupIds=[values["security_group_id"]],
+        IamInstanceProfile={"Name": values[f"{role}_role"]}, UserData=data,
+        TagSpecifications=[{"ResourceType": "instance",
+                            "Tags": [{"Key": "Name", "Value": name},
+                                     {"Key": "KubernetesRole", "Value": role}]}])["Instances"]
+    wait_for(instance["InstanceId"], "running")
+    return instance["InstanceId"]
+
+
+def wait_for(instance_id, state, timeout_s=RUNNING_S):
+    """Wait until EC2 says that an instance is in this state."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        reservations = call("ec2", "describe_instances", InstanceIds=[instance_id])["Reservations"]
+        instance = reservations[0]["Instances"][0]
+        now = instance["State"]["Name"]
+        if now == state:
+            return
+        if now == "terminated" or time.monotonic() > deadline:
+            why = _hypervisor_error(instance_id) or instance.get("StateReason", {}).get("Message")
+            raise LabError(f"{instance_id} is {now}, not {state}: {why}")
+        time.sleep(0.1)
+
+
+def _user_data(role, values, volume, settings):
+    """What the stack's template gives an instance: a stack-config.sh, written by cloud-init."""
+    keys = {
+        "KUBERNETES_ROLE": role,
+        "CLUSTER_NAME": "lab",
+        "S3_BUCKET": values["bucket"],
+        "S3_PREFIX": values["prefix"].strip("/"),
+        "MASTER_VOLUME_ID": volume or values["volume_id"],
+        "MASTER_EIP_ALLOCATION_ID": values["allocation_id"],
+        "MASTER_PRIVATE_IP": values["private_ip"],
+        "MASTER_IAM_ROLE": values["master_role"],
+        "NODE_IAM_ROLE": values["node_role"],
+        **settings,
+    }
+    content = "".join(f"{key}={shlex.quote(value)}\n" for key, value in keys.items())
+    return "#cloud-config\n" + json.dumps({"write_files": [
+        {"path": "/etc/kubernetes/stack-config.sh", "permissions": "0644", "content": content}]})
+
+
+def seed():
+    """What the region was made with: ids, names, the administrator's keys."""
+    try:
+        return json.loads(SEED.read_text())
+    except FileNotFoundError:
+        raise LabError("the lab is not up (run: lab up)") from None
+
+
+def control(method, path, body=None):
+    """Ask the front's control API, which the instances do not use: counts, faults, delays."""
+    request = urllib.request.Request(
+        f"http://{REGION_ADDRESS}:{CONTROL_PORT}{path}", method=method,
+        data=None if body is None else json.dumps(body).encode(),
+        headers={"Content-Type": "application/json"})
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(request, timeout=30) as answer:
+            text = answer.read()
+    except urllib.error.HTTPError as error:
+        raise LabError(f"{method} {path}: {error.code}: {error.read().decode().strip()}") from error
+    except OSError as error:
+        raise LabError(f"{method} {path}: {error} (is the lab up?)") from error
+    return json.loads(text) if text.strip() else None
+
+
+def call(service, operation, **parameters):
+    """One AWS call as the administrator; returns botocore's answer without its metadata."""
+    import botocore.exceptions
+    client = _client(service)
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", operation).replace("-", "_").lower()
+    if name not in client.meta.method_to_api_mapping:
+        raise LabError(f"{service} has no operation {operation}")
+    try:
+        answer = getattr(client, name)(**parameters)
+    except (botocore.exceptions.BotoCoreError, botocore.exceptions.ClientError) as error:
+        raise LabError(f"{service} {operation}: {error}") from error
+    answer.pop("ResponseMetadata", None)
+    for key, value in answer.items():
+        if hasattr(value, "read"):  # S3's Body
+            answer[key] = value.read().decode(errors="replace")
+    return answer
+
+
+@functools.cache
+def _client(service):
+    """A client whose AWS host names lead to the lab, as they do inside the instances."""
+    import botocore.config
+    import botocore.session
+    keys = configparser.ConfigParser()
+    if not keys.read(CREDENTIALS):
+        raise LabError("the lab is not up (run: lab up)")
+    resolve = socket.getaddrinfo
+
+    def to_the_lab(host, *rest, **options):
+        name = host.decode() if isinstance(host, bytes) else host
+        return resolve(REGION_ADDRESS if str(name).endswith(".amazonaws.com") else host,
+                       *rest, **options)
+
+    socket.getaddrinfo = to_the_lab
+    for name in [key for key in os.environ if key.startswith("AWS_") or
+                 key.lower().endswith("_proxy")]:
+        del os.environ[name]
+    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+    session = botocore.session.Session()
+    return session.create_client(
+        service, region_name=REGION_NAME, verify=str(CA),
+        aws_access_key_id=keys["default"]["aws_access_key_id"],
+        aws_secret_access_key=keys["default"]["aws_secret_access_key"],
+        config=botocore.config.Config(retries={"max_attempts": 0}, read_timeout=300))
+
+
+def _hypervisor_error(instance_id):
+    """What last went wrong with this instance's machine."""
+    for line in reversed(REQUESTS.read_text().splitlines()):
+        entry = json.loads(line)
+        if entry["event"] == "hypervisor" and entry["payload"].get("instance_id") == instance_id:
+            return entry["error"]
+    return None
+
+
+def _last_lines(path, count=20):
+    return "\n".join(path.read_text(errors="replace").splitlines()[-count:])
