@@ -1,10 +1,11 @@
-# SPDX-License-Identifier: MIT
-"""The way of every AWS request: what is it, who signed it, may they, does a fault meet it, do it."""
+# SPDX-License-Identifier: Apache-2.0
+"""The way of every AWS request: what it is, which fault meets it, who signed, may they, do it."""
 
 from __future__ import annotations
 
 import secrets
 import time
+import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,30 +68,31 @@ class Api:
         signer = self._keyring.find(call.claim.access_key) if call.claim else None
         instance = signer.instance_id if signer else ""
         fault = self._faults.match(call.service, call.action, instance, call.path)
-        code = ""
         reply = instead(fault, call.service, request_id) if fault else None
+        code = (fault.code or "InternalError") if fault and fault.effect == "error" else ""
         if reply is None:
-            try:
-                reply = self._act(request, call, fault, request_id)
-            except AuthError as problem:
-                error = problem.as_api_error(call.service)
-                code, reply = error.code, render(call.service, error, request_id)
-            except ApiError as error:
-                code, reply = error.code, render(call.service, error, request_id)
-            except Exception:
-                # A bug of the lab's: seen by the client as AWS's own would be, and by us in full.
-                self._calls.write(event="bug", action=call.action, request_id=request_id)
-                error = ApiError("InternalError", "An internal error has occurred", 500)
-                code, reply = error.code, render(call.service, error, request_id)
-                self._note(request, call, signer, fault, reply, code, started, request_id)
-                raise
-        elif fault is not None and fault.effect == "error":
-            code = fault.code or "InternalError"
+            reply, code = self._answer(request, call, fault, request_id)
         if fault is not None:
             reply = afterwards(fault, reply)
         _add_ids(reply, call, request_id)
         self._note(request, call, signer, fault, reply, code, started, request_id)
         return reply
+
+    def _answer(self, request: Request, call: Call, fault: Fault | None,
+                request_id: str) -> tuple[Reply, str]:
+        """The call's reply, and the error code in it if it is a refusal."""
+        try:
+            return self._act(request, call, fault, request_id), ""
+        except AuthError as problem:
+            error = problem.as_api_error(call.service)
+        except ApiError as problem:
+            error = problem
+        except Exception:
+            # A bug of the lab's: the client sees what AWS's own would look like, we see it whole.
+            self._calls.write(event="bug", action=call.action, request_id=request_id,
+                              trace=traceback.format_exc())
+            error = ApiError("InternalError", "An internal error has occurred", 500)
+        return render(call.service, error, request_id), error.code
 
     def _note(self, request: Request, call: Call, signer: Credential | None, fault: Fault | None,
               reply: Reply, code: str, started: float, request_id: str) -> None:

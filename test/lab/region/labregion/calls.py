@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """Counts every call by caller and action, and writes one JSON line for each."""
 
 from __future__ import annotations

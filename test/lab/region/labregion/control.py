@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """The control API: plain HTTP and JSON, for tests and the lab's command only. See ../front."""
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ class Control:
         server = Server(("127.0.0.1", int(body.get("port", 0))), self._imds.handler(instance.id))
         server.start()
         self._listeners.append(server)
-        return {"endpoint": f"http://127.0.0.1:{server.server_address[1]}"}
+        return {"endpoint": f"http://127.0.0.1:{server.bound[1]}"}
 
 
 def _check(given: dict[str, Any], known: dict[str, Any], where: str) -> None:

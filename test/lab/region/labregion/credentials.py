@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: MIT
-"""Who may sign: the administrator's fixed key pair, and what IMDS hands out for an instance's role."""
+# SPDX-License-Identifier: Apache-2.0
+"""Who may sign: the administrator's fixed key pair, and what IMDS hands out to instances."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """EC2 as one service: parses, lets the front's own actions answer, passes the rest to moto."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """EC2's actions on Elastic IPs."""
 
 from __future__ import annotations

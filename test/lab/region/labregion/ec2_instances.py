@@ -1,15 +1,15 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """EC2's actions on instances."""
 
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from collections.abc import Callable
 
 from . import filters
 from .ec2_world import Params, Result, World, action
 from .errors import ApiError
-from .model import STATE_CODES, Instance, Region
+from .model import STATE_CODES, Instance, Interface, Region
 
 
 def _state(name: str) -> Result:
@@ -62,7 +62,8 @@ def describe(region: Region, instance: Instance) -> Result:
     interfaces = _interface(region, instance)
     shown = dict(instance.facts)
     for name in ("PrivateIpAddress", "PrivateDnsName", "PublicIpAddress", "PublicDnsName",
-                 "StateReason", "StateTransitionReason", "SubnetId", "VpcId", "Ipv6Address"):
+                 "StateReason", "StateTransitionReason", "SubnetId", "VpcId", "Ipv6Address",
+                 "ClientToken", "KernelId"):
         shown.pop(name, None)
     shown |= {
         "InstanceId": instance.id, "State": _state(instance.state), "NetworkInterfaces": interfaces,
@@ -155,7 +156,7 @@ def describe_instance_status(world: World, params: Params) -> Result:
 def run_instances(world: World, params: Params) -> Result:
     region = world.region
     token = params.get("ClientToken")
-    instances = region.remembered("RunInstances", token, params)
+    instances: list[Instance] | None = region.remembered("RunInstances", token, params)
     if instances is None:
         address = params.get("PrivateIpAddress")
         for interface in params.get("NetworkInterfaces", []):
@@ -179,7 +180,8 @@ def run_instances(world: World, params: Params) -> Result:
         "OwnerId": region.account, "Instances": [describe(region, i) for i in instances]}
 
 
-def _change(world: World, params: Params, allowed: tuple[str, ...], change: Any) -> list[Result]:
+def _change(world: World, params: Params, allowed: tuple[str, ...],
+            change: Callable[[Instance], None]) -> list[Result]:
     """Applies change to each instance named, all or none; returns states before and after."""
     instances = [world.region.instance(i) for i in params["InstanceIds"]]
     for instance in instances:
@@ -229,7 +231,7 @@ def reboot_instances(world: World, params: Params) -> Result:
     return {}
 
 
-def _only_interface(world: World, instance: Instance) -> Any:
+def _only_interface(world: World, instance: Instance) -> Interface:
     interfaces = world.region.interfaces_of(instance.id)
     if not interfaces:
         raise ApiError("IncorrectInstanceState", f"The instance '{instance.id}' is terminated.")

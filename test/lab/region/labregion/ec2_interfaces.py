@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """EC2's actions on network interfaces and their private addresses."""
 
 from __future__ import annotations
@@ -157,7 +157,8 @@ def unassign_private_ip_addresses(world: World, params: Params) -> Result:
     interface = world.region.interface(params["NetworkInterfaceId"])
     asked = params.get("PrivateIpAddresses") or []
     if not asked:
-        raise ApiError("MissingParameter", "The request must contain the parameter PrivateIpAddress")
+        raise ApiError("MissingParameter",
+                       "The request must contain the parameter PrivateIpAddress")
     for private_ip in asked:
         if private_ip == interface.primary:
             raise ApiError("InvalidParameterValue",

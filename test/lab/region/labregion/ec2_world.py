@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """What an EC2 action works with, and the list of actions the front answers by itself."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """Applies a fault to a reply: before the call acts, or after it did."""
 
 from __future__ import annotations

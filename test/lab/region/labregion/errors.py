@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: MIT
-"""Errors as each AWS service says them: one exception, one table for who-are-you, three envelopes."""
+# SPDX-License-Identifier: Apache-2.0
+"""Errors as each AWS service says them: an exception, a table of refusals, three envelopes."""
 
 from __future__ import annotations
 
@@ -91,13 +91,15 @@ AUTH_ERRORS: dict[str, dict[Auth, tuple[int, str, str]]] = {
         Auth.UNSIGNED_HEADER: (403, "AccessDenied",
                                "There were headers present in the request which were not signed"),
         Auth.BODY_HASH_MISSING: (
-            400, "InvalidRequest", "Missing required header for this request: x-amz-content-sha256"),
+            400, "InvalidRequest",
+            "Missing required header for this request: x-amz-content-sha256"),
         Auth.BODY_HASH_WRONG: (
             400, "XAmzContentSHA256Mismatch",
             "The provided 'x-amz-content-sha256' header does not match what was computed."),
     },
     "query": {
-        Auth.MISSING: (403, "MissingAuthenticationToken", "Request is missing Authentication Token"),
+        Auth.MISSING: (403, "MissingAuthenticationToken",
+                       "Request is missing Authentication Token"),
         Auth.MALFORMED: (400, "IncompleteSignature", "The authorization header is malformed"),
         Auth.UNKNOWN_KEY: (403, "InvalidClientTokenId",
                            "The security token included in the request is invalid."),

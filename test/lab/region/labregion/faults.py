@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """Failures on request: which call they meet, and what they do to it.
 
 A fault is a JSON object. What it meets:

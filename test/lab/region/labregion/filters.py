@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """Filters and pages of the Describe actions."""
 
 from __future__ import annotations

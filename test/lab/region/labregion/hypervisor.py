@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """Effects on the lab's hardware: runs the hook program in the background, in order per subject."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """The instance metadata service, version 2 only, for the instance that a request comes from."""
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ VERSIONS = ("1.0", "2007-01-19", "2007-03-01", "2007-08-29", "2007-10-10", "2007
             "2014-02-25", "2014-11-05", "2015-10-20", "2016-04-19", "2016-06-30", "2016-09-02",
             "2018-03-28", "2018-08-17", "2018-09-24", "2019-10-01", "2020-10-27", "2021-01-03",
             "2021-03-23", "2021-07-15", "2022-09-24", "2024-04-11", "latest")
-_PAGE = ('<?xml version="1.0" encoding="iso-8859-1"?>\n<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML 1.0 '
-         'Transitional//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">\n<html '
+_PAGE = ('<?xml version="1.0" encoding="iso-8859-1"?>\n<!DOCTYPE html PUBLIC "-//W3C//DTD XHTML '
+         '1.0 Transitional//EN" "http://www.w3.org/TR/xhtml1/DTD/xhtml1-transitional.dtd">\n<html '
          'xmlns="http://www.w3.org/1999/xhtml" xml:lang="en" lang="en">\n <head>\n  <title>{0}'
          '</title>\n </head>\n <body>\n  <h1>{0}</h1>\n </body>\n</html>\n')
 _PHRASES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found",
@@ -131,7 +131,7 @@ class Imds:
             tree = build(self._region, instance, self.settings.tags)
             credentials = self._credentials(instance)
         if credentials is not None:
-            tree["meta-data"]["iam"]["security-credentials"][instance.role] = credentials  # type: ignore
+            tree["meta-data"]["iam"]["security-credentials"] = {instance.role: credentials}
         return _walk(tree, rest)
 
     def _credentials(self, instance: Instance) -> str | None:

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """The tree of metadata that IMDS shows an instance."""
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _identity_document(region: Region, instance: Instance, private_ip: str) -> s
 
 
 def build(region: Region, instance: Instance, all_tags: bool) -> Tree:
-    """Everything but the role's credentials; called with the region locked."""
+    """All but the role's credentials; called with the region locked."""
     interfaces = region.interfaces_of(instance.id)
     first = interfaces[0]
     name = dns_name(region, first.primary)
@@ -89,8 +89,7 @@ def build(region: Region, instance: Instance, all_tags: bool) -> Tree:
                 "LastUpdated": instance.launched.strftime("%Y-%m-%dT%H:%M:%SZ"),
                 "InstanceProfileArn": instance.profile_arn,
                 "InstanceProfileId": instance.facts.get("IamInstanceProfile", {}).get("Id", "")},
-                indent=2),
-            "security-credentials": {}}
+                indent=2)}
     if all_tags or instance.tags_in_metadata:
         metadata["tags"] = {"instance": instance.tags}
     tree: Tree = {

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """What happens to machines, disks and addresses over time; drives the hypervisor's hook."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """Keeps the front's region in step with moto: adopts what moto made, drops what moto deleted.
 
 Called after each call that may have changed moto, so that what CloudFormation and Auto Scaling make

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """What the front itself knows of a region: instances, interfaces, volumes and Elastic IPs.
 
 moto decides what exists (and so serves CloudFormation and Auto Scaling); whatever a machine would
@@ -148,7 +148,7 @@ class Region:
         return ipaddress.IPv4Network(self.subnets[subnet_id]["CidrBlock"])
 
     def check_address(self, subnet_id: str, address: str) -> None:
-        """Refuses what is no usable address of the subnet: EC2 keeps the first four and the last."""
+        """Refuses no usable address of the subnet: EC2 keeps the first four and the last."""
         network = self.network(subnet_id)
         try:
             parsed = ipaddress.IPv4Address(address)

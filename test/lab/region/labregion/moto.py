@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """moto_server: as a child of the front, in its own root and mount namespace, and as an upstream."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """Decides what a role may do, from the policies that the region's IAM holds for it.
 
 A small reading of IAM's grammar: Effect, Action, NotAction, Resource, NotResource, wildcards. A
@@ -92,4 +92,5 @@ class Policies:
 
 
 def _parsed(document: Any) -> Document:
-    return document if isinstance(document, dict) else json.loads(unquote(document))
+    parsed: Document = document if isinstance(document, dict) else json.loads(unquote(document))
+    return parsed

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """S3: buckets in their regions and conditional writes, done right in front of moto's store."""
 
 from __future__ import annotations

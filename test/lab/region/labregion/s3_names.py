@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """Which S3 operation a request is: bucket and key from both URL styles, action from the rest."""
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, unquote
 from .wire import Request
 
 _HOST = re.compile(
-    r"(?:(?P<bucket>.+)\.)?s3(?:-fips)?(?:[.-]dualstack)?(?:[.-](?P<region>[a-z]{2}(?:-[a-z]+)+-\d))?"
-    r"\.amazonaws\.com(?:\.cn)?")
+    r"(?:(?P<bucket>.+)\.)?s3(?:-fips)?(?:[.-]dualstack)?"
+    r"(?:[.-](?P<region>[a-z]{2}(?:-[a-z]+)+-\d))?\.amazonaws\.com(?:\.cn)?")
 _SUBRESOURCES = ("acl", "cors", "delete", "encryption", "lifecycle", "location", "logging",
                  "notification", "object-lock", "ownershipControls", "policy", "policyStatus",
                  "publicAccessBlock", "replication", "tagging", "uploads", "versioning",

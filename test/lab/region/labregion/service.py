@@ -1,10 +1,11 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """Puts the parts of the front together, starts and stops them."""
 
 from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,7 @@ from .moto import Moto, MotoChild
 from .policy import Policies
 from .s3 import S3
 from .shapes import Ec2Shapes
-from .tls import server_context
+from .tls import server_context, write_file
 from .wire import Server
 
 
@@ -47,6 +48,7 @@ class Options:
     reserve: list[str]
     credentials_lifetime_s: float
     forget_s: float
+    seed: bool
     ready_file: Path | None
 
 
@@ -98,13 +100,24 @@ class Service:
         self._servers = [Server(options.listen, api.serve, tls),
                          Server(options.imds_listen, imds.handler()),
                          Server(options.control, control.serve)]
-        for server in self._servers:
+        https, metadata, admin = (f"{s.bound[0]}:{s.bound[1]}" for s in self._servers)
+        self._servers[0].start()
+        if options.seed:
+            self._seed(self._servers[0].bound[1])
+        # The control API comes last: once it answers, everything is there.
+        for server in self._servers[1:]:
             server.start()
-        https, metadata, admin = ("%s:%d" % s.server_address[:2] for s in self._servers)
         return {"endpoint": f"https://{https}", "imds": f"http://{metadata}",
                 "control": f"http://{admin}", "moto": url,
                 "ca": str(options.state / "ca.pem"),
                 "credentials": str(options.state / "credentials")}
+
+    def _seed(self, port: int) -> None:
+        program = Path(__file__).resolve().parent.parent / "seed"
+        made = subprocess.run(
+            [program, "--endpoint", f"https://127.0.0.1:{port}", "--state", self._options.state,
+             "--region", self._options.region], stdout=subprocess.PIPE, check=True)
+        write_file(self._options.state / "seed.json", made.stdout)
 
     def check(self) -> None:
         """Raises if moto has died: a region without it answers nothing right."""

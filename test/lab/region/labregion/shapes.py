@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """EC2's query protocol by AWS's own service model (botocore's): parameters in, XML out.
 
 So an unknown or missing parameter is refused for every action, and a reply has the element names

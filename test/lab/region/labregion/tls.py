@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """The lab's CA and the front's serving certificate, made once in the state folder."""
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def _make_serving(state: Path, region: str) -> None:
 
 
 def server_context(state: Path, region: str) -> ssl.SSLContext:
-    """A context for the front's certificate. The CA is kept for ever, the leaf made at each start."""
+    """The context of the front's certificate. The CA is kept, the leaf made at each start."""
     if not (state / "ca.pem").exists():
         _make_ca(state)
     _make_serving(state, region)

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """HTTP/1.1 as the front speaks it: a thread per connection, keep-alive, whole bodies.
 
 A Reply can also misbehave on the wire (cut, silent, closed), which is how faults reach a client.
@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import socket
 import ssl
+import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from email.message import Message
 from email.utils import formatdate
 from http import HTTPStatus
-from http.client import HTTPMessage
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 MAX_BODY_BYTES = 64 << 20
@@ -27,7 +29,7 @@ class Request:
     method: str
     path: str  # as it came, still percent-encoded
     query: str
-    headers: HTTPMessage
+    headers: Message
     body: bytes
     peer: str  # address of the client
 
@@ -68,7 +70,8 @@ class Server(ThreadingHTTPServer):
         # HTTPServer's own would look the host name up, which can take seconds.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
+        self.bound: tuple[str, int] = self.socket.getsockname()
+        self.server_address = self.bound
 
     def start(self) -> None:
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1},
@@ -81,8 +84,6 @@ class Server(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         # A client that hangs up or a failed handshake is the client's affair; a bug must be seen.
-        import sys
-        import traceback
         if not isinstance(sys.exc_info()[1], OSError):
             traceback.print_exc()
 
