@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: MIT
+// SPDX-License-Identifier: Apache-2.0
 
 // A stand-in for flanneld, for the lab only: flannel is in no Debian package, and the lab reaches no registry. It keeps
 // flannel's contract as of 0.21.5 and later: its flags as far as we use them, what it writes into etcd and subnet.env,

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 #
 # What the scripts of this folder share: a cache of things that are slow to make. Each thing is remade only if the hash of
 # its inputs changed, is built aside and renamed into place, and has its hash written last: an interrupted build leaves
@@ -92,4 +92,24 @@ discard() {
 # private COMMAND…: mounts that COMMAND makes vanish with it.
 private() {
         unshare --mount --propagation private "$@"
+}
+
+# in_root ROOT COMMAND…: runs COMMAND in ROOT, with /proc, /sys and /dev there, /run and /tmp empty, the tree at /run/tree and
+# the cache at /run/cache. Mounts and processes that it leaves behind vanish with it.
+in_root() {
+        # shellcheck disable=SC2016 # expanded by the inner shell
+        unshare --mount --propagation private --pid --fork --kill-child /bin/sh -euc '
+                root=$1 tree=$2 cache=$3
+                shift 3
+                mount --bind "$root" "$root" # docker unpacks images only where / is a mount point
+                mount -t proc proc "$root/proc"
+                mount --rbind /sys "$root/sys"
+                mount --rbind /dev "$root/dev"
+                mount -t tmpfs tmpfs "$root/run"
+                mount -t tmpfs tmpfs "$root/tmp"
+                mkdir "$root/run/tree" "$root/run/cache"
+                mount --bind -o ro "$tree" "$root/run/tree"
+                mount --bind -o ro "$cache" "$root/run/cache"
+                exec env PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"
+        ' in_root "$1" "$tree" "$LAB_CACHE" "${@:2}"
 }

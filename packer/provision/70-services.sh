@@ -1,0 +1,14 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# What must not start by itself at boot.
+
+set -eu
+
+# kube-bootstrap starts these when their turn comes: docker before flanneld has a subnet would come up on the wrong one, and
+# its socket would start it for the first client that asks.
+systemctl disable containerd.service docker.service docker.socket
+
+# An instance is replaced by one of a newer AMI, not upgraded: an upgrade of docker in the background restarts it, and any
+# download slows down a boot.
+systemctl mask apt-daily.timer apt-daily-upgrade.timer
