@@ -197,6 +197,20 @@ int file_remove(const char *path, Error *err)
         return 1;
 }
 
+int file_touch(const char *path, mode_t mode, Error *err)
+{
+        if (access(path, F_OK) == 0) {
+                return 0;
+        }
+        unsigned effect = effect_before("file", path);
+        _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode);
+        if (fd < 0) {
+                return error_errno(err, errno, "make %s", path);
+        }
+        effect_after(effect, "file", path);
+        return 0;
+}
+
 int file_symlink(const char *target, const char *path, Error *err)
 {
         char old[4096];

@@ -34,6 +34,9 @@ int file_remove(const char *path, Error *err);
 /* Like `ln -sfn`, atomically. Returns 1 if changed, 0 if it was so. */
 int file_symlink(const char *target, const char *path, Error *err);
 
+/* Makes an empty file if there is none; one that is there is left alone. */
+int file_touch(const char *path, mode_t mode, Error *err);
+
 /* One line of a small file of sysfs or procfs (without its newline): malloc'ed in *ret.
  * Missing file: -ENOENT. Does not fill an Error: absence is an answer there. */
 int file_read_line(const char *path, char **ret);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "steps/boot.h"
 
-/* THE table: the boot, row by row. Runner, status, plan, graph and the manual page follow from it. */
+/* THE table: the boot, row by row. Runner, status, plan, graph and the manual page follow from it.
+ */
 
 /* clang-format off */
 #define NEEDS_1(a)          STEP_MASK(STEP_##a)

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/string.h"
+
+/* The configuration that programs on this machine are given, made from what is known of it. Pure:
+ * bytes in, bytes out. */
+
+/* flannel's key: {"Network":"10.244.0.0/16","SubnetLen":24,"Backend":{"Type":"vxlan"}}.
+ * https://github.com/flannel-io/flannel/blob/master/Documentation/configuration.md */
+int render_flannel_config(const char *network, const char *backend, Buffer *ret, Error *err);
+
+/* The environment file of docker.service's drop-in: the overlay's subnet and MTU, no masquerade
+ * (flanneld does it), no userland proxy (with it, a pod cannot reach its own service), the cgroup
+ * driver. */
+int render_docker_environment(const char *subnet, unsigned mtu, const char *cgroup_driver,
+                              Buffer *ret, Error *err);
+
+typedef struct KubeletVersion {
+        unsigned major, minor;
+} KubeletVersion;
+
+/* From what `kubelet --version` prints ("Kubernetes v1.20.2"). ERROR_CONFIG if it is not of the
+ * range that runs with docker: 1.16 to 1.23 (dockershim was removed in 1.24,
+ * https://kubernetes.io/blog/2022/02/17/dockershim-faq/). */
+int render_parse_kubelet_version(const char *text, KubeletVersion *ret, Error *err);
+
+typedef struct KubeletParameters {
+        KubeletVersion version;
+        const char *node_name; /* the private DNS name */
+        const char *node_ip;
+        const char *cgroup_driver; /* cgroupfs, systemd */
+        const char *cluster_dns;   /* address of the DNS service */
+        const char *cluster_domain;
+        const char *cloud_provider; /* none, aws, external */
+        const char *pause_image;
+        const char *config_path; /* where render_kubelet_config()'s result lies */
+        const char *cert_dir;    /* on the tmpfs */
+} KubeletParameters;
+
+/* A KubeletConfiguration (v1beta1, as JSON): the administrator's base document (may be NULL or
+ * empty) with what this machine must have put over it. A base that is not a JSON object of that
+ * kind is ERROR_CONFIG. https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/ */
+int render_kubelet_config(const char *base, const KubeletParameters *parameters, Buffer *ret,
+                          Error *err);
+
+/* kubelet.service's environment file: the flags that this kubelet's version knows. */
+int render_kubelet_environment(const KubeletParameters *parameters, Buffer *ret, Error *err);
+
+/* The tenth address of the service network, which the cluster's DNS service gets (as kubeadm does).
+ * ret: INET_ADDRSTRLEN. The network is valid CIDR already. */
+int render_cluster_dns(const char *service_network, char *ret, Error *err);

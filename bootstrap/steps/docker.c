@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
+#include <errno.h>
+
+#include "base/file.h"
+#include "cluster/render.h"
+#include "host/netif.h"
+#include "host/unit.h"
+#include "steps/service.h"
+
+/* docker-bootstrap, which runs what docker itself depends on, and docker on the overlay's subnet.
+ */
+
+#define DOCKER_ENVIRONMENT "/run/kube-bootstrap/docker.env"
+#define DOCKER_BRIDGE      "docker0"
+
+int docker_bootstrap_probe(void *userdata, StepContext *context, Error *err)
+{
+        (void) userdata;
+        int r = service_is_active(UNIT_DOCKER_BOOTSTRAP, context, NULL, err);
+        return r <= 0 ? r : docker_ping(DOCKER_BOOTSTRAP_SOCKET, step_wait(context), err);
+}
+
+int docker_bootstrap_apply(void *userdata, StepContext *context, Error *err)
+{
+        (void) userdata;
+        return service_start(UNIT_DOCKER_BOOTSTRAP, context, err);
+}
+
+static int render_environment(const Boot *boot, Buffer *ret, Error *err)
+{
+        return render_docker_environment(boot->overlay_subnet, boot->overlay_mtu,
+                                         boot->config.cgroup_driver, ret, err);
+}
+
+/* Whether docker's bridge carries the overlay's address: 1; 0 another or no address, or no bridge.
+ */
+static int bridge_is_right(const Boot *boot, bool *ret_exists, Error *err)
+{
+        Netif bridge;
+        int r = netif_find_by_name(DOCKER_BRIDGE, &bridge, err);
+        *ret_exists = r > 0;
+        if (r <= 0) {
+                return r;
+        }
+        struct in_addr address;
+        unsigned prefix = 0;
+        r = netif_first_address(&bridge, &address, &prefix, err);
+        if (r <= 0) {
+                return r;
+        }
+        char text[INET_ADDRSTRLEN], subnet[INET_ADDRSTRLEN + 4];
+        (void) inet_ntop(AF_INET, &address, text, sizeof(text));
+        (void) snprintf(subnet, sizeof(subnet), "%s/%u", text, prefix);
+        return streq(subnet, boot->overlay_subnet);
+}
+
+/* One setting names the cgroup driver for docker and kubelet; a docker that uses another would have
+ * kubelet start and fail. */
+static int check_cgroup_driver(const Boot *boot, StepContext *context, Error *err)
+{
+        DockerInfo info;
+        int r = docker_info(DOCKER_SOCKET, step_wait(context), &info, err);
+        if (r < 0) {
+                return r;
+        }
+        if (!streq(info.cgroup_driver, boot->config.cgroup_driver)) {
+                return error_set(err, ERROR_CONFIG, EINVAL,
+                                 "docker uses the cgroup driver \"%s\", but CGROUP_DRIVER is "
+                                 "\"%s\": does /etc/docker/daemon.json set exec-opts?",
+                                 info.cgroup_driver, boot->config.cgroup_driver);
+        }
+        return 0;
+}
+
+int docker_probe(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        struct timespec since;
+        int r = service_is_active(UNIT_DOCKER, context, &since, err);
+        if (r <= 0) {
+                return r;
+        }
+        _cleanup_buffer_ Buffer wanted = {};
+        r = render_environment(boot, &wanted, err);
+        if (r < 0) {
+                return r;
+        }
+        r = file_differs(DOCKER_ENVIRONMENT, wanted.data, wanted.size, 0644, err);
+        if (r != 0) {
+                return r < 0 ? r : 0;
+        }
+        r = service_is_older_than(&since, DOCKER_ENVIRONMENT, err);
+        if (r != 0) {
+                return r < 0 ? r : 0;
+        }
+        bool exists;
+        r = bridge_is_right(boot, &exists, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = docker_ping(DOCKER_SOCKET, step_wait(context), err);
+        if (r <= 0) {
+                return r;
+        }
+        r = check_cgroup_driver(boot, context, err);
+        return r < 0 ? r : 1;
+}
+
+/* A bridge left on another subnet (an image baked from a used machine, a lease lost) would win over
+ * --bip in what containers see: docker is stopped and the bridge removed, so that it is made anew.
+ */
+static int remove_stale_bridge(const Boot *boot, StepContext *context, Error *err)
+{
+        bool exists;
+        int r = bridge_is_right(boot, &exists, err);
+        if (r != 0 || !exists) {
+                return r < 0 ? r : 0;
+        }
+        r = unit_stop(UNIT_DOCKER, step_wait(context), err);
+        return r < 0 ? r : netif_delete(DOCKER_BRIDGE, err);
+}
+
+int docker_apply(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        _cleanup_buffer_ Buffer wanted = {};
+        int r = render_environment(boot, &wanted, err);
+        if (r < 0) {
+                return r;
+        }
+        r = file_write_if_changed(DOCKER_ENVIRONMENT, wanted.data, wanted.size, 0644, err);
+        if (r < 0) {
+                return r;
+        }
+        r = remove_stale_bridge(boot, context, err);
+        return r < 0 ? r : service_restart(UNIT_DOCKER, context, err);
+}

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "steps/etcd.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "host/docker.h"
+#include "steps/service.h"
+
+/* etcd, in docker-bootstrap, its data on the volume. A cluster of one: the volume is what carries
+ * it from one master to the next. https://etcd.io/docs/v3.4/op-guide/configuration/ */
+
+#define ETCD_CERTS "/etc/etcd"
+
+static const DockerMount etcd_mounts[] = {
+        { MASTER_ETCD_DATA, "/var/lib/etcd", false },
+        { SECRETS_DIR "/etcd-ca.crt", ETCD_CERTS "/ca.crt", true },
+        { SECRETS_DIR "/etcd-server.crt", ETCD_CERTS "/server.crt", true },
+        { SECRETS_DIR "/etcd-server.key", ETCD_CERTS "/server.key", true },
+};
+
+/* The arguments that depend on this machine. */
+typedef struct EtcdContainer {
+        char listen[128], advertise[64];
+        const char *argv[24];
+        DockerContainer container;
+} EtcdContainer;
+
+static void etcd_describe(const Boot *boot, EtcdContainer *ret)
+{
+        char ip[INET_ADDRSTRLEN];
+        (void) inet_ntop(AF_INET, &boot->config.master_private_ip, ip, sizeof(ip));
+        (void) snprintf(ret->advertise, sizeof(ret->advertise),
+                        "--advertise-client-urls=https://%s:2379", ip);
+        (void) snprintf(ret->listen, sizeof(ret->listen),
+                        "--listen-client-urls=https://127.0.0.1:2379,https://%s:2379", ip);
+        const char *const argv[] = {
+                "etcd",
+                "--name=master",
+                "--data-dir=/var/lib/etcd",
+                ret->listen,
+                ret->advertise,
+                /* no peers: the port is there, on the loopback, as etcd insists on it */
+                "--listen-peer-urls=https://127.0.0.1:2380",
+                "--initial-advertise-peer-urls=https://127.0.0.1:2380",
+                "--initial-cluster=master=https://127.0.0.1:2380",
+                "--client-cert-auth",
+                "--trusted-ca-file=" ETCD_CERTS "/ca.crt",
+                "--cert-file=" ETCD_CERTS "/server.crt",
+                "--key-file=" ETCD_CERTS "/server.key",
+                "--peer-client-cert-auth",
+                "--peer-trusted-ca-file=" ETCD_CERTS "/ca.crt",
+                "--peer-cert-file=" ETCD_CERTS "/server.crt",
+                "--peer-key-file=" ETCD_CERTS "/server.key",
+                NULL,
+        };
+        static_assert(sizeof(argv) <= sizeof(ret->argv), "argv fits");
+        memcpy(ret->argv, argv, sizeof(argv));
+        ret->container = (DockerContainer) {
+                .name = "etcd",
+                .image = boot->images.etcd,
+                .argv = ret->argv,
+                .mounts = etcd_mounts,
+                .n_mounts = ELEMENTS(etcd_mounts),
+                .read_only_root = true,
+        };
+}
+
+int etcd_open(const Boot *boot, const char *user, const char *password_file, EtcdSession *ret,
+              Error *err)
+{
+        const char *host = "127.0.0.1";
+        char ip[INET_ADDRSTRLEN];
+        if (boot->config.role == ROLE_NODE) {
+                (void) inet_ntop(AF_INET, &boot->config.master_private_ip, ip, sizeof(ip));
+                host = ip;
+        }
+        (void) snprintf(ret->endpoint, sizeof(ret->endpoint), "https://%s:2379", host);
+        ret->certificate = ret->key = ret->password = SECRET_INIT;
+        int r = file_read(SECRETS_DIR "/flanneld.crt", 65536, &ret->certificate, err);
+        if (r >= 0) {
+                r = file_read(SECRETS_DIR "/flanneld.key", 65536, &ret->key, err);
+        }
+        if (r >= 0 && password_file) {
+                r = file_read(password_file, 1024, &ret->password, err);
+        }
+        if (r < 0) {
+                return r;
+        }
+        if (password_file) {
+                string_strip_end(ret->password.data);
+        }
+        ret->client = (EtcdClient) {
+                .endpoint = ret->endpoint,
+                .tls = { .ca_file = SECRETS_DIR "/etcd-ca.crt",
+                         .cert_pem = ret->certificate.data,
+                         .key_pem = ret->key.data },
+                .user = user,
+                .password = password_file ? ret->password.data : NULL,
+                .token = SECRET_INIT,
+        };
+        return 0;
+}
+
+void etcd_session_done(EtcdSession *session)
+{
+        etcd_client_done(&session->client);
+        buffer_done(&session->certificate);
+        buffer_done(&session->key);
+        buffer_done(&session->password);
+}
+
+static int etcd_answers(const Boot *boot, StepContext *context, Error *err)
+{
+        _cleanup_etcd_session_ EtcdSession session = {};
+        int r = etcd_open(boot, NULL, NULL, &session, err);
+        return r < 0 ? r : etcd_is_healthy(&session.client, step_wait(context), err);
+}
+
+int etcd_probe(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        EtcdContainer etcd;
+        etcd_describe(boot, &etcd);
+        int r = service_container_runs(UNIT_ETCD, &etcd.container, context, err);
+        return r <= 0 ? r : etcd_answers(boot, context, err);
+}
+
+int etcd_apply(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        EtcdContainer etcd;
+        etcd_describe(boot, &etcd);
+        int r = file_make_directory(MASTER_ETCD_DATA, 0700, err);
+        if (r < 0) {
+                return r;
+        }
+        r = service_container_start(UNIT_ETCD, &etcd.container, context, err);
+        if (r < 0) {
+                return r;
+        }
+        /* its port opens when the store is read; nothing tells of that but the port */
+        for (unsigned attempt = 0;; attempt++) {
+                step_waiting_for(context, "etcd to be healthy");
+                r = etcd_answers(boot, context, err);
+                if (r != 0) {
+                        return r < 0 ? r : 0;
+                }
+                r = wait_sleep(step_wait(context), attempt < 20 ? 50 : 500, err);
+                if (r < 0) {
+                        return error_prefix(err, "etcd is not healthy: see journalctl -u %s",
+                                            UNIT_ETCD);
+                }
+        }
+}

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "cluster/render.h"
+#include "config/envfile.h"
+#include "host/netif.h"
+#include "steps/etcd.h"
+#include "steps/service.h"
+
+/* The overlay: its configuration in etcd, who may use it, and flanneld.
+ * https://github.com/flannel-io/flannel/blob/master/Documentation/configuration.md */
+
+#define OVERLAY_PREFIX  "/coreos.com/network"
+#define OVERLAY_CONFIG  OVERLAY_PREFIX "/config"
+#define OVERLAY_SUBNETS OVERLAY_PREFIX "/subnets/"
+#define OVERLAY_READER  "overlay-reader"
+
+/* Users are known by certificate name over gRPC, by password over the gateway. A node's certificate
+ * is flanneld's and opens the overlay's keys alone; the API server's opens its own. */
+static const struct {
+        const char *role, *key, *range_end, *permission;
+        const char *user, *password_file;
+} etcd_access[] = {
+        { "root", NULL, NULL, NULL, "root", SECRETS_DIR "/etcd-root-password" },
+        { "overlay", OVERLAY_PREFIX "/", OVERLAY_PREFIX "0", "READWRITE", "flanneld", NULL },
+        { "overlay-reader", OVERLAY_PREFIX "/", OVERLAY_PREFIX "0", "READ", OVERLAY_READER,
+          SECRETS_DIR "/etcd-overlay-password" },
+        { "kube-apiserver", "/registry/", "/registry0", "READWRITE", "kube-apiserver", NULL },
+};
+
+int flannel_config_probe(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        _cleanup_etcd_session_ EtcdSession session = {};
+        int r = etcd_open(boot, "root", SECRETS_DIR "/etcd-root-password", &session, err);
+        if (r < 0) {
+                return r;
+        }
+        r = etcd_auth_is_enabled(&session.client, step_wait(context), err);
+        if (r <= 0) {
+                return r;
+        }
+        _cleanup_buffer_ Buffer wanted = {}, found = {};
+        r = render_flannel_config(boot->config.overlay_network, boot->config.overlay_backend,
+                                  &wanted, err);
+        if (r < 0) {
+                return r;
+        }
+        r = etcd_get(&session.client, OVERLAY_CONFIG, step_wait(context), &found, err);
+        return r <= 0 ? r : streq(found.data, wanted.data);
+}
+
+/* Idempotent from any point of an earlier, interrupted run: authentication is switched on last. */
+static int grant_access(EtcdClient *client, StepContext *context, Error *err)
+{
+        int r = etcd_auth_is_enabled(client, step_wait(context), err);
+        if (r != 0) {
+                return r < 0 ? r : 0;
+        }
+        FOREACH_ARRAY (a, etcd_access, ELEMENTS(etcd_access)) {
+                r = etcd_role_ensure(client, a->role, a->key, a->range_end, a->permission,
+                                     step_wait(context), err);
+                if (r < 0) {
+                        return r;
+                }
+                _cleanup_secret_ Secret password = SECRET_INIT;
+                if (a->password_file) {
+                        r = file_read(a->password_file, 1024, &password, err);
+                        if (r < 0) {
+                                return r;
+                        }
+                        string_strip_end(password.data);
+                }
+                r = etcd_user_ensure(client, a->user, password.data, a->role, step_wait(context),
+                                     err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return etcd_auth_enable(client, step_wait(context), err);
+}
+
+int flannel_config_apply(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        _cleanup_etcd_session_ EtcdSession session = {};
+        int r = etcd_open(boot, "root", SECRETS_DIR "/etcd-root-password", &session, err);
+        if (r < 0) {
+                return r;
+        }
+        r = grant_access(&session.client, context, err);
+        if (r < 0) {
+                return r;
+        }
+        _cleanup_buffer_ Buffer wanted = {};
+        r = render_flannel_config(boot->config.overlay_network, boot->config.overlay_backend,
+                                  &wanted, err);
+        if (r < 0) {
+                return r;
+        }
+        return etcd_put(&session.client, OVERLAY_CONFIG, wanted.data, step_wait(context), err);
+}
+
+static const DockerMount flanneld_mounts[] = {
+        { "/run/flannel", "/run/flannel", false },
+        { SECRETS_DIR "/etcd-ca.crt", "/etc/flannel/ca.crt", true },
+        { SECRETS_DIR "/flanneld.crt", "/etc/flannel/client.crt", true },
+        { SECRETS_DIR "/flanneld.key", "/etc/flannel/client.key", true },
+        { "/run/xtables.lock", "/run/xtables.lock",
+          false }, /* iptables' own lock, shared with docker */
+};
+
+static const char *const flanneld_capabilities[] = { "NET_ADMIN", "NET_RAW", NULL };
+
+typedef struct FlanneldContainer {
+        char endpoints[64], interface[64];
+        const char *argv[16];
+        DockerContainer container;
+} FlanneldContainer;
+
+static void flanneld_describe(const Boot *boot, FlanneldContainer *ret)
+{
+        char ip[INET_ADDRSTRLEN];
+        (void) inet_ntop(AF_INET, &boot->config.master_private_ip, ip, sizeof(ip));
+        (void) snprintf(ret->endpoints, sizeof(ret->endpoints), "--etcd-endpoints=https://%s:2379",
+                        ip);
+        (void) snprintf(ret->interface, sizeof(ret->interface), "--iface=%s",
+                        boot->identity.local_ip);
+        const char *const argv[] = {
+                "/opt/bin/flanneld",
+                ret->endpoints,
+                "--etcd-prefix=" OVERLAY_PREFIX,
+                "--etcd-cafile=/etc/flannel/ca.crt",
+                "--etcd-certfile=/etc/flannel/client.crt",
+                "--etcd-keyfile=/etc/flannel/client.key",
+                ret->interface,
+                "--subnet-file=" SUBNET_ENV,
+                "--ip-masq",
+                NULL,
+        };
+        static_assert(sizeof(argv) <= sizeof(ret->argv), "argv fits");
+        memcpy(ret->argv, argv, sizeof(argv));
+        ret->container = (DockerContainer) {
+                .name = "flanneld",
+                .image = boot->images.flannel,
+                .argv = ret->argv,
+                .mounts = flanneld_mounts,
+                .n_mounts = ELEMENTS(flanneld_mounts),
+                .capabilities = flanneld_capabilities,
+        };
+}
+
+/* What flanneld wrote, checked: it becomes docker's command line. 1 and the facts filled; 0 no file
+ * yet. */
+static int read_subnet(Boot *boot, Error *err)
+{
+        _cleanup_envfile_ EnvFile file = {};
+        int r = envfile_load(SUBNET_ENV, &file, err);
+        if (r == -ENOENT) {
+                return 0;
+        }
+        if (r < 0) {
+                return r;
+        }
+        const EnvEntry *subnet = envfile_get(&file, "FLANNEL_SUBNET");
+        const EnvEntry *mtu = envfile_get(&file, "FLANNEL_MTU");
+        char address[INET_ADDRSTRLEN];
+        struct in_addr in;
+        uint64_t bits = 0, mtu_bytes = 0;
+        const char *slash = subnet ? strchr(subnet->value, '/') : NULL;
+        bool good = slash && mtu && slash - subnet->value < (ptrdiff_t) sizeof(address) &&
+                    string_parse_u64(slash + 1, 30, &bits) == 0 &&
+                    string_parse_u64(mtu->value, 65535, &mtu_bytes) == 0 && mtu_bytes >= 576;
+        if (good) {
+                (void) snprintf(address, sizeof(address), "%.*s", (int) (slash - subnet->value),
+                                subnet->value);
+                good = inet_pton(AF_INET, address, &in) == 1;
+        }
+        if (!good) {
+                return error_set(err, ERROR_RETRY, EINVAL,
+                                 SUBNET_ENV ": no valid FLANNEL_SUBNET and FLANNEL_MTU in it");
+        }
+        (void) snprintf(boot->overlay_subnet, sizeof(boot->overlay_subnet), "%s", subnet->value);
+        boot->overlay_mtu = (unsigned) mtu_bytes;
+        return 1;
+}
+
+typedef struct RouteCheck {
+        const Boot *boot;
+        unsigned missing;
+        char first[20];
+} RouteCheck;
+
+/* One lease, "/coreos.com/network/subnets/10.244.5.0-24". Some flannel versions lose the event of a
+ * lease and never make its route. */
+static int check_lease(const char *key, const char *value, void *userdata, Error *err)
+{
+        (void) value;
+        RouteCheck *check = userdata;
+        char address[INET_ADDRSTRLEN];
+        struct in_addr network, own;
+        unsigned prefix = 0;
+        if (sscanf(key + strlen(OVERLAY_SUBNETS), "%15[0-9.]-%2u", address, &prefix) != 2 ||
+            inet_pton(AF_INET, address, &network) != 1 || prefix > 32) {
+                return 0; /* not a lease: flannel ignores such keys as well */
+        }
+        char own_text[INET_ADDRSTRLEN] = "";
+        (void) sscanf(check->boot->overlay_subnet, "%15[0-9.]", own_text);
+        uint32_t mask = prefix ? htonl(UINT32_MAX << (32 - prefix)) : 0;
+        if (inet_pton(AF_INET, own_text, &own) == 1 &&
+            (own.s_addr & mask) == (network.s_addr & mask)) {
+                return 0; /* ours: its route is docker's bridge */
+        }
+        int r = netif_has_route(network, prefix, NULL, err);
+        if (r == 0 && check->missing++ == 0) {
+                (void) snprintf(check->first, sizeof(check->first), "%s/%u", address, prefix);
+        }
+        return r < 0 ? r : 0;
+}
+
+static int check_routes(const Boot *boot, StepContext *context, RouteCheck *ret, Error *err)
+{
+        _cleanup_etcd_session_ EtcdSession session = {};
+        *ret = (RouteCheck) { .boot = boot };
+        int r = etcd_open(boot, OVERLAY_READER, SECRETS_DIR "/etcd-overlay-password", &session,
+                          err);
+        if (r < 0) {
+                return r;
+        }
+        return etcd_list(&session.client, OVERLAY_SUBNETS, step_wait(context), check_lease, ret,
+                         err);
+}
+
+int flanneld_probe(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        FlanneldContainer flanneld;
+        flanneld_describe(boot, &flanneld);
+        int r = service_container_runs(UNIT_FLANNELD, &flanneld.container, context, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = read_subnet(boot, err);
+        if (r <= 0) {
+                return r;
+        }
+        RouteCheck routes;
+        r = check_routes(boot, context, &routes, err);
+        return r < 0 ? r : routes.missing == 0;
+}
+
+/* Until flanneld has written the file: the folder tells. */
+static int wait_for_subnet(Boot *boot, StepContext *context, Error *err)
+{
+        _cleanup_close_ int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (fd < 0 || inotify_add_watch(fd, "/run/flannel", IN_MOVED_TO | IN_CLOSE_WRITE) < 0) {
+                return error_errno(err, errno, "watch /run/flannel");
+        }
+        for (;;) {
+                int r = read_subnet(boot, err);
+                if (r != 0) {
+                        return r < 0 ? r : 0;
+                }
+                step_waiting_for(context, "flanneld to lease a subnet: see journalctl -u %s",
+                                 UNIT_FLANNELD);
+                Wait part = wait_part(step_wait(context), 60000);
+                r = wait_fd(&part, fd, POLLIN, err);
+                if (r < 0) {
+                        return r;
+                }
+                if (r == 0) {
+                        return error_set(err, ERROR_RETRY, ETIMEDOUT,
+                                         "flanneld has leased no subnet: see journalctl -u %s",
+                                         UNIT_FLANNELD);
+                }
+                char events[4096];
+                (void) read(fd, events, sizeof(events)); /* what happened is seen by looking */
+        }
+}
+
+/* A young lease's route may be on its way; one that stays away means that flanneld has lost the
+ * event. */
+static int mend_routes(const Boot *boot, StepContext *context, Error *err)
+{
+        RouteCheck routes;
+        for (unsigned attempt = 0; attempt < 10; attempt++) {
+                int r = check_routes(boot, context, &routes, err);
+                if (r < 0 || routes.missing == 0) {
+                        return r;
+                }
+                step_waiting_for(context, "the route to the lease %s", routes.first);
+                r = wait_sleep(step_wait(context), 500, err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        step_warn(context, "flanneld made no route to %u leases (first %s): restarting it",
+                  routes.missing, routes.first);
+        return service_restart(UNIT_FLANNELD, context, err);
+}
+
+int flanneld_apply(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        FlanneldContainer flanneld;
+        flanneld_describe(boot, &flanneld);
+        int r = file_make_directory("/run/flannel", 0755, err);
+        if (r >= 0) {
+                r = file_touch("/run/xtables.lock", 0600, err);
+        }
+        if (r >= 0) {
+                r = service_container_start(UNIT_FLANNELD, &flanneld.container, context, err);
+        }
+        if (r >= 0) {
+                r = wait_for_subnet(boot, context, err);
+        }
+        return r < 0 ? r : mend_routes(boot, context, err);
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "steps/boot.h"
+
+/* config, identity: what this instance is told, and what it is. Both only learn. */
+
+int config_probe(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        _cleanup_stack_config_ StackConfig config = {};
+        _cleanup_string_list_ StringList warnings = {};
+        Images images = {};
+        int r = stack_config_load(STACK_CONFIG_PATH, &config, &warnings, err);
+        if (r < 0) {
+                return r;
+        }
+        r = images_load(IMAGES_PATH, &images, err);
+        if (r < 0) {
+                return r;
+        }
+        for (size_t i = 0; i < warnings.n; i++) {
+                step_warn(context, "%s", warnings.items[i]);
+        }
+        stack_config_done(&boot->config);
+        images_done(&boot->images);
+        boot->config = config;
+        boot->images = images;
+        boot->config_known = true;
+        config = (StackConfig) {};
+        return 1;
+}
+
+/* The role in stack-config.sh against what EC2 says of the instance. The IAM role decides what the
+ * instance may do, so a contradiction is never a matter of taste. */
+static int check_role(const StackConfig *config, const ImdsIdentity *identity, Error *err)
+{
+        const char *role = role_to_string(config->role);
+        const char *expected =
+                config->role == ROLE_MASTER ? config->master_iam_role : config->node_iam_role;
+        if (isempty(identity->iam_role)) {
+                return error_set(err, ERROR_CONFIG, ENOENT,
+                                 "instance %s has no IAM role: launch it with the instance profile "
+                                 "of role %s",
+                                 identity->instance_id, expected);
+        }
+        if (!streq(identity->iam_role, expected)) {
+                return error_set(
+                        err, ERROR_CONFIG, EINVAL,
+                        "%s says KUBERNETES_ROLE=%s, whose IAM role is %s, but instance %s "
+                        "has IAM role %s",
+                        STACK_CONFIG_PATH, role, expected, identity->instance_id,
+                        identity->iam_role);
+        }
+        if (!isempty(identity->role_tag) && !streq(identity->role_tag, role)) {
+                return error_set(err, ERROR_CONFIG, EINVAL,
+                                 "%s says KUBERNETES_ROLE=%s, but instance %s is tagged "
+                                 "KubernetesRole=%s",
+                                 STACK_CONFIG_PATH, role, identity->instance_id,
+                                 identity->role_tag);
+        }
+        return 0;
+}
+
+/* Clients that live as long as the process: a later probe finds them made. */
+static int make_clients(Boot *boot, Error *err)
+{
+        int r = 0;
+        if (!boot->credentials) {
+                r = credentials_new_imds(boot->imds, &boot->credentials, err);
+        }
+        if (r >= 0 && !boot->aws) {
+                r = aws_client_new(boot->credentials, boot->identity.region, boot->identity.domain,
+                                   &boot->aws, err);
+        }
+        if (r >= 0 && !boot->bucket) {
+                r = s3_bucket_new(boot->aws, boot->config.s3_bucket, boot->config.kms_key_id,
+                                  &boot->bucket, err);
+        }
+        return r;
+}
+
+int identity_probe(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        if (!boot->imds) {
+                int r = imds_new(NULL, &boot->imds, err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        step_waiting_for(context, "the instance metadata service");
+        ImdsIdentity identity;
+        int r = imds_identity(boot->imds, step_wait(context), &identity, err);
+        if (r < 0) {
+                return r;
+        }
+        r = check_role(&boot->config, &identity, err);
+        if (r < 0) {
+                return r;
+        }
+        boot->identity = identity;
+        r = make_clients(boot, err);
+        return r < 0 ? r : 1;
+}
+
+unsigned boot_role(void *userdata)
+{
+        const Boot *boot = userdata;
+        return boot->config_known ? boot->config.role : 0;
+}
+
+void boot_done(Boot *boot)
+{
+        s3_bucket_free(TAKE(boot->bucket));
+        aws_client_free(TAKE(boot->aws));
+        credentials_free(TAKE(boot->credentials));
+        imds_free(TAKE(boot->imds));
+        stack_config_done(&boot->config);
+        images_done(&boot->images);
+}

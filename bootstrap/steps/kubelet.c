@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "cluster/render.h"
+#include "host/http.h"
+#include "host/process.h"
+#include "steps/service.h"
+
+/* kubelet: its configuration and flags by its version, and the unit. */
+
+#define KUBELET             "/usr/bin/kubelet"
+#define KUBELET_BASE        "/etc/kubernetes/kubelet.json"
+#define KUBELET_CONFIG      "/run/kube-bootstrap/kubelet.json"
+#define KUBELET_ENVIRONMENT "/run/kube-bootstrap/kubelet.env"
+#define KUBELET_CERTS       SECRETS_DIR "/kubelet"
+#define KUBELET_MANIFESTS   "/etc/kubernetes/manifests"
+#define KUBELET_HEALTHZ     "http://127.0.0.1:10248/healthz"
+
+static int kubelet_version(StepContext *context, KubeletVersion *ret, Error *err)
+{
+        const char *const argv[] = { KUBELET, "--version", NULL };
+        _cleanup_process_result_ ProcessResult result = {};
+        int r = process_run_checked(&(ProcessOptions) { .argv = argv, .output_max = 256 },
+                                    step_wait(context), &result, err);
+        return r < 0 ? r : render_parse_kubelet_version(result.output.data, ret, err);
+}
+
+/* Both files as this machine needs them. */
+static int render_files(const Boot *boot, StepContext *context, Buffer *ret_config,
+                        Buffer *ret_environment, Error *err)
+{
+        char dns[INET_ADDRSTRLEN];
+        KubeletParameters parameters = {
+                .node_name = boot->identity.local_hostname,
+                .node_ip = boot->identity.local_ip,
+                .cgroup_driver = boot->config.cgroup_driver,
+                .cluster_dns = dns,
+                .cluster_domain = boot->config.cluster_domain,
+                .cloud_provider = boot->config.cloud_provider,
+                .pause_image = boot->images.pause,
+                .config_path = KUBELET_CONFIG,
+                .cert_dir = KUBELET_CERTS,
+        };
+        int r = kubelet_version(context, &parameters.version, err);
+        if (r >= 0) {
+                r = render_cluster_dns(boot->config.service_network, dns, err);
+        }
+        if (r < 0) {
+                return r;
+        }
+        _cleanup_buffer_ Buffer base = {};
+        r = file_read(KUBELET_BASE, 1 << 20, &base, err);
+        if (r < 0 && r != -ENOENT) {
+                return r;
+        }
+        r = render_kubelet_config(base.data, &parameters, ret_config, err);
+        if (r < 0) {
+                return error_prefix(err, KUBELET_BASE);
+        }
+        return render_kubelet_environment(&parameters, ret_environment, err);
+}
+
+int kubelet_config_probe(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        _cleanup_buffer_ Buffer config = {}, environment = {};
+        int r = render_files(boot, context, &config, &environment, err);
+        if (r < 0) {
+                return r;
+        }
+        r = file_differs(KUBELET_CONFIG, config.data, config.size, 0644, err);
+        if (r == 0) {
+                r = file_differs(KUBELET_ENVIRONMENT, environment.data, environment.size, 0644,
+                                 err);
+        }
+        if (r != 0) {
+                return r < 0 ? r : 0;
+        }
+        return access(KUBELET_CERTS, F_OK) == 0 && access(KUBELET_MANIFESTS, F_OK) == 0;
+}
+
+int kubelet_config_apply(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        _cleanup_buffer_ Buffer config = {}, environment = {};
+        int r = render_files(boot, context, &config, &environment, err);
+        if (r >= 0) {
+                r = file_make_directory(KUBELET_CERTS, 0700, err);
+        }
+        if (r >= 0) {
+                r = file_make_directory(KUBELET_MANIFESTS, 0755, err);
+        }
+        if (r >= 0) {
+                r = file_write_if_changed(KUBELET_CONFIG, config.data, config.size, 0644, err);
+        }
+        if (r >= 0) {
+                r = file_write_if_changed(KUBELET_ENVIRONMENT, environment.data, environment.size,
+                                          0644, err);
+        }
+        return r < 0 ? r : 0;
+}
+
+/* 1 kubelet says ok, 0 it does not or nobody listens. */
+static int kubelet_answers(StepContext *context, Error *err)
+{
+        _cleanup_http_reply_ HttpReply reply = {};
+        HttpRequest request = {
+                .method = "GET", .url = KUBELET_HEALTHZ, .timeout_ms = 5000, .reply_max = 4096
+        };
+        int r = http_exchange(&request, step_wait(context), &reply, err);
+        if (r == -ECONNREFUSED) {
+                return 0;
+        }
+        return r < 0 ? r : reply.status == 200 && streq(reply.body.data, "ok");
+}
+
+int kubelet_probe(void *userdata, StepContext *context, Error *err)
+{
+        (void) userdata;
+        struct timespec since;
+        int r = service_is_active(UNIT_KUBELET, context, &since, err);
+        if (r <= 0) {
+                return r;
+        }
+        static const char *const files[] = { KUBELET_CONFIG, KUBELET_ENVIRONMENT };
+        FOREACH_ARRAY (file, files, ELEMENTS(files)) {
+                r = service_is_older_than(&since, *file, err);
+                if (r != 0) {
+                        return r < 0 ? r : 0;
+                }
+        }
+        return kubelet_answers(context, err);
+}
+
+int kubelet_apply(void *userdata, StepContext *context, Error *err)
+{
+        (void) userdata;
+        int r = service_restart(UNIT_KUBELET, context, err);
+        if (r < 0) {
+                return r;
+        }
+        Wait part = wait_part(step_wait(context), 60000);
+        for (unsigned attempt = 0;; attempt++) {
+                step_waiting_for(context, "kubelet's healthz");
+                r = kubelet_answers(context, err);
+                if (r != 0) {
+                        return r < 0 ? r : 0;
+                }
+                r = wait_sleep(&part, attempt < 40 ? 50 : 500, err);
+                if (r < 0) {
+                        return error_prefix(err, "kubelet is not healthy: see journalctl -u %s",
+                                            UNIT_KUBELET);
+                }
+        }
+}
+
+int ready_probe(void *userdata, StepContext *context, Error *err)
+{
+        const Boot *boot = userdata;
+        static const struct {
+                const char *unit;
+                unsigned roles;
+        } units[] = {
+                { UNIT_DOCKER_BOOTSTRAP, ROLE_ALL }, { UNIT_ETCD, ROLE_MASTER },
+                { UNIT_FLANNELD, ROLE_ALL },         { UNIT_DOCKER, ROLE_ALL },
+                { UNIT_KUBELET, ROLE_ALL },
+        };
+        FOREACH_ARRAY (u, units, ELEMENTS(units)) {
+                if (!(u->roles & boot->config.role)) {
+                        continue;
+                }
+                int r = service_is_active(u->unit, context, NULL, err);
+                if (r < 0) {
+                        return r;
+                }
+                if (r == 0) {
+                        return error_set(err, ERROR_RETRY, EAGAIN, "%s is not active", u->unit);
+                }
+        }
+        return kubelet_answers(context, err);
+}

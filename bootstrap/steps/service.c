@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "steps/service.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "host/unit.h"
+
+int service_is_active(const char *unit, StepContext *context, struct timespec *ret_since,
+                      Error *err)
+{
+        UnitState state;
+        int r = unit_look(unit, step_wait(context), &state, err);
+        if (r < 0) {
+                return r;
+        }
+        if (!streq(state.load, "loaded")) {
+                return error_set(err, ERROR_CONFIG, ENOENT, "%s is %s: the AMI is incomplete", unit,
+                                 state.load);
+        }
+        if (!streq(state.active, "active")) {
+                return 0;
+        }
+        if (ret_since) {
+                ret_since->tv_sec = (time_t) (state.active_since_us / 1000000);
+                ret_since->tv_nsec = (long) (state.active_since_us % 1000000) * 1000;
+        }
+        return 1;
+}
+
+int service_start(const char *unit, StepContext *context, Error *err)
+{
+        int r = unit_reset_failed(unit, step_wait(context), err);
+        if (r < 0) {
+                return r;
+        }
+        step_waiting_for(context, "%s to start", unit);
+        return unit_start(unit, step_wait(context), err);
+}
+
+int service_restart(const char *unit, StepContext *context, Error *err)
+{
+        int r = unit_reset_failed(unit, step_wait(context), err);
+        if (r < 0) {
+                return r;
+        }
+        step_waiting_for(context, "%s to restart", unit);
+        return unit_restart(unit, step_wait(context), err);
+}
+
+int service_container_runs(const char *unit, const DockerContainer *container, StepContext *context,
+                           Error *err)
+{
+        int r = service_is_active(unit, context, NULL, err);
+        if (r <= 0) {
+                return r;
+        }
+        DockerContainerState state;
+        r = docker_container_look(DOCKER_BOOTSTRAP_SOCKET, container, step_wait(context), &state,
+                                  err);
+        return r < 0 ? r : state == DOCKER_CONTAINER_RUNNING;
+}
+
+int service_container_start(const char *unit, const DockerContainer *container,
+                            StepContext *context, Error *err)
+{
+        DockerContainerState state;
+        int r = docker_container_look(DOCKER_BOOTSTRAP_SOCKET, container, step_wait(context),
+                                      &state, err);
+        if (r < 0) {
+                return r;
+        }
+        if (state == DOCKER_CONTAINER_DIFFERENT || state == DOCKER_CONTAINER_ABSENT) {
+                /* or the unit would restart what is being replaced */
+                r = unit_stop(unit, step_wait(context), err);
+                if (r < 0) {
+                        return r;
+                }
+                r = docker_container_create(DOCKER_BOOTSTRAP_SOCKET, container, step_wait(context),
+                                            err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return service_start(unit, context, err);
+}
+
+int service_is_older_than(const struct timespec *since, const char *path, Error *err)
+{
+        struct stat st;
+        if (stat(path, &st) < 0) {
+                return error_errno(err, errno, "stat %s", path);
+        }
+        return st.st_mtim.tv_sec > since->tv_sec ||
+               (st.st_mtim.tv_sec == since->tv_sec && st.st_mtim.tv_nsec > since->tv_nsec);
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+#include <time.h>
+
+#include "host/docker.h"
+#include "steps/boot.h"
+
+/* What the steps that bring up a unit share. systemd supervises; a step starts, and looks. */
+
+#define UNIT_DOCKER_BOOTSTRAP "docker-bootstrap.service"
+#define UNIT_ETCD             "etcd.service"
+#define UNIT_FLANNELD         "flanneld.service"
+#define UNIT_DOCKER           "docker.service"
+#define UNIT_KUBELET          "kubelet.service"
+
+/* Whether the unit is active: 1 or 0; *ret_since (may be NULL) when it became so. A unit that is
+ * not installed or masked is ERROR_CONFIG. */
+int service_is_active(const char *unit, StepContext *context, struct timespec *ret_since,
+                      Error *err);
+
+/* Starts it, whatever rate limit an earlier failure ran into. An active one is left alone. */
+int service_start(const char *unit, StepContext *context, Error *err);
+int service_restart(const char *unit, StepContext *context, Error *err);
+
+/* Whether the unit is active and its container in docker-bootstrap runs with this configuration: 1
+ * or 0. */
+int service_container_runs(const char *unit, const DockerContainer *container, StepContext *context,
+                           Error *err);
+
+/* Makes that so. A container made from another configuration is replaced; one that is right and
+ * runs is left alone. */
+int service_container_start(const char *unit, const DockerContainer *container,
+                            StepContext *context, Error *err);
+
+/* Whether the file was changed after the unit became active (1 or 0): the unit runs with an older
+ * one. */
+int service_is_older_than(const struct timespec *since, const char *path, Error *err);

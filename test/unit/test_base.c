@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
+#include "base/secret.h"
+#include "harness.h"
+
+static void strings(void)
+{
+        uint64_t value = 7;
+        CHECK_INT(string_parse_u64("0", 10, &value), 0);
+        CHECK_INT(value, 0);
+        CHECK_INT(string_parse_u64("18446744073709551615", UINT64_MAX, &value), 0);
+        CHECK(value == UINT64_MAX);
+        CHECK_INT(string_parse_u64("18446744073709551616", UINT64_MAX, &value), -ERANGE);
+        CHECK_INT(string_parse_u64("11", 10, &value), -ERANGE);
+        static const char *const bad[] = { "", "-1", "+1", " 1", "1 ", "0x1", "1.0" };
+        FOREACH_ARRAY (b, bad, ELEMENTS(bad)) {
+                CHECK_INT(string_parse_u64(*b, 10, &value), -EINVAL);
+        }
+        CHECK(string_ends_with("a.img", ".img") && !string_ends_with("g", ".img"));
+        char hex[5], text[] = "x \n\t ";
+        string_hex("\x0f\xa0", 2, hex);
+        CHECK_STR(hex, "0fa0");
+        CHECK_STR(string_strip_end(text), "x");
+}
+
+static void buffer_is_bounded(void)
+{
+        _cleanup_buffer_ Buffer b = { .max = 4 };
+        CHECK_INT(buffer_append_string(&b, "abc"), 0);
+        CHECK_INT(buffer_append_string(&b, "de"), -EFBIG);
+        CHECK_STR(b.data, "abc");
+        CHECK_INT(buffer_append_string(&b, "d"), 0);
+        CHECK_INT(buffer_append(&b, "", SIZE_MAX), -EFBIG);
+        CHECK_INT(b.size, 4);
+}
+
+static void errno_table(void)
+{
+        CHECK_INT(error_class_from_errno(ETIMEDOUT), ERROR_RETRY);
+        CHECK_INT(error_class_from_errno(-EBUSY), ERROR_RETRY);
+        CHECK_INT(error_class_from_errno(EACCES), ERROR_DENIED);
+        CHECK_INT(error_class_from_errno(EINVAL), ERROR_FATAL);
+        for (ErrorClass c = 0; c < _ERROR_CLASS_MAX; c++) {
+                CHECK_INT(error_class_from_string(error_class_to_string(c)), c);
+        }
+        CHECK_INT(error_class_from_string("?"), _ERROR_CLASS_INVALID);
+        Error err = {};
+        CHECK_INT(error_errno(&err, ENOENT, "open %s", "x"), -ENOENT);
+        CHECK_INT(error_prefix(&err, "mount %s", "y"), -ENOENT);
+        CHECK_STR(err.message, "mount y: open x: No such file or directory");
+        char big[2 * ERROR_MESSAGE_MAX];
+        memset(big, 'a', sizeof(big) - 1);
+        big[sizeof(big) - 1] = '\0';
+        CHECK_INT(error_set(&err, ERROR_FATAL, 0, "%s", big), -EIO);
+        CHECK_INT(strlen(err.message), ERROR_MESSAGE_MAX - 1);
+        (void) error_errno(&err, EIO, "%s", big);
+        (void) error_prefix(&err, "%s", big);
+        CHECK_INT(strlen(err.message), ERROR_MESSAGE_MAX - 1);
+}
+
+static void file_replaces_atomically(void)
+{
+        char path[128], folder[128];
+        struct stat st;
+        Error err = {};
+        _cleanup_buffer_ Buffer text = {};
+        (void) snprintf(folder, sizeof(folder), "%s/a/b", test_folder());
+        (void) snprintf(path, sizeof(path), "%s/f", folder);
+        CHECK_OK(file_make_directory(folder, 0700, &err), err);
+        CHECK_OK(file_make_directory(folder, 0700, &err), err);
+        CHECK(stat(folder, &st) == 0 && (st.st_mode & 07777) == 0700);
+        CHECK_INT(file_write_if_changed(path, "one", 3, 0600, &err), 1);
+        CHECK_INT(file_write_if_changed(path, "one", 3, 0600, &err), 0);
+        CHECK_INT(file_write_if_changed(path, "one", 3, 0644, &err), 1);
+        CHECK_INT(file_write_if_changed(path, "two", 3, 0644, &err), 1);
+        CHECK(stat(path, &st) == 0 && (st.st_mode & 07777) == 0644);
+        CHECK_OK(file_read(path, 3, &text, &err), err);
+        CHECK_STR(text.data, "two");
+        CHECK_INT(file_read(path, 2, &text, &err), -EFBIG);
+        CHECK_INT(file_write("/proc/nowhere/f", "x", 1, 0600, &err), -ENOENT);
+        CHECK_CONTAINS(err.message, "write /proc/nowhere/f");
+        CHECK_INT(file_symlink("f", path, &err), 1);
+        CHECK_INT(file_symlink("f", path, &err), 0);
+        CHECK_INT(file_differs(path, "", 0, 0644, &err), 1); /* a link is not the file */
+        CHECK_INT(file_remove(path, &err), 1);
+        CHECK_INT(file_remove(path, &err), 0);
+}
+
+static void waits_end(void)
+{
+        Error err = {};
+        Wait w = { .deadline_ms = wait_now_ms() + 20, .stop_fd = -1 };
+        CHECK_OK(wait_check(&w, &err), err);
+        CHECK_OK(wait_sleep(&w, 1, &err), err);
+        CHECK_INT(wait_sleep(&w, 1000, &err), -ETIMEDOUT);
+        CHECK_INT(wait_check(&w, &err), -ETIMEDOUT);
+        CHECK_INT(err.class, ERROR_RETRY);
+        _cleanup_close_ int stop = eventfd(1, EFD_CLOEXEC);
+        Wait stopped = { .deadline_ms = UINT64_MAX, .stop_fd = stop };
+        CHECK_INT(wait_sleep(&stopped, 60000, &err), -ECANCELED);
+        CHECK_INT(wait_left_ms(&stopped), INT32_MAX);
+}
+
+static void backoff_has_jitter_and_bounds(void)
+{
+        uint64_t least = UINT64_MAX, most = 0;
+        for (unsigned i = 0; i < 1000; i++) {
+                uint64_t ms = wait_backoff_ms(100, 5000, i % 64);
+                CHECK(ms >= 25 && ms <= 5000);
+                least = ms < least ? ms : least;
+                most = ms > most ? ms : most;
+        }
+        CHECK(most > 2500 && least < 100);
+}
+
+static void secrets(void)
+{
+        _cleanup_secret_ Secret a = SECRET_INIT, b = SECRET_INIT;
+        Error err = {};
+        CHECK_OK(secret_random_hex(16, &a, &err), err);
+        CHECK_OK(secret_random_hex(16, &b, &err), err);
+        CHECK_INT(a.size, 32);
+        CHECK(!streq(a.data, b.data));
+}
+
+int main(void)
+{
+        test_case("base: numbers and strings", strings);
+        test_case("base: a buffer keeps to its maximum", buffer_is_bounded);
+        test_case("base: errors, their table and their context", errno_table);
+        test_case("base: files are replaced whole", file_replaces_atomically);
+        test_case("base: waits end by deadline and by request", waits_end);
+        test_case("base: backoff", backoff_has_jitter_and_bounds);
+        test_case("base: random secrets", secrets);
+        return test_done();
+}

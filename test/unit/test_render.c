@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cluster/render.h"
+
+#include <jansson.h>
+#include <netinet/in.h>
+
+#include "harness.h"
+
+static const KubeletParameters parameters = {
+        .version = { 1, 20 },
+        .node_name = "ip-172-20-128-9.ec2.internal",
+        .node_ip = "172.20.128.9",
+        .cgroup_driver = "systemd",
+        .cluster_dns = "10.0.0.10",
+        .cluster_domain = "cluster.local",
+        .cloud_provider = "none",
+        .pause_image = "pause:3.2",
+        .config_path = "/run/kube-bootstrap/kubelet.json",
+        .cert_dir = "/srv/kubernetes/kubelet",
+};
+
+static void flannel_config(void)
+{
+        _cleanup_buffer_ Buffer text = {};
+        Error err = {};
+        CHECK_OK(render_flannel_config("10.244.0.0/16", "vxlan", &text, &err), err);
+        CHECK_STR(text.data, "{\"Network\":\"10.244.0.0/"
+                             "16\",\"SubnetLen\":24,\"Backend\":{\"Type\":\"vxlan\"}}");
+}
+
+static void docker_environment(void)
+{
+        _cleanup_buffer_ Buffer text = {};
+        Error err = {};
+        CHECK_OK(render_docker_environment("10.244.5.1/24", 1450, "cgroupfs", &text, &err), err);
+        CHECK_CONTAINS(text.data,
+                       "--bip=10.244.5.1/24 --mtu=1450 --ip-masq=false "
+                       "--userland-proxy=false --exec-opt=native.cgroupdriver=cgroupfs\n");
+}
+
+static void kubelet_versions(void)
+{
+        static const struct {
+                const char *text;
+                int minor; /* -1: refused */
+        } cases[] = {
+                { "Kubernetes v1.20.2\n", 20 },
+                { "Kubernetes v1.16.0", 16 },
+                { "Kubernetes v1.23.17\n", 23 },
+                { "Kubernetes v1.24.0\n", -1 },
+                { "Kubernetes v1.15.9\n", -1 },
+                { "Kubernetes v2.20.2\n", -1 },
+                { "", -1 },
+                { "Kubernetes v1.20\n", -1 },
+                { "docker 1.20.2", -1 },
+        };
+        FOREACH_ARRAY (c, cases, ELEMENTS(cases)) {
+                KubeletVersion version = {};
+                Error err = {};
+                int r = render_parse_kubelet_version(c->text, &version, &err);
+                CHECK_INT(r < 0 ? -1 : (int) version.minor, c->minor);
+                CHECK(r >= 0 || err.class == ERROR_CONFIG);
+        }
+}
+
+static void kubelet_config_is_put_over_the_base(void)
+{
+        _cleanup_buffer_ Buffer text = {};
+        Error err = {};
+        const char *base = "{\"kind\":\"KubeletConfiguration\",\"failSwapOn\":false,"
+                           "\"readOnlyPort\":10255,\"cgroupDriver\":\"cgroupfs\"}";
+        CHECK_OK(render_kubelet_config(base, &parameters, &text, &err), err);
+        json_auto_t *json = json_loads(text.data, 0, NULL);
+        REQUIRE(json);
+        CHECK(json_is_false(json_object_get(json, "failSwapOn")));
+        CHECK_INT(json_integer_value(json_object_get(json, "readOnlyPort")), 0);
+        CHECK_STR(json_string_value(json_object_get(json, "cgroupDriver")), "systemd");
+        CHECK_STR(json_string_value(json_array_get(json_object_get(json, "clusterDNS"), 0)),
+                  "10.0.0.10");
+        CHECK_STR(json_string_value(json_object_get(json, "apiVersion")),
+                  "kubelet.config.k8s.io/v1beta1");
+}
+
+static void kubelet_config_refuses_a_bad_base(void)
+{
+        static const char *const bases[] = { "{", "[]", "{\"kind\":\"Pod\"}", "{\"a\":1,\"a\":2}" };
+        FOREACH_ARRAY (base, bases, ELEMENTS(bases)) {
+                _cleanup_buffer_ Buffer text = {};
+                Error err = {};
+                CHECK(render_kubelet_config(*base, &parameters, &text, &err) < 0);
+                CHECK_INT(err.class, ERROR_CONFIG);
+        }
+}
+
+static void kubelet_environment(void)
+{
+        _cleanup_buffer_ Buffer text = {};
+        Error err = {};
+        KubeletParameters p = parameters;
+        CHECK_OK(render_kubelet_environment(&p, &text, &err), err);
+        CHECK_CONTAINS(text.data, "--hostname-override=ip-172-20-128-9.ec2.internal ");
+        CHECK(!strstr(text.data, "--cloud-provider"));
+        p.cloud_provider = "external";
+        CHECK_OK(render_kubelet_environment(&p, &text, &err), err);
+        CHECK_CONTAINS(text.data, " --cloud-provider=external\n");
+}
+
+static void cluster_dns(void)
+{
+        char dns[INET_ADDRSTRLEN];
+        Error err = {};
+        CHECK_OK(render_cluster_dns("10.0.0.0/16", dns, &err), err);
+        CHECK_STR(dns, "10.0.0.10");
+        CHECK(render_cluster_dns("x", dns, &err) < 0);
+}
+
+int main(void)
+{
+        test_case("render: flannel's key", flannel_config);
+        test_case("render: docker's environment", docker_environment);
+        test_case("render: kubelet's version is of the range that runs with docker",
+                  kubelet_versions);
+        test_case("render: what a machine must have goes over the administrator's base",
+                  kubelet_config_is_put_over_the_base);
+        test_case("render: a base that is no KubeletConfiguration",
+                  kubelet_config_refuses_a_bad_base);
+        test_case("render: kubelet's flags", kubelet_environment);
+        test_case("render: the DNS service's address", cluster_dns);
+        return test_done();
+}
