@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This host's kernel settings that have no namespace: an instance that sets one sets it for all.
+
+Kept when the lab comes up, and put back when it goes.
+"""
+
+import json
+from pathlib import Path
+
+from .settings import STATE
+
+KEPT = STATE / "kernel.json"
+
+# By kubelet and the image's sysctl.d; by Debian's sysctl.d.
+SETTINGS = ("kernel/keys/root_maxbytes", "kernel/keys/root_maxkeys", "kernel/panic",
+            "kernel/panic_on_oops", "vm/overcommit_memory", "vm/panic_on_oom",
+            "fs/protected_fifos", "fs/protected_hardlinks", "fs/protected_regular",
+            "fs/protected_symlinks", "kernel/pid_max")
+
+
+def keep():
+    """Note down the settings as they are, once."""
+    if not KEPT.exists():
+        new = KEPT.with_suffix(".new")
+        new.write_text(json.dumps({name: _file(name).read_text() for name in SETTINGS}))
+        new.replace(KEPT)
+
+
+def restore():
+    """Put back what has changed since."""
+    if not KEPT.exists():
+        return
+    for name, value in json.loads(KEPT.read_text()).items():
+        if _file(name).read_text() != value:
+            _file(name).write_text(value)
+    KEPT.unlink()
+
+
+def _file(name):
+    return Path("/proc/sys") / name

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a test of the lab is written with: claims as TAP, commands, waiting."""
+
+import subprocess
+import sys
+import time
+import traceback
+
+from .settings import LAB
+
+_counted = {"ok": 0, "not ok": 0}
+
+
+def ok(claim, what, why=""):
+    """Report one claim; `why` is shown where it does not hold."""
+    result = "ok" if claim else "not ok"
+    _counted[result] += 1
+    print(f"{result} {sum(_counted.values())} - {what}")
+    if not claim and str(why):
+        print("".join(f"# {line}\n" for line in str(why).splitlines()), end="")
+    sys.stdout.flush()
+    return bool(claim)
+
+
+def equal(got, wanted, what):
+    """Report whether these are the same."""
+    return ok(got == wanted, what, f"got    {got!r}\nwanted {wanted!r}")
+
+
+def lab(*words, check=True, timeout_s=600):
+    """Run the lab's command, and return what it wrote; with check=False, the finished process."""
+    done = subprocess.run([LAB / "lab", *map(str, words)], stdin=subprocess.DEVNULL, check=False,
+                          capture_output=True, text=True, timeout=timeout_s)
+    if not check:
+        return done
+    if done.returncode != 0:
+        raise AssertionError(f"lab {' '.join(map(str, words))}: status {done.returncode}: "
+                             f"{done.stderr.strip()} {done.stdout.strip()}")
+    return done.stdout
+
+
+def inside(name, script, **options):
+    """Run a shell script inside an instance; returns what it wrote, without the last newline."""
+    output = lab("exec", name, "sh", "-euc", script, **options)
+    return output.rstrip("\n") if isinstance(output, str) else output
+
+
+def eventually(probe, timeout_s=30, pause_s=0.1):
+    """Call `probe` until it returns something true, which is returned; None after the timeout.
+
+    An AssertionError, as from lab(), counts as "not yet".
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            result = probe()
+        except AssertionError:
+            result = None
+        if result:
+            return result
+        if time.monotonic() > deadline:
+            return None
+        time.sleep(pause_s)
+
+
+def main(test):
+    """Run a test's function, print the plan, and exit."""
+    try:
+        test()
+    except BaseException as error:  # whatever ended it, the plan is printed
+        ok(False, f"ran to its end, not into {type(error).__name__}", traceback.format_exc())
+    print(f"1..{sum(_counted.values())}")
+    sys.exit(1 if _counted["not ok"] else 0)
