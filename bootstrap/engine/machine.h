@@ -48,6 +48,10 @@ typedef enum MachineMode {
         MACHINE_PLAN, /* probes only: nothing is applied */
 } MachineMode;
 
+/* What an observer is told in place of a step. */
+#define MACHINE_PHASE (-1)
+#define MACHINE_TICK  (-2)
+
 typedef struct MachineOptions {
         const Step *steps;
         size_t n_steps;
@@ -57,24 +61,39 @@ typedef struct MachineOptions {
         unsigned (*role)(void *userdata);
         unsigned all_roles;
         MachineMode mode;
-        uint64_t force; /* steps applied even where their probe holds, with their dependents, but
-                           destroyers */
-        uint64_t only;  /* 0: all. Else: probe just these, apply nothing; ended by the first that is
-                           not so */
-        int stop_fd;    /* readable: cancel everything and return */
-        /* Called on the engine's thread at each change, with the step that changed (or -1: phase).
-         */
+        /* Steps applied even where their probe holds, and with them all that depends on them; but
+         * what destroys data is applied only where its probe asks for it. */
+        uint64_t force;
+        uint64_t only; /* 0: all. Else: probe just these, apply nothing; ended by the first that is
+                          not so */
+        /* How an earlier run of this process ended, NULL if there was none. After one that was
+         * ready, the phase stays ready until something is found not to be so, and is then degraded
+         * instead of converging. */
+        const MachineStatus *before;
+        int stop_fd; /* readable: cancel everything and return; negative: never */
+        /* Called on the engine's thread at each change, with the step that changed, or
+         * MACHINE_PHASE; and with MACHINE_TICK about every tick_ms, if that is not 0. */
         void (*changed)(const MachineStatus *status, int step, void *observer);
         void *observer;
+        unsigned tick_ms;
 } MachineOptions;
 
 /* Runs the table to its end on the calling thread, one worker thread a running step, needs met side
  * by side. Returns 0 when every step of the role is done (with `only`: when all hold; with plan:
- * when all is known), else negative: *err is the first decisive failure, by its class the exit
+ * when no probe failed), else negative: *err is the first decisive failure, by its class the exit
  * status.
  *  - ERROR_RETRY: backoff and again, until the step's deadline; then the step fails.
- *  - ERROR_UNSAFE: everything running is cancelled, nothing more is started.
+ *  - ERROR_UNSAFE: everything running is cancelled, nothing more is started, and it is the decisive
+ *    failure whatever failed before.
  *  - other classes: the step fails, what depends on it never starts, the rest goes on to its end.
- * A destroyer whose apply failed is probed again with the rest's retry policy but applied once
- * only. *ret_status (may be NULL) is always filled. */
+ *  - ERROR_DENIED where the step's row says that it is only a warning: done, with the warning.
+ * Where a row has no retry policy a failed apply is final; its probe is retried all the same.
+ * Stopped by stop_fd: -ECANCELED, once every step function has returned. *ret_status (may be NULL)
+ * is always filled. */
 int machine_run(const MachineOptions *options, MachineStatus *ret_status, Error *err);
+
+/* The failure that decides: an unsafe one, else the one that came first; NULL if no step failed. */
+const StepStatus *machine_decisive(const MachineStatus *status);
+
+/* Steps of the role, and how many of them are done. */
+void machine_count(const MachineStatus *status, size_t *ret_in_role, size_t *ret_done);

@@ -3,14 +3,22 @@
 
 #include "engine/machine.h"
 
-/* Tells systemd (sd_notify(3)): STATUS= with what is running or waited for, EXTEND_TIMEOUT_USEC=
- * while converging, READY=1 once ready, RELOADING/STOPPING, ERRNO and STATUS on failure. Nothing
- * where NOTIFY_SOCKET is unset. */
+/* Tells systemd how it goes (sd_notify(3)). Nothing where NOTIFY_SOCKET is unset: a run by hand. */
+
+#define NOTIFY_STATUS_MAX 512
+
+/* One line for people, as STATUS= gets it: "volume-attach: vol-1 is attached to i-2 since 10:00; 3
+ * of 17 steps done". */
+void notify_text(const MachineStatus *status, char ret[NOTIFY_STATUS_MAX]);
+
+/* STATUS=, and ERRNO= once failed. */
 void notify_status(const MachineStatus *status);
 void notify_ready(void);
+void notify_reloading(void);
 void notify_stopping(void);
 
-/* Pings the watchdog from its own timer thread is wrong (it would outlive a hung engine): the
- * engine's loop calls this at least every notify_watchdog_ms() (0: no watchdog). */
-void notify_watchdog(void);
-unsigned notify_watchdog_ms(void);
+/* "Alive": pings the watchdog, and while starting extends the start timeout. From a timer thread it
+ * would outlive a hung engine, so whoever loops calls this at least every notify_alive_ms()
+ * (0: nobody asks). */
+void notify_alive(void);
+unsigned notify_alive_ms(void);

@@ -70,6 +70,12 @@ typedef enum StepState {
         _STEP_STATE_INVALID = -22,
 } StepState;
 
+/* What the step needs on a machine of these roles. */
+uint64_t step_needs(const Step *step, unsigned role);
+
+/* The row of that name, or -ENOENT. */
+int step_find(const Step *steps, size_t n, const char *name);
+
 const char *step_state_to_string(StepState state);
 StepState step_state_from_string(const char *s);
 

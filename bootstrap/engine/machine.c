@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/machine.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#include "base/cleanup.h"
+#include "base/string.h"
+#include "engine/notify.h"
+#include "engine/transition.h"
+
+/* A probe that nothing waits for (plan, `only`) has no deadline of its row: the row's is for a
+ * boot, which may wait long. */
+#define PROBE_ONLY_MS 60000
+
+static void machine_free(Machine *m)
+{
+        workers_free(m->workers);
+        (void) pthread_mutex_destroy(&m->lock);
+        close_fdp(&m->stop_fd);
+        free(m);
+}
+
+DEFINE_CLEANUP(Machine *, machine_free);
+
+static void take_results(Machine *m)
+{
+        Job *next = NULL;
+        for (Job *job = workers_finished(m->workers); job; job = next) {
+                next = job->next;
+                size_t i = ((StepContext *) job)->id;
+                step_take_words(m, i);
+                m->running &= ~STEP_MASK(i);
+                step_proceed(m, i);
+        }
+        for (size_t i = 0; i < m->options->n_steps; i++) {
+                if (m->running & STEP_MASK(i)) {
+                        step_take_words(m, i);
+                }
+        }
+}
+
+static void step_begin(Machine *m, size_t i)
+{
+        const Step *step = machine_step(m, i);
+        uint64_t ms = step->deadline_s ? (uint64_t) step->deadline_s * 1000 : UINT64_MAX;
+        if ((m->options->only || m->options->mode == MACHINE_PLAN) && ms > PROBE_ONLY_MS) {
+                ms = PROBE_ONLY_MS;
+        }
+        StepContext *c = &m->contexts[i];
+        c->wait = (Wait) { .deadline_ms = UINT64_MAX, .stop_fd = m->stop_fd };
+        c->wait = wait_part(&c->wait, ms);
+        if (step_needs(step, m->role) & m->forced) {
+                m->forced |= STEP_MASK(i);
+        }
+        step_start(m, i, STEP_PROBING);
+}
+
+/* In a plan: where a need would be applied, or failed, what a step would find is not known; nor is
+ * then what depends on it. */
+static void mark_unknown(Machine *m)
+{
+        uint64_t changing = 0, before = 0;
+        do {
+                before = changing;
+                for (size_t i = 0; i < m->options->n_steps; i++) {
+                        StepStatus *s = &m->status.steps[i];
+                        if (s->state == STEP_WAITING && s->in_role &&
+                            (unmet_needs(m, i) & changing)) {
+                                step_enter(m, i, STEP_UNKNOWN);
+                        }
+                        if (s->state == STEP_WOULD_APPLY || s->state == STEP_UNKNOWN ||
+                            s->state == STEP_FAILED) {
+                                changing |= STEP_MASK(i);
+                        }
+                }
+        } while (changing != before);
+}
+
+/* Starts what may start now. */
+static void start_due(Machine *m)
+{
+        uint64_t only = m->options->only;
+        for (size_t i = 0; i < m->options->n_steps && !m->stopping; i++) {
+                const StepStatus *s = &m->status.steps[i];
+                if (s->state == STEP_WAITING && s->in_role &&
+                    (only ? (only & STEP_MASK(i)) != 0 : !unmet_needs(m, i))) {
+                        step_begin(m, i);
+                } else if (s->state == STEP_BACKOFF &&
+                           wait_now_ms() >= m->contexts[i].retry_at_ms) {
+                        step_retry(m, i);
+                }
+        }
+}
+
+static bool is_over(const Machine *m)
+{
+        if (m->running) {
+                return false;
+        }
+        for (size_t i = 0; i < m->options->n_steps && !m->stopping; i++) {
+                if (m->status.steps[i].state == STEP_BACKOFF) {
+                        return false;
+                }
+        }
+        return true;
+}
+
+static int poll_timeout_ms(const Machine *m, uint64_t alive_at_ms, uint64_t tick_at_ms)
+{
+        Wait wait = { .deadline_ms = alive_at_ms < tick_at_ms ? alive_at_ms : tick_at_ms };
+        for (size_t i = 0; i < m->options->n_steps && !m->stopping; i++) {
+                if (m->status.steps[i].state == STEP_BACKOFF &&
+                    m->contexts[i].retry_at_ms < wait.deadline_ms) {
+                        wait.deadline_ms = m->contexts[i].retry_at_ms;
+                }
+        }
+        return wait.deadline_ms == UINT64_MAX ? -1 : wait_left_ms(&wait);
+}
+
+static uint64_t due(unsigned every_ms)
+{
+        return every_ms ? wait_now_ms() + every_ms : UINT64_MAX;
+}
+
+static int machine_loop(Machine *m, Error *err)
+{
+        unsigned alive_ms = notify_alive_ms(), tick_ms = m->options->tick_ms;
+        uint64_t alive_at_ms = due(alive_ms), tick_at_ms = due(tick_ms);
+        for (;;) {
+                take_results(m);
+                if (m->options->mode == MACHINE_PLAN) {
+                        mark_unknown(m);
+                }
+                start_due(m);
+                if (is_over(m)) {
+                        return 0;
+                }
+                struct pollfd fds[] = {
+                        { .fd = workers_fd(m->workers), .events = POLLIN },
+                        { .fd = m->stopped_on_request ? -1 : m->options->stop_fd,
+                          .events = POLLIN },
+                };
+                if (poll(fds, ELEMENTS(fds), poll_timeout_ms(m, alive_at_ms, tick_at_ms)) < 0 &&
+                    errno != EINTR) {
+                        int r = error_errno(err, errno, "poll");
+                        machine_cancel(m);
+                        return r;
+                }
+                if (fds[1].revents) {
+                        m->stopped_on_request = true;
+                        machine_cancel(m);
+                }
+                uint64_t now = wait_now_ms();
+                if (now >= alive_at_ms) {
+                        notify_alive();
+                        alive_at_ms = due(alive_ms);
+                }
+                if (now >= tick_at_ms) {
+                        machine_tell(m, MACHINE_TICK);
+                        tick_at_ms = due(tick_ms);
+                }
+        }
+}
+
+/* The phase and the result that the steps amount to, once nothing runs any more. */
+static int machine_conclude(Machine *m, Error *err)
+{
+        FOREACH_ARRAY (step, m->status.steps, m->status.n_steps) {
+                step->next_retry_us = 0; /* whatever was in backoff when the run was stopped */
+        }
+        if (m->stopped_on_request && m->error.class != ERROR_UNSAFE) {
+                return error_set(err, ERROR_RETRY, ECANCELED, "stopped on request");
+        }
+        bool converging = m->options->mode == MACHINE_CONVERGE && !m->options->only;
+        if (m->result >= 0 && converging && m->role == 0) {
+                m->result = error_set(&m->error, ERROR_FATAL, EINVAL, "no step told the role");
+        }
+        if (converging) {
+                phase_set(m, m->result < 0 ? PHASE_FAILED : PHASE_READY);
+        }
+        if (m->result < 0 && err) {
+                *err = m->error;
+        }
+        return m->result;
+}
+
+static int machine_new(const MachineOptions *options, Machine **ret, Error *err)
+{
+        if (options->n_steps > STEPS_MAX) {
+                return error_set(err, ERROR_FATAL, E2BIG, "%zu steps", options->n_steps);
+        }
+        Machine *m = calloc(1, sizeof(*m));
+        if (!m) {
+                return error_oom(err);
+        }
+        (void) pthread_mutex_init(&m->lock, NULL); /* cannot fail with default attributes */
+        _cleanup_(machine_freep) Machine *owned = m;
+        m->options = options;
+        m->forced = options->force;
+        m->role = options->role(options->userdata);
+        m->status = (MachineStatus) { .table = options->steps, .n_steps = options->n_steps };
+        if (options->before && options->before->phase == PHASE_READY) {
+                m->status.phase = PHASE_READY;
+                m->status.since_us = options->before->since_us;
+        } else {
+                m->status.since_us = machine_now_us();
+        }
+        for (size_t i = 0; i < options->n_steps; i++) {
+                m->contexts[i] = (StepContext) { .job.run = step_run_job, .machine = m, .id = i };
+        }
+        m->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (m->stop_fd < 0) {
+                return error_errno(err, errno, "make an eventfd");
+        }
+        int r = workers_new(&m->workers, err);
+        if (r < 0) {
+                return r;
+        }
+        *ret = TAKE(owned);
+        return 0;
+}
+
+int machine_run(const MachineOptions *options, MachineStatus *ret_status, Error *err)
+{
+        _cleanup_(machine_freep) Machine *m = NULL;
+        int r = machine_new(options, &m, err);
+        if (r < 0) {
+                if (ret_status) {
+                        *ret_status = (MachineStatus) { .table = options->steps,
+                                                        .n_steps = options->n_steps };
+                }
+                return r;
+        }
+        refresh_waiting(m);
+        machine_tell(m, MACHINE_PHASE);
+        r = machine_loop(m, err);
+        if (r >= 0) {
+                r = machine_conclude(m, err);
+        }
+        if (ret_status) {
+                *ret_status = m->status;
+        }
+        return r;
+}

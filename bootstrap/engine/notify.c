@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/notify.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/log.h"
+#include "base/string.h"
+
+/* Where an administrator gave the unit a finite start timeout, each sign of life extends it to
+ * this; so there is one at least every half of it. */
+#define EXTEND_MS 120000
+
+static void notify_send(const char *text)
+{
+        static atomic_bool failed;
+        int r = sd_notify(0, text); /* 0: nobody listens */
+        if (r < 0 && !atomic_exchange(&failed, true)) {
+                Error error = { 0 };
+                (void) error_errno(&error, r, "sd_notify");
+                log_error(LOG_WARNING, LOG_ID_NOTIFY, NULL, 0, &error,
+                          "systemd cannot be told how it goes");
+        }
+}
+
+static bool is_running(const StepStatus *step)
+{
+        return step->state == STEP_PROBING || step->state == STEP_APPLYING ||
+               step->state == STEP_VERIFYING || step->state == STEP_BACKOFF;
+}
+
+/* The step to name: the one that has been at it longest and says what it waits for. */
+static const StepStatus *step_to_name(const MachineStatus *status)
+{
+        const StepStatus *best = NULL;
+        FOREACH_ARRAY (step, status->steps, status->n_steps) {
+                if (!is_running(step)) {
+                        continue;
+                }
+                bool says = step->waiting_for[0] || step->error.message[0];
+                bool best_says = best && (best->waiting_for[0] || best->error.message[0]);
+                if (!best || says > best_says ||
+                    (says == best_says && step->started_us < best->started_us)) {
+                        best = step;
+                }
+        }
+        return best;
+}
+
+void notify_text(const MachineStatus *status, char ret[NOTIFY_STATUS_MAX])
+{
+        size_t in_role = 0, done = 0;
+        machine_count(status, &in_role, &done);
+        const StepStatus *step = machine_decisive(status);
+        if (status->phase == PHASE_READY) {
+                (void) snprintf(ret, NOTIFY_STATUS_MAX, "ready; %zu steps done", done);
+                return;
+        }
+        if (!step || status->phase != PHASE_FAILED) {
+                step = step_to_name(status);
+        }
+        if (!step) {
+                (void) snprintf(ret, NOTIFY_STATUS_MAX, "%s; %zu of %zu steps done",
+                                phase_to_string(status->phase), done, in_role);
+                return;
+        }
+        const char *what = step->waiting_for[0] ? step->waiting_for : step->error.message;
+        const char *state = step_state_to_string(step->state);
+        (void) snprintf(ret, NOTIFY_STATUS_MAX, "%s%s: %.300s; %zu of %zu steps done",
+                        status->phase == PHASE_DEGRADED ? "degraded: " : "",
+                        status->table[step - status->steps].name, isempty(what) ? state : what,
+                        done, in_role);
+}
+
+void notify_status(const MachineStatus *status)
+{
+        static char last[NOTIFY_STATUS_MAX]; /* the engine's thread alone calls this */
+        char text[NOTIFY_STATUS_MAX], message[NOTIFY_STATUS_MAX + 64];
+        if (!getenv("NOTIFY_SOCKET")) {
+                return;
+        }
+        notify_text(status, text);
+        if (streq(text, last)) {
+                return;
+        }
+        memcpy(last, text, sizeof(last));
+        for (char *c = text; *c; c++) {
+                if (*c == '\n') {
+                        *c = ' '; /* a line is an assignment */
+                }
+        }
+        const StepStatus *failed = machine_decisive(status);
+        int n = snprintf(message, sizeof(message), "STATUS=%s", text);
+        if (n > 0 && status->phase == PHASE_FAILED && failed && failed->error.error > 0) {
+                (void) snprintf(message + n, sizeof(message) - (size_t) n, "\nERRNO=%d",
+                                failed->error.error);
+        }
+        notify_send(message);
+}
+
+void notify_ready(void)
+{
+        notify_send("READY=1");
+}
+
+void notify_reloading(void)
+{
+        notify_send("RELOADING=1");
+}
+
+void notify_stopping(void)
+{
+        notify_send("STOPPING=1\nSTATUS=stopping");
+}
+
+void notify_alive(void)
+{
+        char message[64];
+        (void) snprintf(message, sizeof(message), "WATCHDOG=1\nEXTEND_TIMEOUT_USEC=%u000",
+                        EXTEND_MS);
+        notify_send(message);
+}
+
+unsigned notify_alive_ms(void)
+{
+        if (!getenv("NOTIFY_SOCKET")) {
+                return 0;
+        }
+        uint64_t usec = 0;
+        unsigned ms = EXTEND_MS / 2;
+        if (sd_watchdog_enabled(0, &usec) > 0 && usec / 2000 < ms) {
+                ms = (unsigned) (usec / 2000); /* half, as sd_watchdog_enabled(3) recommends */
+        }
+        return ms > 0 ? ms : 1;
+}

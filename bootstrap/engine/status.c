@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/string.h"
+#include "engine/machine.h"
+
+static const char *const phase_names[_PHASE_MAX] = {
+        [PHASE_STARTING] = "starting", [PHASE_CONVERGING] = "converging", [PHASE_READY] = "ready",
+        [PHASE_DEGRADED] = "degraded", [PHASE_FAILED] = "failed",
+};
+
+const char *phase_to_string(Phase phase)
+{
+        return phase >= 0 && phase < _PHASE_MAX ? phase_names[phase] : "invalid";
+}
+
+Phase phase_from_string(const char *s)
+{
+        for (Phase phase = 0; s && phase < _PHASE_MAX; phase++) {
+                if (streq(phase_names[phase], s)) {
+                        return phase;
+                }
+        }
+        return _PHASE_INVALID;
+}
+
+const StepStatus *machine_decisive(const MachineStatus *status)
+{
+        const StepStatus *decisive = NULL;
+        FOREACH_ARRAY (step, status->steps, status->n_steps) {
+                if (step->state != STEP_FAILED) {
+                        continue;
+                }
+                bool unsafe = step->error.class == ERROR_UNSAFE;
+                bool was_unsafe = decisive && decisive->error.class == ERROR_UNSAFE;
+                if (!decisive || unsafe > was_unsafe ||
+                    (unsafe == was_unsafe && step->finished_us < decisive->finished_us)) {
+                        decisive = step;
+                }
+        }
+        return decisive;
+}
+
+void machine_count(const MachineStatus *status, size_t *ret_in_role, size_t *ret_done)
+{
+        size_t in_role = 0, done = 0;
+        FOREACH_ARRAY (step, status->steps, status->n_steps) {
+                in_role += step->in_role;
+                done += step->in_role && step->state == STEP_DONE;
+        }
+        *ret_in_role = in_role;
+        *ret_done = done;
+}

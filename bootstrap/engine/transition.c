@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/transition.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "base/string.h"
+
+/* Between probes of a step whose row has no retry policy. */
+#define PROBE_FIRST_MS 1000
+#define PROBE_MAX_MS   15000
+
+uint64_t machine_now_us(void)
+{
+        struct timespec ts;
+        (void) clock_gettime(CLOCK_REALTIME, &ts); /* cannot fail for a clock that exists */
+        return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
+}
+
+/* Told by step functions, on a worker. */
+
+const Wait *step_wait(const StepContext *context)
+{
+        return &context->wait;
+}
+
+static void context_tell(StepContext *c, char *place, const char *format, va_list ap)
+{
+        char text[STEP_WAITING_FOR_MAX] = "";
+        if (format) {
+                (void) vsnprintf(text, sizeof(text), format, ap); /* a long one is cut */
+        }
+        (void) pthread_mutex_lock(&c->machine->lock);
+        bool news = !streq(place, text);
+        if (news) {
+                memcpy(place, text, sizeof(text));
+                c->told = true;
+        }
+        (void) pthread_mutex_unlock(&c->machine->lock);
+        if (news) {
+                worker_wake(c->machine->workers);
+        }
+}
+
+void step_waiting_for(StepContext *context, const char *format, ...)
+{
+        va_list ap;
+        va_start(ap, format);
+        context_tell(context, context->waiting_for, format, ap);
+        va_end(ap);
+}
+
+void step_warn(StepContext *context, const char *format, ...)
+{
+        va_list ap;
+        va_start(ap, format);
+        context_tell(context, context->warning, format, ap);
+        va_end(ap);
+}
+
+void step_run_job(Job *job)
+{
+        StepContext *c = (StepContext *) job;
+        c->error = (Error) { 0 };
+        c->result = c->function(c->machine->options->userdata, c, &c->error);
+}
+
+/* Changes of state, on the engine's thread. */
+
+void machine_tell(Machine *m, int step)
+{
+        if (m->options->changed && !m->options->only) {
+                m->options->changed(&m->status, step, m->options->observer);
+        }
+}
+
+void phase_set(Machine *m, Phase phase)
+{
+        if (m->status.phase != phase) {
+                m->status.phase = phase;
+                m->status.since_us = machine_now_us();
+                machine_tell(m, MACHINE_PHASE);
+        }
+}
+
+/* Something is under way: what phase that is depends on what was before. */
+static void phase_set_busy(Machine *m)
+{
+        bool was_ready = m->status.phase == PHASE_READY || m->status.phase == PHASE_DEGRADED;
+        if (m->options->mode == MACHINE_CONVERGE && !m->options->only) {
+                phase_set(m, was_ready ? PHASE_DEGRADED : PHASE_CONVERGING);
+        }
+}
+
+uint64_t unmet_needs(const Machine *m, size_t i)
+{
+        /* while the role is not known, whatever any role needs may be needed */
+        return step_needs(machine_step(m, i), m->role ? m->role : machine_step(m, i)->roles) &
+               ~m->done;
+}
+
+/* For what does not run: what it waits for is what it needs. */
+static void name_needs(const Machine *m, size_t i, char ret[STEP_WAITING_FOR_MAX])
+{
+        uint64_t needs = unmet_needs(m, i);
+        size_t used = 0;
+        ret[0] = '\0';
+        for (size_t j = 0; j < m->options->n_steps && used < STEP_WAITING_FOR_MAX; j++) {
+                if (needs & STEP_MASK(j)) {
+                        bool failed = m->status.steps[j].state == STEP_FAILED;
+                        int n = snprintf(ret + used, STEP_WAITING_FOR_MAX - used, "%s%s%s",
+                                         used ? ", " : "", machine_step(m, j)->name,
+                                         failed ? " (failed)" : "");
+                        used += n > 0 ? (size_t) n : 0;
+                }
+        }
+}
+
+void refresh_waiting(Machine *m)
+{
+        for (size_t i = 0; i < m->options->n_steps; i++) {
+                StepStatus *s = &m->status.steps[i];
+                s->in_role = m->role ? (machine_step(m, i)->roles & m->role) != 0
+                                     : machine_step(m, i)->roles == m->options->all_roles;
+                if (s->state == STEP_WAITING) {
+                        name_needs(m, i, s->waiting_for);
+                }
+        }
+}
+
+void step_take_words(Machine *m, size_t i)
+{
+        StepContext *c = &m->contexts[i];
+        StepStatus *s = &m->status.steps[i];
+        (void) pthread_mutex_lock(&m->lock);
+        bool told = c->told;
+        c->told = false;
+        memcpy(s->waiting_for, c->waiting_for, sizeof(s->waiting_for));
+        memcpy(s->warning, c->warning, sizeof(s->warning));
+        (void) pthread_mutex_unlock(&m->lock);
+        if (told) {
+                machine_tell(m, (int) i);
+        }
+}
+
+void step_enter(Machine *m, size_t i, StepState state)
+{
+        StepStatus *s = &m->status.steps[i];
+        s->state = state;
+        if (state != STEP_BACKOFF) {
+                s->next_retry_us = 0;
+        }
+        if (state == STEP_DONE || state == STEP_FAILED) {
+                s->finished_us = machine_now_us();
+                s->waiting_for[0] = '\0';
+        }
+        if (state == STEP_DONE) {
+                s->error = (Error) { 0 };
+                m->done |= STEP_MASK(i);
+                m->role = m->options->role(m->options->userdata);
+        }
+        refresh_waiting(m);
+        machine_tell(m, (int) i);
+        if (state == STEP_APPLYING || state == STEP_BACKOFF || state == STEP_FAILED ||
+            (state == STEP_DONE && m->status.phase == PHASE_STARTING)) {
+                phase_set_busy(m);
+        }
+}
+
+void machine_cancel(Machine *m)
+{
+        m->stopping = true;
+        (void) eventfd_write(m->stop_fd, 1); /* cannot fail: written once or twice */
+}
+
+static void machine_fail(Machine *m, size_t i, const Error *error)
+{
+        if (m->result >= 0 || (error->class == ERROR_UNSAFE && m->error.class != ERROR_UNSAFE)) {
+                m->error = *error;
+                m->result = error_prefix(&m->error, "%s", machine_step(m, i)->name);
+        }
+        if (error->class == ERROR_UNSAFE || m->options->only) {
+                machine_cancel(m);
+        }
+}
+
+static void step_fail(Machine *m, size_t i, const Error *error)
+{
+        m->status.steps[i].error = *error;
+        machine_fail(m, i, error);
+        step_enter(m, i, STEP_FAILED);
+}
+
+static bool past_deadline(const Machine *m, size_t i)
+{
+        return wait_now_ms() >= m->contexts[i].wait.deadline_ms;
+}
+
+static void step_give_up(Machine *m, size_t i)
+{
+        Error error = m->status.steps[i].error;
+        if (error.message[0] == '\0') { /* it only ever said "not yet" */
+                const char *what = m->status.steps[i].waiting_for;
+                (void) error_set(&error, ERROR_RETRY, ETIMEDOUT, "%s",
+                                 isempty(what) ? "not so yet" : what);
+        }
+        (void) error_prefix(&error, "gave up after %u s", machine_step(m, i)->deadline_s);
+        step_fail(m, i, &error);
+}
+
+static void step_back_off(Machine *m, size_t i)
+{
+        StepContext *c = &m->contexts[i];
+        if (past_deadline(m, i)) {
+                step_give_up(m, i);
+                return;
+        }
+        StepRetry retry = machine_step(m, i)->retry;
+        if (retry.max_ms == 0) {
+                retry = (StepRetry) { PROBE_FIRST_MS, PROBE_MAX_MS };
+        }
+        /* where the deadline comes first: to give up then, not to try again */
+        uint64_t ms = wait_backoff_ms(retry.first_ms, retry.max_ms, c->failures++);
+        Wait wait = wait_part(&c->wait, ms);
+        c->retry_at_ms = wait.deadline_ms;
+        m->status.steps[i].next_retry_us = machine_now_us() + (uint64_t) wait_left_ms(&wait) * 1000;
+        step_enter(m, i, STEP_BACKOFF);
+}
+
+/* A probe or an apply that failed. */
+static void step_failed(Machine *m, size_t i, const Error *error, bool final)
+{
+        StepStatus *s = &m->status.steps[i];
+        if (m->stopping && error->class != ERROR_UNSAFE) {
+                step_enter(m, i, STEP_WAITING); /* cut short: says nothing about the step */
+        } else if (error->class == ERROR_DENIED && machine_step(m, i)->denial_is_warning) {
+                (void) snprintf(s->warning, sizeof(s->warning), "%s", error->message);
+                step_enter(m, i, STEP_DONE);
+        } else if (error->class != ERROR_RETRY || final || m->options->only ||
+                   m->options->mode == MACHINE_PLAN) {
+                step_fail(m, i, error);
+        } else {
+                s->error = *error;
+                step_back_off(m, i);
+        }
+}
+
+void step_start(Machine *m, size_t i, StepState state)
+{
+        StepContext *c = &m->contexts[i];
+        StepStatus *s = &m->status.steps[i];
+        c->function =
+                state == STEP_APPLYING ? machine_step(m, i)->apply : machine_step(m, i)->probe;
+        c->waiting_for[0] = s->waiting_for[0] = '\0'; /* no worker has it: no lock */
+        if (!s->started_us) {
+                s->started_us = machine_now_us();
+        }
+        if (state == STEP_APPLYING) {
+                s->attempts++;
+        }
+        step_enter(m, i, state);
+        Error error = { 0 };
+        if (workers_start(m->workers, &c->job, &error) < 0) {
+                step_failed(m, i, &error, false);
+                return;
+        }
+        m->running |= STEP_MASK(i);
+}
+
+static bool must_force(const Machine *m, size_t i)
+{
+        return (m->forced & STEP_MASK(i)) && machine_step(m, i)->apply &&
+               !machine_step(m, i)->destroys_data && !m->contexts[i].applied;
+}
+
+static void probe_said_no(Machine *m, size_t i)
+{
+        const Step *step = machine_step(m, i);
+        if (m->options->only) {
+                Error error = { 0 };
+                (void) error_set(&error, ERROR_RETRY, ENOENT, "no longer so");
+                step_fail(m, i, &error);
+        } else if (m->options->mode == MACHINE_PLAN) {
+                step_enter(m, i, step->apply ? STEP_WOULD_APPLY : STEP_UNKNOWN);
+        } else if (step->apply) {
+                step_start(m, i, STEP_APPLYING);
+        } else {
+                m->status.steps[i].error = (Error) { 0 };
+                step_back_off(m, i);
+        }
+}
+
+void step_proceed(Machine *m, size_t i)
+{
+        StepContext *c = &m->contexts[i];
+        StepState state = m->status.steps[i].state;
+        bool once = machine_step(m, i)->retry.max_ms == 0;
+        if (c->result < 0) {
+                step_failed(m, i, &c->error, once && state == STEP_APPLYING);
+        } else if (m->stopping) {
+                step_enter(m, i, STEP_WAITING);
+        } else if (state == STEP_APPLYING) {
+                c->applied = true;
+                step_start(m, i, STEP_VERIFYING);
+        } else if (state == STEP_VERIFYING && c->result == 0) {
+                Error error = { 0 };
+                const char *what = m->status.steps[i].waiting_for;
+                (void) error_set(&error, ERROR_RETRY, EAGAIN, "applied, but still not so%s%s",
+                                 isempty(what) ? "" : ": ", what);
+                step_failed(m, i, &error, once);
+        } else if (c->result == 0) {
+                probe_said_no(m, i);
+        } else if (state == STEP_PROBING && must_force(m, i)) {
+                step_start(m, i, STEP_APPLYING);
+        } else {
+                step_enter(m, i, STEP_DONE);
+        }
+}
+
+void step_retry(Machine *m, size_t i)
+{
+        if (past_deadline(m, i)) {
+                step_give_up(m, i);
+        } else {
+                step_start(m, i, STEP_PROBING);
+        }
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* The machine from inside: what its loop (machine.c) and its changes of state (transition.c) share.
+ * All functions are for the engine's thread. */
+
+#include <pthread.h>
+
+#include "engine/machine.h"
+#include "engine/worker.h"
+
+typedef struct Machine Machine;
+
+struct StepContext {
+        Job job; /* first, so that a job is its context */
+        Machine *machine;
+        size_t id;
+        Wait wait;
+
+        /* the running job: set before it starts, read when it has ended */
+        StepFunction *function;
+        int result;
+        Error error;
+
+        /* told by the worker at any time; under the machine's lock */
+        char waiting_for[STEP_WAITING_FOR_MAX];
+        char warning[STEP_WAITING_FOR_MAX];
+        bool told;
+
+        /* the engine's own */
+        uint64_t retry_at_ms; /* in backoff */
+        unsigned failures;    /* in a row, for the backoff */
+        bool applied;         /* since it was forced */
+};
+
+struct Machine {
+        const MachineOptions *options;
+        MachineStatus status;
+        Workers *workers;
+        pthread_mutex_t lock;
+        int stop_fd; /* an eventfd all waits carry: stopped on request, or unsafe to go on */
+        bool stopping, stopped_on_request;
+        unsigned role;
+        uint64_t done, running, forced;
+        int result;
+        Error error;
+        StepContext contexts[STEPS_MAX];
+};
+
+static inline const Step *machine_step(const Machine *m, size_t i)
+{
+        return &m->options->steps[i];
+}
+
+void machine_tell(Machine *m, int step);
+void machine_cancel(Machine *m);
+void phase_set(Machine *m, Phase phase);
+
+uint64_t unmet_needs(const Machine *m, size_t i);
+/* Which steps this machine runs, and what each that waits waits for. */
+void refresh_waiting(Machine *m);
+
+void step_enter(Machine *m, size_t i, StepState state);
+/* Hands the step's probe or apply, as the state says, to a worker. */
+void step_start(Machine *m, size_t i, StepState state);
+/* What the worker said just now is shown. */
+void step_take_words(Machine *m, size_t i);
+/* The worker has ended: what follows from its result. */
+void step_proceed(Machine *m, size_t i);
+/* Its backoff is over. */
+void step_retry(Machine *m, size_t i);
+/* Runs the step's function, on a worker. */
+void step_run_job(Job *job);
+
+uint64_t machine_now_us(void);

@@ -1,0 +1,608 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The engine over tables of fakes: a world in which each step is so or not, and each function does
+ * as the case says. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#include "engine/machine.h"
+#include "harness.h"
+
+#define BOTH 3u
+
+typedef struct Fake {
+        atomic_int so; /* what the probe says */
+        atomic_int probes, applies;
+        unsigned probe_ms, apply_ms;  /* how long they take, unless stopped */
+        int probe_fails, apply_fails; /* the first n times: with `class` */
+        ErrorClass class;
+        bool apply_changes_nothing;
+        const char *waiting_for, *warning;
+        atomic_ullong began_ms, ended_ms;
+} Fake;
+
+static Fake fakes[8];
+static atomic_uint known_role;
+static atomic_int n_running, most_running;
+
+static void count_in(void)
+{
+        int now = atomic_fetch_add(&n_running, 1) + 1, most = atomic_load(&most_running);
+        while (now > most && !atomic_compare_exchange_weak(&most_running, &most, now)) {}
+}
+
+static int fake_probe(Fake *f, StepContext *context, Error *err)
+{
+        int n = atomic_fetch_add(&f->probes, 1);
+        if (n == 0) {
+                f->began_ms = wait_now_ms();
+        }
+        if (f->waiting_for) {
+                step_waiting_for(context, "%s", f->waiting_for);
+        }
+        if (f->warning) {
+                step_warn(context, "%s", f->warning);
+        }
+        count_in();
+        int r = wait_sleep(step_wait(context), f->probe_ms, err);
+        atomic_fetch_sub(&n_running, 1);
+        if (r < 0) {
+                return r;
+        }
+        if (n < f->probe_fails) {
+                return error_set(err, f->class, ECONNREFUSED, "probe refused");
+        }
+        f->ended_ms = wait_now_ms();
+        return f->so;
+}
+
+static int fake_apply(Fake *f, StepContext *context, Error *err)
+{
+        int n = atomic_fetch_add(&f->applies, 1);
+        count_in();
+        int r = wait_sleep(step_wait(context), f->apply_ms, err);
+        atomic_fetch_sub(&n_running, 1);
+        if (r < 0) {
+                return r;
+        }
+        if (n < f->apply_fails) {
+                return error_set(err, f->class, EPERM, "apply refused");
+        }
+        f->so = f->apply_changes_nothing ? f->so : 1;
+        return 0;
+}
+
+#define FAKE(i)                                                 \
+        static int probe_##i(void *u, StepContext *c, Error *e) \
+        {                                                       \
+                (void) u;                                       \
+                return fake_probe(&fakes[i], c, e);             \
+        }                                                       \
+        static int apply_##i(void *u, StepContext *c, Error *e) \
+        {                                                       \
+                (void) u;                                       \
+                return fake_apply(&fakes[i], c, e);             \
+        }
+FAKE(0)
+FAKE(1)
+FAKE(2)
+FAKE(3)
+
+#define ROW_OF(role, i, text) \
+        .name = text, .makes_true = text, .probe = probe_##i, .apply = apply_##i, .roles = role
+#define ROW(i, text) ROW_OF(BOTH, i, text)
+#define QUICK                              \
+        {                                  \
+                .first_ms = 2, .max_ms = 8 \
+        }
+
+static unsigned fake_role(void *userdata)
+{
+        (void) userdata;
+        return known_role;
+}
+
+/* What the observer saw, as "step:state" words. */
+static char seen[4096];
+static unsigned n_ticks;
+
+static void observe(const MachineStatus *status, int step, void *observer)
+{
+        (void) observer;
+        size_t used = strlen(seen);
+        if (step == MACHINE_TICK) {
+                n_ticks++;
+        } else if (step == MACHINE_PHASE) {
+                (void) snprintf(seen + used, sizeof(seen) - used, "%s ",
+                                phase_to_string(status->phase));
+        } else {
+                (void) snprintf(seen + used, sizeof(seen) - used, "%s:%s ",
+                                status->table[step].name,
+                                step_state_to_string(status->steps[step].state));
+        }
+}
+
+static MachineStatus status;
+static Error error;
+
+static void reset(void)
+{
+        memset(fakes, 0, sizeof(fakes));
+        known_role = 1;
+        most_running = 0;
+        seen[0] = '\0';
+        n_ticks = 0;
+        error = (Error) { 0 };
+}
+
+static MachineOptions options_for(const Step *steps, size_t n)
+{
+        return (MachineOptions) { .steps = steps,
+                                  .n_steps = n,
+                                  .role = fake_role,
+                                  .all_roles = BOTH,
+                                  .stop_fd = -1,
+                                  .changed = observe };
+}
+
+static int run(const Step *steps, size_t n)
+{
+        MachineOptions options = options_for(steps, n);
+        return machine_run(&options, &status, &error);
+}
+
+static void test_probe_apply_probe(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = QUICK },
+                               { ROW(1, "b"), .retry = QUICK, .needs = STEP_MASK(0) } };
+        reset();
+        fakes[1].so = 1;
+        CHECK_OK(run(steps, 2), error);
+        CHECK_STR(seen, "starting a:probing a:applying converging a:verifying a:done b:probing "
+                        "b:done ready ");
+        CHECK_INT(fakes[0].probes, 2);
+        CHECK_INT(fakes[0].applies, 1);
+        CHECK_INT(fakes[1].applies, 0);
+        CHECK_INT(status.phase, PHASE_READY);
+        CHECK_INT(status.steps[0].attempts, 1);
+        CHECK(status.steps[0].started_us && status.steps[0].finished_us);
+        CHECK(fakes[1].began_ms >= fakes[0].ended_ms);
+}
+
+static void test_side_by_side(void)
+{
+        const Step steps[] = { { ROW(0, "a") },
+                               { ROW(1, "b") },
+                               { ROW(2, "c") },
+                               { ROW(3, "d"), .needs = STEP_MASK(0) | STEP_MASK(1) } };
+        reset();
+        for (size_t i = 0; i < 4; i++) {
+                fakes[i].so = 1;
+                fakes[i].probe_ms = i == 3 ? 0 : 60;
+        }
+        CHECK_OK(run(steps, 4), error);
+        CHECK_INT(most_running, 3);
+}
+
+static void test_retry(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = QUICK } };
+        reset();
+        fakes[0].probe_fails = 2;
+        fakes[0].apply_fails = 3;
+        fakes[0].class = ERROR_RETRY;
+        CHECK_OK(run(steps, 1), error);
+        CHECK_INT(fakes[0].applies, 4);
+        CHECK_INT(status.steps[0].attempts, 4);
+        CHECK_INT(status.steps[0].error.class, 0);
+        CHECK_STR(status.steps[0].error.message, "");
+        CHECK_CONTAINS(seen, "a:backoff");
+        CHECK_CONTAINS(seen, "converging");
+}
+
+static void test_verify_not_yet(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = QUICK, .deadline_s = 1 } };
+        reset();
+        fakes[0].apply_changes_nothing = true;
+        fakes[0].waiting_for = "the unit starts";
+        uint64_t before = wait_now_ms();
+        CHECK_INT(run(steps, 1), -EAGAIN);
+        uint64_t took = wait_now_ms() - before;
+        CHECK(took >= 1000 && took < 3000);
+        CHECK(fakes[0].applies > 2);
+        CHECK_INT(error.class, ERROR_RETRY);
+        CHECK_STR(error.message,
+                  "a: gave up after 1 s: applied, but still not so: the unit starts");
+        CHECK_INT(status.phase, PHASE_FAILED);
+        CHECK_INT(status.steps[0].state, STEP_FAILED);
+}
+
+static void test_deadline_cuts_a_wait(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = QUICK, .deadline_s = 1 } };
+        reset();
+        fakes[0].probe_ms = 30000;
+        uint64_t before = wait_now_ms();
+        CHECK_INT(run(steps, 1), -ETIMEDOUT);
+        CHECK(wait_now_ms() - before < 3000);
+        CHECK_STR(error.message, "a: gave up after 1 s: timed out");
+}
+
+static void test_only_waits(void)
+{
+        /* no apply: what is not yet so is waited for */
+        const Step steps[] = {
+                { .name = "a",
+                  .makes_true = "a",
+                  .roles = BOTH,
+                  .probe = probe_0,
+                  .retry = QUICK,
+                  .deadline_s = 1 },
+        };
+        reset();
+        fakes[0].waiting_for = "the master's index";
+        CHECK_INT(run(steps, 1), -ETIMEDOUT);
+        CHECK_INT(error.class, ERROR_RETRY);
+        CHECK_STR(error.message, "a: gave up after 1 s: the master's index");
+        CHECK(fakes[0].probes > 10);
+        CHECK_INT(fakes[0].applies, 0);
+}
+
+static void test_failure_stops_dependents_only(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = QUICK },
+                               { ROW(1, "b"), .needs = STEP_MASK(0) },
+                               { ROW(2, "c"), .retry = QUICK },
+                               { ROW(3, "d"), .needs = STEP_MASK(2), .retry = QUICK } };
+        reset();
+        fakes[0].apply_fails = 1;
+        fakes[0].class = ERROR_CONFIG;
+        fakes[2].probe_ms = 20;
+        CHECK_INT(run(steps, 4), -EPERM);
+        CHECK_INT(error.class, ERROR_CONFIG);
+        CHECK_STR(error.message, "a: apply refused");
+        CHECK_INT(fakes[0].applies, 1);
+        CHECK_INT(fakes[1].probes, 0);
+        CHECK_INT(status.steps[1].state, STEP_WAITING);
+        CHECK_STR(status.steps[1].waiting_for, "a (failed)");
+        CHECK_INT(status.steps[3].state, STEP_DONE);
+        CHECK_INT(status.phase, PHASE_FAILED);
+}
+
+static void test_unsafe_cancels_all(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = QUICK },
+                               { ROW(1, "b"), .retry = QUICK },
+                               { ROW(2, "c"), .needs = STEP_MASK(1) },
+                               { ROW(3, "d") } };
+        reset();
+        fakes[0].probe_ms = 50;
+        fakes[0].probe_fails = 1;
+        fakes[0].class = ERROR_UNSAFE;
+        fakes[1].apply_ms = 30000;
+        fakes[3].probe_fails = 1; /* fails before, and does not decide */
+        fakes[3].class = ERROR_CONFIG;
+        uint64_t before = wait_now_ms();
+        CHECK_INT(run(steps, 4), -ECONNREFUSED);
+        CHECK(wait_now_ms() - before < 1500);
+        CHECK_INT(error.class, ERROR_UNSAFE);
+        CHECK_STR(error.message, "a: probe refused");
+        CHECK_INT(status.steps[1].state, STEP_WAITING);
+        CHECK_INT(fakes[1].so, 0);
+        CHECK_INT(fakes[2].probes, 0);
+        CHECK(machine_decisive(&status) == &status.steps[0]);
+}
+
+static void *stop_later(void *fd)
+{
+        Wait wait = test_wait(10);
+        (void) wait_sleep(&wait, 50, NULL);
+        (void) eventfd_write(*(int *) fd, 1);
+        return NULL;
+}
+
+static void test_cancellation(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = { 60000, 60000 } },
+                               { ROW(1, "b"), .retry = QUICK } };
+        reset();
+        fakes[0].probe_fails = 1000;
+        fakes[0].class = ERROR_RETRY; /* in backoff */
+        fakes[1].probe_ms = 30000;    /* in its probe */
+        int fd = eventfd(0, EFD_CLOEXEC);
+        REQUIRE(fd >= 0);
+        MachineOptions options = options_for(steps, 2);
+        options.stop_fd = fd;
+        pthread_t thread;
+        REQUIRE(pthread_create(&thread, NULL, stop_later, &fd) == 0);
+        uint64_t before = wait_now_ms();
+        CHECK_INT(machine_run(&options, &status, &error), -ECANCELED);
+        uint64_t took = wait_now_ms() - before;
+        CHECK(took >= 45 && took < 1000);
+        CHECK_INT(status.phase, PHASE_CONVERGING);
+        CHECK_INT(status.steps[0].next_retry_us, 0);
+        CHECK_INT(status.steps[1].state, STEP_WAITING);
+        (void) pthread_join(thread, NULL);
+        (void) close(fd);
+}
+
+static void test_apply_once(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .destroys_data = true } };
+        reset();
+        fakes[0].apply_fails = 1;
+        fakes[0].class = ERROR_RETRY;
+        CHECK_INT(run(steps, 1), -EPERM);
+        CHECK_INT(fakes[0].applies, 1);
+        CHECK_INT(error.class, ERROR_RETRY);
+
+        reset();
+        fakes[0].apply_changes_nothing = true;
+        CHECK_INT(run(steps, 1), -EAGAIN);
+        CHECK_INT(fakes[0].applies, 1);
+
+        /* "cannot tell" is tried again */
+        reset();
+        fakes[0].probe_fails = 1;
+        fakes[0].class = ERROR_RETRY;
+        CHECK_OK(run(steps, 1), error);
+        CHECK_INT(fakes[0].applies, 1);
+}
+
+static void test_denial_is_warning(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = QUICK, .denial_is_warning = true } };
+        reset();
+        fakes[0].apply_fails = 1;
+        fakes[0].class = ERROR_DENIED;
+        CHECK_OK(run(steps, 1), error);
+        CHECK_INT(status.steps[0].state, STEP_DONE);
+        CHECK_STR(status.steps[0].warning, "apply refused");
+        CHECK_INT(fakes[0].applies, 1);
+}
+
+static void test_force(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = QUICK },
+                               { ROW(1, "b"), .needs = STEP_MASK(0), .retry = QUICK },
+                               { ROW(2, "c"), .needs = STEP_MASK(1), .destroys_data = true },
+                               { ROW(3, "d"), .needs = STEP_MASK(2), .retry = QUICK } };
+        reset();
+        for (size_t i = 0; i < 4; i++) {
+                fakes[i].so = 1;
+        }
+        fakes[1].apply_fails = 1; /* still forced after a failure, and no longer after that */
+        fakes[1].class = ERROR_RETRY;
+        MachineOptions options = options_for(steps, 4);
+        options.force = STEP_MASK(1);
+        CHECK_OK(machine_run(&options, &status, &error), error);
+        CHECK_INT(fakes[0].applies, 0);
+        CHECK_INT(fakes[1].applies, 2);
+        CHECK_INT(fakes[2].applies, 0);
+        CHECK_INT(fakes[3].applies, 1);
+}
+
+static void test_only(void)
+{
+        const Step steps[] = { { ROW(0, "a") },
+                               { ROW(1, "b"), .needs = STEP_MASK(0) },
+                               { ROW(2, "c"), .needs = STEP_MASK(0) } };
+        reset();
+        fakes[1].so = fakes[2].so = 1;
+        MachineOptions options = options_for(steps, 3);
+        options.only = STEP_MASK(1) | STEP_MASK(2);
+        CHECK_OK(machine_run(&options, &status, &error), error);
+        CHECK_INT(fakes[0].probes, 0);
+        CHECK_INT(fakes[1].probes + fakes[2].probes, 2);
+        CHECK_STR(seen, "");
+
+        fakes[1].so = 0;
+        fakes[2].probe_ms = 30000;
+        uint64_t before = wait_now_ms();
+        CHECK_INT(machine_run(&options, &status, &error), -ENOENT);
+        CHECK(wait_now_ms() - before < 1500);
+        CHECK_STR(error.message, "b: no longer so");
+        CHECK_INT(fakes[1].applies, 0);
+}
+
+static void test_plan(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .needs = STEP_MASK(1) },
+                               { ROW(1, "b"), .needs = STEP_MASK(2) },
+                               { ROW(2, "c") },
+                               { ROW(3, "d") } };
+        reset();
+        fakes[3].so = 1;
+        MachineOptions options = options_for(steps, 4);
+        options.mode = MACHINE_PLAN;
+        CHECK_OK(machine_run(&options, &status, &error), error);
+        CHECK_INT(status.steps[2].state, STEP_WOULD_APPLY);
+        CHECK_INT(status.steps[1].state, STEP_UNKNOWN);
+        CHECK_STR(status.steps[1].waiting_for, "c");
+        CHECK_INT(status.steps[0].state, STEP_UNKNOWN);
+        CHECK_INT(status.steps[3].state, STEP_DONE);
+        for (size_t i = 0; i < 4; i++) {
+                CHECK_INT(fakes[i].applies, 0);
+        }
+
+        fakes[2].probe_fails = 10; /* cannot tell: not tried again, and told */
+        fakes[2].class = ERROR_RETRY;
+        CHECK_INT(machine_run(&options, &status, &error), -ECONNREFUSED);
+        CHECK_INT(status.steps[2].state, STEP_FAILED);
+        CHECK_INT(status.steps[0].state, STEP_UNKNOWN);
+}
+
+/* Row 0 is the configuration: the role is known once it is done. */
+static int probe_config(void *userdata, StepContext *context, Error *err)
+{
+        int r = fake_probe(&fakes[0], context, err);
+        if (r > 0) {
+                known_role = *(unsigned *) userdata;
+        }
+        return r;
+}
+
+static void test_role(void)
+{
+        const Step steps[] = {
+                { .name = "config", .makes_true = "x", .roles = BOTH, .probe = probe_config },
+                { ROW_OF(1, 1, "master-only"), .needs = STEP_MASK(0) },
+                { ROW(2, "both"), .needs = STEP_MASK(0), .also_needs = { 1, STEP_MASK(1) } },
+                { ROW_OF(1, 3, "no-needs") },
+        };
+        unsigned role = 2;
+        reset();
+        known_role = 0;
+        fakes[0].so = 1;
+        MachineOptions options = options_for(steps, 4);
+        options.userdata = &role;
+        CHECK_OK(machine_run(&options, &status, &error), error);
+        CHECK(!status.steps[1].in_role && !status.steps[3].in_role);
+        CHECK_INT(fakes[1].probes + fakes[3].probes, 0);
+        CHECK_INT(fakes[2].applies, 1);
+
+        reset();
+        known_role = 0;
+        role = 1;
+        fakes[0].so = 1;
+        fakes[1].apply_ms = 30;
+        CHECK_OK(machine_run(&options, &status, &error), error);
+        CHECK(status.steps[1].in_role && status.steps[3].in_role);
+        CHECK(fakes[2].began_ms >= fakes[1].ended_ms);
+        CHECK(fakes[3].began_ms >= fakes[0].ended_ms);
+
+        reset();
+        known_role = 0;
+        fakes[0].class = ERROR_CONFIG;
+        fakes[0].probe_fails = 1;
+        CHECK_INT(machine_run(&options, &status, &error), -ECONNREFUSED);
+        CHECK_INT(fakes[1].probes + fakes[2].probes + fakes[3].probes, 0);
+        CHECK_INT(error.class, ERROR_CONFIG);
+}
+
+static void test_ready_before(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = QUICK } };
+        reset();
+        fakes[0].so = 1;
+        CHECK_OK(run(steps, 1), error);
+        MachineStatus before = status;
+        MachineOptions options = options_for(steps, 1);
+        options.before = &before;
+        seen[0] = '\0';
+        CHECK_OK(machine_run(&options, &status, &error), error);
+        CHECK_STR(seen, "ready a:probing a:done ");
+        CHECK(status.since_us == before.since_us);
+
+        fakes[0].so = 0;
+        seen[0] = '\0';
+        CHECK_OK(machine_run(&options, &status, &error), error);
+        CHECK_STR(seen, "ready a:probing a:applying degraded a:verifying a:done ready ");
+}
+
+static void test_words_and_ticks(void)
+{
+        const Step steps[] = { { ROW(0, "a") } };
+        reset();
+        fakes[0].so = 1;
+        fakes[0].probe_ms = 100;
+        fakes[0].waiting_for = "vol-1";
+        fakes[0].warning = "old kernel";
+        MachineOptions options = options_for(steps, 1);
+        options.tick_ms = 20;
+        CHECK_OK(machine_run(&options, &status, &error), error);
+        CHECK_CONTAINS(seen, "starting a:probing a:probing "); /* told while it probes */
+        CHECK_CONTAINS(seen, " a:done converging ready ");
+        CHECK(n_ticks >= 2 && n_ticks <= 6);
+        CHECK_STR(status.steps[0].warning, "old kernel");
+        CHECK_STR(status.steps[0].waiting_for, "");
+}
+
+static atomic_int n_applied;
+static atomic_bool applied_all[STEPS_MAX];
+
+static int chain_probe(void *userdata, StepContext *context, Error *err)
+{
+        (void) userdata;
+        (void) err;
+        step_waiting_for(context, "a word");
+        return atomic_load(&n_applied) >= STEPS_MAX / 2;
+}
+
+static int chain_apply(void *userdata, StepContext *context, Error *err)
+{
+        (void) userdata;
+        (void) context;
+        (void) err;
+        atomic_store(&applied_all[atomic_fetch_add(&n_applied, 1) % STEPS_MAX], true);
+        return 0;
+}
+
+static void test_64_steps(void)
+{
+        static Step steps[STEPS_MAX];
+        static char names[STEPS_MAX][8];
+        for (size_t i = 0; i < STEPS_MAX; i++) {
+                (void) snprintf(names[i], sizeof(names[i]), "s%zu", i);
+                steps[i] = (Step) { .name = names[i],
+                                    .makes_true = "x",
+                                    .roles = BOTH,
+                                    .probe = chain_probe,
+                                    .apply = chain_apply,
+                                    .retry = QUICK,
+                                    /* two halves, each row of the second needs all of the first */
+                                    .needs = i < 32 ? 0 : 0xffffffffu };
+        }
+        CHECK_OK(step_table_check(steps, STEPS_MAX, BOTH, &error), error);
+        reset();
+        CHECK_OK(run(steps, STEPS_MAX), error);
+        size_t in_role = 0, done = 0;
+        machine_count(&status, &in_role, &done);
+        CHECK_INT(in_role, STEPS_MAX);
+        CHECK_INT(done, STEPS_MAX);
+        CHECK(n_applied >= STEPS_MAX / 2);
+}
+
+static void test_own_cost(void)
+{
+        const Step steps[] = { { ROW(0, "a") },
+                               { ROW(1, "b"), .needs = STEP_MASK(0) },
+                               { ROW(2, "c"), .needs = STEP_MASK(1) },
+                               { ROW(3, "d"), .needs = STEP_MASK(2) } };
+        reset();
+        uint64_t before = wait_now_ms();
+        for (int i = 0; i < 20; i++) {
+                reset();
+                CHECK_OK(run(steps, 4), error);
+        }
+        /* twelve jobs a run; a poll somewhere would show as tens of milliseconds each */
+        CHECK((wait_now_ms() - before) / 20 < 20);
+}
+
+int main(void)
+{
+        test_case("probe, apply, probe again", test_probe_apply_probe);
+        test_case("steps whose needs are met run side by side", test_side_by_side);
+        test_case("what may be retried is retried", test_retry);
+        test_case("applied, but still not so", test_verify_not_yet);
+        test_case("the deadline cuts a wait", test_deadline_cuts_a_wait);
+        test_case("a step without apply waits", test_only_waits);
+        test_case("a failure stops what depends on it, and nothing else",
+                  test_failure_stops_dependents_only);
+        test_case("unsafe cancels everything and decides", test_unsafe_cancels_all);
+        test_case("a stop request ends waits and backoffs at once", test_cancellation);
+        test_case("what destroys data is applied once", test_apply_once);
+        test_case("a denial that is only a warning", test_denial_is_warning);
+        test_case("forced steps, their dependents, no destroyer", test_force);
+        test_case("only: probes, no needs, ended by the first that is not so", test_only);
+        test_case("plan applies nothing", test_plan);
+        test_case("the role is not known until a step tells it", test_role);
+        test_case("ready stays ready, or becomes degraded", test_ready_before);
+        test_case("what a step waits for is shown; ticks", test_words_and_ticks);
+        test_case("64 steps", test_64_steps);
+        test_case("the engine's own cost", test_own_cost);
+        return test_done();
+}

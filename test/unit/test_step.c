@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "engine/step.h"
+#include "harness.h"
+
+#define MASTER 1u
+#define NODE   2u
+#define BOTH   (MASTER | NODE)
+
+static int nothing(void *userdata, StepContext *context, Error *err)
+{
+        (void) userdata;
+        (void) context;
+        (void) err;
+        return 1;
+}
+
+#define ROW(text) .name = text, .makes_true = "it", .probe = nothing, .apply = nothing
+#define RETRY                              \
+        {                                  \
+                .first_ms = 1, .max_ms = 2 \
+        }
+
+static Error error;
+
+static void test_good_table(void)
+{
+        const Step steps[] = {
+                { ROW("config"), .roles = BOTH },
+                { ROW("volume"), .roles = MASTER, .needs = STEP_MASK(0), .destroys_data = true },
+                { ROW("secrets"), .roles = BOTH, .needs = STEP_MASK(0),
+                  .also_needs = { MASTER, STEP_MASK(1) }, .retry = RETRY },
+        };
+        CHECK_OK(step_table_check(steps, ELEMENTS(steps), BOTH, &error), error);
+        CHECK_INT(step_needs(&steps[2], NODE), STEP_MASK(0));
+        CHECK_INT(step_needs(&steps[2], MASTER), STEP_MASK(0) | STEP_MASK(1));
+        CHECK_INT(step_find(steps, ELEMENTS(steps), "secrets"), 2);
+        CHECK_INT(step_find(steps, ELEMENTS(steps), "secret"), -ENOENT);
+        CHECK_INT(step_find(steps, ELEMENTS(steps), NULL), -ENOENT);
+}
+
+static void test_faults(void)
+{
+        const struct {
+                const char *message;
+                Step second; /* the first is a sound one, for the master alone */
+        } cases[] = {
+                { "not well-formed", { ROW(""), .roles = BOTH } },
+                { "not well-formed", { ROW("Volume"), .roles = BOTH } },
+                { "not well-formed", { ROW("1st"), .roles = BOTH } },
+                { "not well-formed", { ROW("with space"), .roles = BOTH } },
+                { "not well-formed",
+                  { ROW("a-name-of-more-than-thirty-two-letters"), .roles = BOTH } },
+                { "twice", { ROW("first"), .roles = BOTH } },
+                { "what it makes true", { .name = "x", .probe = nothing, .roles = BOTH } },
+                { "no probe", { .name = "x", .makes_true = "it", .roles = BOTH } },
+                { "no role", { ROW("x") } },
+                { "unknown one", { ROW("x"), .roles = 4 } },
+                { "in a role that does not run it",
+                  { ROW("x"), .roles = MASTER, .also_needs = { NODE, STEP_MASK(0) } } },
+                { "retry policy", { ROW("x"), .roles = BOTH, .retry = { .first_ms = 5 } } },
+                { "retry policy", { ROW("x"), .roles = BOTH, .retry = { 5, 4 } } },
+                { "destroys data",
+                  { ROW("x"), .roles = BOTH, .retry = RETRY, .destroys_data = true } },
+                { "destroys data",
+                  { .name = "x",
+                    .makes_true = "it",
+                    .probe = nothing,
+                    .roles = BOTH,
+                    .destroys_data = true } },
+                { "needs step 7, which is not there",
+                  { ROW("x"), .roles = BOTH, .needs = STEP_MASK(7) } },
+                { "needs first, which its role does not run",
+                  { ROW("x"), .roles = BOTH, .needs = STEP_MASK(0) } },
+                { "needs itself", { ROW("x"), .roles = BOTH, .needs = STEP_MASK(1) } },
+                { "needs itself",
+                  { ROW("x"), .roles = BOTH, .also_needs = { NODE, STEP_MASK(1) } } },
+        };
+        FOREACH_ARRAY (c, cases, ELEMENTS(cases)) {
+                const Step steps[] = { { ROW("first"), .roles = MASTER }, c->second };
+                error = (Error) { 0 };
+                CHECK(step_table_check(steps, 2, BOTH, &error) < 0);
+                CHECK_INT(error.class, ERROR_FATAL);
+                CHECK_CONTAINS(error.message, c->message);
+        }
+        CHECK(step_table_check(NULL, 0, BOTH, &error) < 0);
+}
+
+static void test_longer_cycle(void)
+{
+        const Step steps[] = { { ROW("a"), .roles = BOTH, .needs = STEP_MASK(2) },
+                               { ROW("b"), .roles = BOTH, .needs = STEP_MASK(0) },
+                               { ROW("c"), .roles = BOTH, .needs = STEP_MASK(1) } };
+        CHECK_INT(step_table_check(steps, 3, BOTH, &error), -ELOOP);
+}
+
+static void test_names(void)
+{
+        for (StepState state = 0; state < _STEP_STATE_MAX; state++) {
+                CHECK_INT(step_state_from_string(step_state_to_string(state)), state);
+        }
+        CHECK_INT(step_state_from_string("no-state"), _STEP_STATE_INVALID);
+        CHECK_INT(step_state_from_string(NULL), _STEP_STATE_INVALID);
+        CHECK_STR(step_state_to_string(_STEP_STATE_MAX), "invalid");
+        CHECK_STR(step_state_to_string(_STEP_STATE_INVALID), "invalid");
+}
+
+int main(void)
+{
+        test_case("a sound table", test_good_table);
+        test_case("each fault of a table is named", test_faults);
+        test_case("a cycle through three rows", test_longer_cycle);
+        test_case("names of states", test_names);
+        return test_done();
+}
