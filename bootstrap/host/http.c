@@ -260,6 +260,13 @@ static CURLcode setup_method(CURL *easy, const HttpRequest *request)
         return SET(CURLOPT_CUSTOMREQUEST, request->method);
 }
 
+static struct curl_blob pem_blob(const char *pem)
+{
+        struct curl_blob blob = { .len = strlen(pem), .flags = CURL_BLOB_NOCOPY };
+        memcpy(&blob.data, &pem, sizeof(pem)); /* read only, though not declared const */
+        return blob;
+}
+
 static CURLcode setup_tls(CURL *easy, const HttpTls *tls)
 {
         CURLcode code = CURLE_OK;
@@ -271,10 +278,7 @@ static CURLcode setup_tls(CURL *easy, const HttpTls *tls)
                 SET(CURLOPT_CAPATH, NULL); /* or the system's authorities would do as well */
         }
         if (tls->cert_pem && tls->key_pem) {
-                struct curl_blob cert = { (void *) (uintptr_t) tls->cert_pem, strlen(tls->cert_pem),
-                                          CURL_BLOB_NOCOPY };
-                struct curl_blob key = { (void *) (uintptr_t) tls->key_pem, strlen(tls->key_pem),
-                                         CURL_BLOB_NOCOPY };
+                struct curl_blob cert = pem_blob(tls->cert_pem), key = pem_blob(tls->key_pem);
                 SET(CURLOPT_SSLCERT_BLOB, &cert);
                 SET(CURLOPT_SSLKEY_BLOB, &key);
         }

@@ -8,9 +8,9 @@
 #include "base/wait.h"
 
 /* A child: argv[0] is an absolute path, no shell; environment PATH, LC_ALL=C and what `environment`
- * names (NULL-terminated "K=V"), nothing inherited; standard input /dev/null, or `input`; default
- * signal handlers and mask; PR_SET_PDEATHSIG SIGKILL (from the spawning thread's process, not
- * thread: see the source); own process group, killed as a whole when the wait ends. */
+ * names (NULL-terminated "K=V"), nothing inherited, no descriptor either; standard input /dev/null,
+ * or `input`; default signal handlers and mask; killed when the thread that runs it dies; a session
+ * of its own, so without a terminal, and what is left of its group dies with it. */
 typedef struct ProcessOptions {
         const char *const *argv;
         const char *const *environment;
@@ -28,8 +28,8 @@ typedef struct ProcessResult {
 
 /* Runs it to its end. 0 once it has ended, however; what an exit status means is the caller's
  * matter. Fails when it cannot be started (ENOENT: ERROR_CONFIG, the image lacks it), or the wait
- * is over (killed and reaped then). Command, status and last lines go to the journal
- * (LOG_ID_CHILD). */
+ * is over (SIGTERM, SIGKILL 5 s later, and reaped then). Command, status and last lines go to the
+ * journal (LOG_ID_CHILD). */
 int process_run(const ProcessOptions *options, const Wait *wait, ProcessResult *ret, Error *err);
 
 /* As process_run(), and an exit status other than 0 is ERROR_FATAL with the last line of what the

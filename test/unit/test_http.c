@@ -175,10 +175,8 @@ static void test_proxy(void)
 
 static void *ask_from_thread(void *userdata)
 {
-        HttpReply reply = { 0 };
-        intptr_t r = ASK(&plain, "/ok", &reply, userdata);
-        http_reply_done(&reply);
-        return (void *) r;
+        _cleanup_http_reply_ HttpReply reply = { 0 };
+        return ASK(&plain, "/ok", &reply, userdata) < 0 ? userdata : NULL;
 }
 
 static void test_reuse(void)
@@ -221,11 +219,11 @@ static void test_timeout(void)
         CHECK_INT(http_exchange(&request, &over, &reply, &err), -ETIMEDOUT);
 }
 
-static void *stop_soon(void *fd)
+static void *stop_soon(void *userdata)
 {
         Wait wait = test_wait(10);
         (void) wait_sleep(&wait, 200, NULL);
-        (void) eventfd_write((int) (intptr_t) fd, 1);
+        (void) eventfd_write(((const Wait *) userdata)->stop_fd, 1);
         return NULL;
 }
 
@@ -239,7 +237,7 @@ static void test_stop(void)
         (void) snprintf(url, sizeof(url), "http://127.0.0.1:%d/silent", plain.port);
         HttpRequest request = { .method = "GET", .url = url };
         wait.stop_fd = eventfd(0, EFD_CLOEXEC);
-        REQUIRE(pthread_create(&thread, NULL, stop_soon, (void *) (intptr_t) wait.stop_fd) == 0);
+        REQUIRE(pthread_create(&thread, NULL, stop_soon, &wait) == 0);
         uint64_t before = wait_now_ms();
         CHECK_INT(http_exchange(&request, &wait, &reply, &err), -ECANCELED);
         uint64_t took = wait_now_ms() - before;
@@ -306,13 +304,14 @@ static void servers_start(void)
         X509 *ca = make_certificate("ca", NULL, keys[0], NULL, NULL);
         X509 *server = make_certificate("server", "IP:127.0.0.1", keys[1], ca, keys[0]);
         X509 *client = make_certificate("client", NULL, keys[2], ca, keys[0]);
-        _cleanup_free_ char *ca_pem = to_pem(ca, NULL);
+        char *ca_pem = to_pem(ca, NULL);
         client_cert = to_pem(client, NULL);
         client_key = to_pem(NULL, keys[2]);
         (void) snprintf(ca_path, sizeof(ca_path), "%s/ca.pem", test_folder());
-        if (file_write(ca_path, ca_pem, strlen(ca_pem), 0600, NULL) < 0) {
+        if (!ca_pem || file_write(ca_path, ca_pem, strlen(ca_pem), 0600, NULL) < 0) {
                 abort();
         }
+        free(ca_pem);
         tls.tls = make_context(server, keys[1], ca);
         tls_old.tls = make_context(server, keys[1], ca);
         (void) SSL_CTX_set_max_proto_version(tls_old.tls, TLS1_1_VERSION);
