@@ -33,11 +33,15 @@ typedef struct Blockdev {
  * there is none (yet). https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html */
 int blockdev_find(const char *volume_id, const char *device_name, Blockdev *ret, Error *err);
 
-/* Like blockdev_find(), waiting for it: kernel uevents wake it (netlink), and a slow poll covers
- * what sends none. -ETIMEDOUT (ERROR_RETRY) when the wait is over. */
+/* Like blockdev_find(), waiting for it: kernel uevents wake it (netlink), and a poll that slows
+ * down to 2 s covers what sends none. 0 once found; -ETIMEDOUT (ERROR_RETRY) when the wait is over.
+ */
 int blockdev_wait(const char *volume_id, const char *device_name, const Wait *wait, Blockdev *ret,
                   Error *err);
 
 /* Looks again at the identity of *device, immediately before it is used: still the same node,
  * number and volume id. ERROR_UNSAFE if not. */
 int blockdev_verify(const Blockdev *device, const char *volume_id, Error *err);
+
+/* Other places than /sys and /dev, for tests. The strings are borrowed. */
+void blockdev_set_roots(const char *sys, const char *dev);

@@ -30,6 +30,12 @@ void test_case(const char *name, void (*function)(void))
         (void) fflush(stdout);
 }
 
+void test_skip(const char *name, const char *reason)
+{
+        printf("ok %u - %s # SKIP %s\n", ++n_cases, name, reason);
+        (void) fflush(stdout);
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
         (void) st;
