@@ -2,6 +2,7 @@
 #pragma once
 
 #include "aws/credentials.h"
+#include "aws/endpoints.h"
 #include "base/error.h"
 #include "base/wait.h"
 #include "host/http.h"
@@ -17,11 +18,10 @@ void aws_client_free(AwsClient *client);
 const char *aws_client_region(const AwsClient *client);
 
 typedef struct AwsCall {
-        const char *service; /* "ec2", "s3": signing name and endpoint */
-        const char *region;  /* NULL: the client's */
-        const char
-                *operation; /* "AttachVolume": for messages, with "ec2:" in front as IAM names it */
-        const char *resource; /* for a denial's message */
+        const char *service;   /* "ec2", "s3": signing name and endpoint */
+        const char *region;    /* NULL: the client's */
+        const char *operation; /* "AttachVolume": for messages, as IAM names it behind "ec2:" */
+        const char *resource;  /* for a denial's message */
         const char *method;
         const char *url;           /* whole, encoded */
         const HttpHeader *headers; /* further ones, signed */
@@ -30,17 +30,24 @@ typedef struct AwsCall {
         size_t body_size;
         size_t reply_max; /* 0: default */
         bool secret_reply;
-        int accept_status[4]; /* besides 2xx: handed back to the caller, not an error; 0 ends */
+        int accept_status[6]; /* besides 2xx: handed back to the caller, not an error; 0 ends */
 } AwsCall;
 
-/* Signs and sends, and repeats what errors_classify() calls ERROR_RETRY with full jitter (100 ms to
- * 5 s, at most 5 attempts, within the wait; slower for the whole process while AWS throttles);
- * expired credentials are renewed once; a skewed clock is learned from Date and corrected. A
- * service error comes back with aws_code, request_id and http_status filled, and names operation
- * and resource. */
+/* Signs and sends, and repeats what errors_is_passing() and connections that failed, with full
+ * jitter (100 ms to 5 s, at most 5 attempts, within the wait). While AWS throttles, all threads
+ * together slow down. Refused keys are renewed once, and a clock that the reply's Date shows to be
+ * wrong is corrected once, before a reply counts as refused or accepted. An error has aws_code,
+ * request_id and http_status filled where AWS answered, and names operation and resource. */
 int aws_client_call(AwsClient *client, const AwsCall *call, const Wait *wait, HttpReply *ret,
                     Error *err);
 
-/* Seconds that this machine's clock is off, as learned from TLS-verified replies; *ret_known false
- * before the first reply. */
-void aws_client_clock_offset(const AwsClient *client, bool *ret_known, int64_t *ret_seconds);
+/* Seconds to add to this machine's clock to have AWS's, as the last TLS-verified reply said;
+ * *ret_known false before the first one. */
+void aws_client_clock_offset(AwsClient *client, bool *ret_known, int64_t *ret_seconds);
+
+/* Requests sent so far, repeated ones too. */
+uint64_t aws_client_requests(AwsClient *client);
+
+/* The endpoint of a service as this client resolves it; region NULL: the client's. */
+int aws_client_endpoint(const AwsClient *client, const char *service, const char *region,
+                        Endpoint *ret, Error *err);

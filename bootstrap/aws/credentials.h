@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "aws/imds.h"
@@ -32,5 +33,7 @@ void credentials_free(Credentials *credentials);
 /* A copy of valid keys. Thread-safe; one thread fetches, the others wait for it. */
 int credentials_get(Credentials *credentials, const Wait *wait, AwsKeys *ret, Error *err);
 
-/* AWS refused these: fetch new ones at the next call. */
-void credentials_invalidate(Credentials *credentials);
+/* AWS refused these keys: fetch new ones at the next call. False if there can be no new ones
+ * (fixed keys). Another thread may have seen to it already: then nothing changes, and it is true.
+ */
+bool credentials_invalidate(Credentials *credentials, const AwsKeys *refused);

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aws/client.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "aws/errors.h"
+#include "aws/sigv4.h"
+
+#define ATTEMPTS_MAX 5
+#define BACKOFF_MS   100
+#define BACKOFF_MAX  5000
+
+/* AWS accepts 15 minutes; from less than that on the clock counts as wrong. As the SDKs do. */
+#define SKEW_S 240
+
+/* Time between any two requests of the process, while AWS throttles: doubled by each refusal,
+ * halved by each success. */
+#define PACE_MS     100
+#define PACE_MAX_MS 5000
+
+struct AwsClient {
+        Credentials *credentials;
+        char region[64];
+        char domain[64];
+        char *ca_file;
+
+        pthread_mutex_t mutex; /* over what follows */
+        bool offset_known;
+        int64_t offset;     /* seconds to add to our clock, as last seen */
+        int64_t correction; /* what signing adds: offset where that is large, else 0 */
+        uint64_t pace_ms;   /* 0: no limit */
+        uint64_t next_ms;   /* when the next request may go */
+        uint64_t n_requests;
+};
+
+/* What one call has spent. */
+typedef struct Attempts {
+        unsigned n;
+        bool renewed;
+        bool corrected;
+} Attempts;
+
+/* How one request went, as far as the decision about the next needs it. */
+typedef struct Outcome {
+        HttpReply reply;
+        AwsKeys keys;
+        int64_t correction; /* it was signed with */
+} Outcome;
+
+static void outcome_done(Outcome *outcome)
+{
+        http_reply_done(&outcome->reply);
+        aws_keys_done(&outcome->keys);
+}
+
+static void lock(AwsClient *client)
+{
+        (void) pthread_mutex_lock(&client->mutex); /* not recursive, alive */
+}
+
+static void unlock(AwsClient *client)
+{
+        (void) pthread_mutex_unlock(&client->mutex);
+}
+
+int aws_client_new(Credentials *credentials, const char *region, const char *domain,
+                   AwsClient **ret, Error *err)
+{
+        if (isempty(region) || strlen(region) >= sizeof((*ret)->region) ||
+            (domain && strlen(domain) >= sizeof((*ret)->domain))) {
+                return error_set(err, ERROR_CONFIG, EINVAL, "\"%.64s\" is no AWS region",
+                                 region ? region : "");
+        }
+        AwsClient *client = calloc(1, sizeof(*client));
+        const char *bundle = getenv("AWS_CA_BUNDLE");
+        char *ca_file = isempty(bundle) ? NULL : strdup(bundle);
+        if (!client || (!isempty(bundle) && !ca_file)) {
+                free(client);
+                free(ca_file);
+                return error_oom(err);
+        }
+        client->credentials = credentials;
+        client->ca_file = ca_file;
+        memcpy(client->region, region, strlen(region) + 1);
+        memcpy(client->domain, domain ? domain : "", domain ? strlen(domain) + 1 : 1);
+        (void) pthread_mutex_init(&client->mutex, NULL); /* cannot fail with default attributes */
+        *ret = client;
+        return 0;
+}
+
+void aws_client_free(AwsClient *client)
+{
+        if (client) {
+                (void) pthread_mutex_destroy(&client->mutex);
+                free(client->ca_file);
+                free(client);
+        }
+}
+
+const char *aws_client_region(const AwsClient *client)
+{
+        return client->region;
+}
+
+int aws_client_endpoint(const AwsClient *client, const char *service, const char *region,
+                        Endpoint *ret, Error *err)
+{
+        return endpoint_resolve(service, region ? region : client->region, client->domain, ret,
+                                err);
+}
+
+void aws_client_clock_offset(AwsClient *client, bool *ret_known, int64_t *ret_seconds)
+{
+        lock(client);
+        *ret_known = client->offset_known;
+        *ret_seconds = client->offset;
+        unlock(client);
+}
+
+uint64_t aws_client_requests(AwsClient *client)
+{
+        lock(client);
+        uint64_t n = client->n_requests;
+        unlock(client);
+        return n;
+}
+
+/* Only a reply that TLS has verified: anybody can put a Date into one that it has not. A clock
+ * that was set meanwhile shows at the next reply, and the correction ends. */
+static void learn_clock(AwsClient *client, const AwsCall *call, const HttpReply *reply)
+{
+        if (reply->date == 0 || !string_starts_with(call->url, "https://")) {
+                return;
+        }
+        int64_t offset = reply->date - time(NULL);
+        lock(client);
+        client->offset_known = true;
+        client->offset = offset;
+        client->correction = llabs(offset) >= SKEW_S ? offset : 0;
+        unlock(client);
+}
+
+/* Takes the process's next turn; without throttling that is now. */
+static int take_turn(AwsClient *client, const Wait *wait, Error *err)
+{
+        uint64_t now = wait_now_ms();
+        lock(client);
+        uint64_t turn = client->pace_ms && client->next_ms > now ? client->next_ms : now;
+        client->next_ms = turn + client->pace_ms;
+        unlock(client);
+        return turn > now ? wait_sleep(wait, turn - now, err) : wait_check(wait, err);
+}
+
+static void adjust_pace(AwsClient *client, bool throttled)
+{
+        lock(client);
+        if (throttled) {
+                uint64_t pace = client->pace_ms ? client->pace_ms * 2 : PACE_MS;
+                client->pace_ms = pace < PACE_MAX_MS ? pace : PACE_MAX_MS;
+                client->next_ms = wait_now_ms() + client->pace_ms;
+        } else {
+                client->pace_ms /= 2;
+                client->pace_ms = client->pace_ms < PACE_MS ? 0 : client->pace_ms;
+        }
+        unlock(client);
+}
+
+/* Host, path and query of a URL, copied; *ret_query is part of *ret_path's memory. */
+static int split_url(const char *url, char **ret_host, char **ret_path, const char **ret_query)
+{
+        const char *host = strstr(url, "://");
+        host = host ? host + 3 : url;
+        size_t n = strcspn(host, "/?");
+        _cleanup_free_ char *host_copy = strndup(host, n);
+        _cleanup_free_ char *path = strdup(host[n] == '/' ? host + n : "/");
+        if (!host_copy || !path) {
+                return -ENOMEM;
+        }
+        char *query = strchr(path, '?');
+        if (query) {
+                *query++ = '\0';
+        }
+        *ret_query = query ? query : "";
+        *ret_host = TAKE(host_copy);
+        *ret_path = TAKE(path);
+        return 0;
+}
+
+static void set_header(HttpHeader *headers, size_t *n, const char *name, const char *value)
+{
+        /* HttpHeader owns what replies carry, and only names what requests do. */
+        headers[(*n)++] = (HttpHeader) { (char *) (uintptr_t) name, (char *) (uintptr_t) value };
+}
+
+/* Signs the call into headers, which name memory of *keys, *signature and *host. */
+static int sign_call(const AwsCall *call, const char *region, const char *host, const char *path,
+                     const char *query, time_t now, const AwsKeys *keys, Sigv4Result *signature,
+                     HttpHeader headers[SIGV4_HEADERS_MAX], size_t *ret_n, Error *err)
+{
+        bool s3 = streq(call->service, "s3");
+        size_t n = 0;
+        if (call->n_headers + 6 > SIGV4_HEADERS_MAX) {
+                return error_set(err, ERROR_FATAL, E2BIG, "too many headers to sign");
+        }
+        set_header(headers, &n, "Host", host);
+        for (size_t i = 0; i < call->n_headers; i++) {
+                headers[n++] = call->headers[i];
+        }
+        Sigv4Request request = {
+                .method = call->method,
+                .path = path,
+                .query = query,
+                .headers = headers,
+                .n_headers = n,
+                .body = call->body,
+                .body_size = call->body_size,
+                .region = region,
+                .service = call->service,
+                .now = now,
+                .double_encode_path = !s3,
+                .normalize_path = !s3,
+                .sign_body_header = s3,
+        };
+        int r = sigv4_sign(&request, keys, signature, err);
+        if (r < 0) {
+                return r;
+        }
+        set_header(headers, &n, "X-Amz-Date", signature->amz_date);
+        if (s3) {
+                set_header(headers, &n, "X-Amz-Content-Sha256", signature->body_sha256);
+        }
+        if (keys->session_token.size > 0) {
+                set_header(headers, &n, "X-Amz-Security-Token", keys->session_token.data);
+        }
+        set_header(headers, &n, "Authorization", signature->authorization);
+        *ret_n = n;
+        return 0;
+}
+
+static int send_once(AwsClient *client, const AwsCall *call, const Wait *wait, Outcome *ret,
+                     Error *err)
+{
+        _cleanup_free_ char *host = NULL, *path = NULL;
+        _cleanup_sigv4_result_ Sigv4Result signature = {};
+        HttpHeader headers[SIGV4_HEADERS_MAX];
+        const char *query;
+        char effect[96];
+        size_t n_headers;
+
+        if (split_url(call->url, &host, &path, &query) < 0) {
+                return error_oom(err);
+        }
+        int r = take_turn(client, wait, err);
+        r = r < 0 ? r : credentials_get(client->credentials, wait, &ret->keys, err);
+        if (r < 0) {
+                return r;
+        }
+        lock(client);
+        ret->correction = client->correction;
+        client->n_requests++;
+        unlock(client);
+        r = sign_call(call, call->region ? call->region : client->region, host, path, query,
+                      time(NULL) + ret->correction, &ret->keys, &signature, headers, &n_headers,
+                      err);
+        if (r < 0) {
+                return r;
+        }
+        (void) snprintf(effect, sizeof(effect), "%s %s", call->service, call->operation);
+        HttpRequest request = {
+                .method = call->method,
+                .url = call->url,
+                .headers = headers,
+                .n_headers = n_headers,
+                .body = call->body,
+                .body_size = call->body_size,
+                .tls.ca_file = client->ca_file,
+                .reply_max = call->reply_max,
+                .secret_reply = call->secret_reply,
+                .effect = effect,
+        };
+        return http_exchange(&request, wait, &ret->reply, err);
+}
+
+static bool is_accepted(const AwsCall *call, int status)
+{
+        for (size_t i = 0; i < ELEMENTS(call->accept_status) && call->accept_status[i]; i++) {
+                if (call->accept_status[i] == status) {
+                        return true;
+                }
+        }
+        return false;
+}
+
+typedef enum Verdict {
+        VERDICT_DONE,   /* the reply is the answer */
+        VERDICT_FAILED, /* *failed is */
+        VERDICT_NOW,    /* once more, at once */
+        VERDICT_LATER,  /* once more, after a pause */
+} Verdict;
+
+static Verdict judge_reply(AwsClient *client, const AwsCall *call, const Outcome *outcome,
+                           Attempts *attempts, Error *failed)
+{
+        const HttpReply *reply = &outcome->reply;
+        learn_clock(client, call, reply);
+        if (reply->status >= 200 && reply->status < 300) {
+                adjust_pace(client, false);
+                return VERDICT_DONE;
+        }
+        (void) errors_from_reply(reply, call->service, call->operation, call->resource, failed);
+        if (errors_is_throttling(reply->status, failed->aws_code)) {
+                adjust_pace(client, true);
+        }
+        if (errors_is_clock_skew(failed->aws_code) && !attempts->corrected) {
+                lock(client);
+                bool moved = llabs(client->correction - outcome->correction) >= SKEW_S;
+                unlock(client);
+                if (moved) {
+                        attempts->corrected = true;
+                        return VERDICT_NOW;
+                }
+        }
+        if (errors_is_expired_credentials(failed->aws_code) && !attempts->renewed &&
+            credentials_invalidate(client->credentials, &outcome->keys)) {
+                attempts->renewed = true;
+                return VERDICT_NOW;
+        }
+        if (errors_is_passing(reply->status, failed->aws_code)) {
+                return VERDICT_LATER;
+        }
+        return is_accepted(call, reply->status) ? VERDICT_DONE : VERDICT_FAILED;
+}
+
+/* A failure without a reply: what TLS or the network broke may work again; what IMDS refused when
+ * asked for keys has had its own retries. */
+static Verdict judge_failure(int r, const Wait *wait, const Outcome *outcome, const Error *failed)
+{
+        bool sent = outcome->keys.access_key_id[0];
+        return sent && r != -ECANCELED && failed->class == ERROR_RETRY && wait_left_ms(wait) > 0
+                       ? VERDICT_LATER
+                       : VERDICT_FAILED;
+}
+
+int aws_client_call(AwsClient *client, const AwsCall *call, const Wait *wait, HttpReply *ret,
+                    Error *err)
+{
+        Attempts attempts = {};
+        for (;;) {
+                _cleanup_(outcome_done) Outcome outcome = {};
+                Error failed = {};
+                int r = send_once(client, call, wait, &outcome, &failed);
+                if (r < 0) {
+                        (void) error_prefix(&failed, "%s:%s%s%s", call->service, call->operation,
+                                            call->resource ? " on " : "",
+                                            call->resource ? call->resource : "");
+                }
+                Verdict verdict = r < 0 ? judge_failure(r, wait, &outcome, &failed)
+                                        : judge_reply(client, call, &outcome, &attempts, &failed);
+                if (verdict == VERDICT_DONE) {
+                        *ret = outcome.reply;
+                        outcome.reply = (HttpReply) {};
+                        return 0;
+                }
+                if (verdict == VERDICT_LATER) {
+                        uint64_t pause_ms = wait_backoff_ms(BACKOFF_MS, BACKOFF_MAX, attempts.n);
+                        if (++attempts.n == ATTEMPTS_MAX ||
+                            (uint64_t) wait_left_ms(wait) <= pause_ms) {
+                                verdict =
+                                        VERDICT_FAILED; /* and says why, rather than "timed out" */
+                        } else {
+                                r = wait_sleep(wait, pause_ms, &failed);
+                                verdict = r < 0 ? VERDICT_FAILED : VERDICT_NOW;
+                        }
+                }
+                if (verdict == VERDICT_FAILED) {
+                        if (err) {
+                                *err = failed;
+                        }
+                        return failed.error ? -failed.error : -EIO;
+                }
+        }
+}

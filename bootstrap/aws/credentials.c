@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aws/credentials.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "aws/imds_parse.h"
+#include "base/cleanup.h"
+
+#define ROLES_PATH "meta-data/iam/security-credentials/"
+
+#define REFRESH_BEFORE_S 300
+#define ABSENT_MAX_MS    60000
+/* Keys that look old when they come (a wrong clock, or IMDS late with new ones) are used, and asked
+ * for again this much later. */
+#define REFETCH_AFTER_MS 60000
+
+struct Credentials {
+        Imds *imds; /* NULL: fixed keys */
+        pthread_mutex_t mutex;
+        pthread_cond_t changed;
+        bool fetching;
+        bool refused;
+        uint64_t fetched_ms;      /* 0: never */
+        uint64_t absent_since_ms; /* 0: not known to be absent */
+        AwsKeys keys;
+};
+
+void aws_keys_done(AwsKeys *keys)
+{
+        keys->secret_access_key.wipe = keys->session_token.wipe = true;
+        buffer_done(&keys->secret_access_key);
+        buffer_done(&keys->session_token);
+        explicit_bzero(keys->access_key_id, sizeof(keys->access_key_id));
+}
+
+static int copy_buffer(const Secret *from, Secret *to)
+{
+        *to = SECRET_INIT;
+        return from->size > 0 ? buffer_append(to, from->data, from->size) : 0;
+}
+
+static int keys_copy(const AwsKeys *from, AwsKeys *ret, Error *err)
+{
+        _cleanup_aws_keys_ AwsKeys keys = { .expires = from->expires };
+        memcpy(keys.access_key_id, from->access_key_id, sizeof(keys.access_key_id));
+        if (copy_buffer(&from->secret_access_key, &keys.secret_access_key) < 0 ||
+            copy_buffer(&from->session_token, &keys.session_token) < 0) {
+                return error_oom(err);
+        }
+        *ret = keys;
+        keys = (AwsKeys) {};
+        return 0;
+}
+
+static int credentials_new(Imds *imds, Credentials **ret, Error *err)
+{
+        Credentials *c = calloc(1, sizeof(*c));
+        if (!c) {
+                return error_oom(err);
+        }
+        c->imds = imds;
+        pthread_condattr_t attributes;
+        int r = pthread_condattr_init(&attributes);
+        if (r == 0) {
+                r = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+                r = r ? r : pthread_cond_init(&c->changed, &attributes);
+                (void) pthread_condattr_destroy(&attributes); /* cannot fail once initialised */
+        }
+        if (r != 0) {
+                free(c);
+                return error_errno(err, r, "make a condition variable");
+        }
+        (void) pthread_mutex_init(&c->mutex, NULL); /* cannot fail with default attributes */
+        *ret = c;
+        return 0;
+}
+
+int credentials_new_imds(Imds *imds, Credentials **ret, Error *err)
+{
+        return credentials_new(imds, ret, err);
+}
+
+int credentials_new_static(const char *access_key_id, const char *secret, const char *token,
+                           Credentials **ret, Error *err)
+{
+        AwsKeys given = {
+                .secret_access_key = { .data = (char *) (uintptr_t) secret,
+                                       .size = strlen(secret) },
+                .session_token = { .data = (char *) (uintptr_t) token,
+                                   .size = token ? strlen(token) : 0 },
+        };
+        if (strlen(access_key_id) >= sizeof(given.access_key_id)) {
+                return error_set(err, ERROR_CONFIG, EINVAL, "access key id is too long");
+        }
+        memcpy(given.access_key_id, access_key_id, strlen(access_key_id));
+        Credentials *c = NULL;
+        int r = credentials_new(NULL, &c, err);
+        if (r < 0) {
+                return r;
+        }
+        r = keys_copy(&given, &c->keys, err);
+        if (r < 0) {
+                credentials_free(c);
+                return r;
+        }
+        *ret = c;
+        return 0;
+}
+
+void credentials_free(Credentials *credentials)
+{
+        if (!credentials) {
+                return;
+        }
+        aws_keys_done(&credentials->keys);
+        (void) pthread_cond_destroy(&credentials->changed); /* nobody waits any more */
+        (void) pthread_mutex_destroy(&credentials->mutex);
+        free(credentials);
+}
+
+/* The role's name, then its keys: 1; 0 while IMDS knows no role. */
+static int fetch_once(Credentials *c, const Wait *wait, AwsKeys *ret, Error *err)
+{
+        _cleanup_buffer_ Buffer roles = { .max = 4096 };
+        int r = imds_get(c->imds, ROLES_PATH, wait, &roles, err);
+        if (r <= 0) {
+                return r;
+        }
+        char role[65], path[sizeof(ROLES_PATH) + sizeof(role)];
+        size_t n = roles.data ? strcspn(roles.data, "\n") : 0; /* one role, but it is a listing */
+        if (n == 0) {
+                return 0;
+        }
+        if (!imds_copy_word(roles.data, n, role, sizeof(role)) || !imds_is_role_name(role)) {
+                return error_set(err, ERROR_CONFIG, EBADMSG,
+                                 "instance metadata: %s gives no role name", ROLES_PATH);
+        }
+        (void) snprintf(path, sizeof(path), "%s%s", ROLES_PATH, role);
+        _cleanup_secret_ Secret document = SECRET_INIT;
+        r = imds_get(c->imds, path, wait, &document, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = imds_parse_credentials(document.data, document.size, ret, err);
+        return r < 0 ? error_prefix(err, "role %s", role) : 1;
+}
+
+static int fetch(Credentials *c, const Wait *wait, AwsKeys *ret, Error *err)
+{
+        for (unsigned attempt = 0;; attempt++) {
+                int r = fetch_once(c, wait, ret, err);
+                if (r < 0) {
+                        return r;
+                }
+                if (r > 0) {
+                        c->absent_since_ms = 0;
+                        return 0;
+                }
+                uint64_t now = wait_now_ms();
+                c->absent_since_ms = c->absent_since_ms ? c->absent_since_ms : now;
+                if (now - c->absent_since_ms >= ABSENT_MAX_MS) {
+                        return error_set(err, ERROR_CONFIG, ENOENT,
+                                         "the instance has no IAM role, as instance metadata says: "
+                                         "give its launch template an instance profile");
+                }
+                r = wait_sleep(wait, wait_backoff_ms(500, 3000, attempt), err);
+                if (r < 0) {
+                        return error_prefix(err, "wait for the IAM role's credentials");
+                }
+        }
+}
+
+static bool usable(const Credentials *c)
+{
+        if (!c->imds) {
+                return true;
+        }
+        if (!c->fetched_ms || c->refused) {
+                return false;
+        }
+        return c->keys.expires - time(NULL) > REFRESH_BEFORE_S ||
+               wait_now_ms() - c->fetched_ms < REFETCH_AFTER_MS;
+}
+
+/* With the mutex held, which it lets go while it asks. */
+static int refresh(Credentials *c, const Wait *wait, Error *err)
+{
+        _cleanup_aws_keys_ AwsKeys keys = {};
+        Error failed = {};
+        c->fetching = true;
+        (void) pthread_mutex_unlock(&c->mutex);
+        int r = fetch(c, wait, &keys, &failed);
+        (void) pthread_mutex_lock(&c->mutex);
+        c->fetching = false;
+        (void) pthread_cond_broadcast(&c->changed);
+
+        if (r == 0) {
+                aws_keys_done(&c->keys);
+                c->keys = keys;
+                keys = (AwsKeys) {};
+                c->refused = false;
+                c->fetched_ms = wait_now_ms();
+                return 0;
+        }
+        if (c->fetched_ms && !c->refused && c->keys.expires > time(NULL)) {
+                return 0; /* those at hand are good for some minutes more */
+        }
+        if (err) {
+                *err = failed;
+        }
+        return r;
+}
+
+/* Until the thread that fetches is done, or the wait is over; a stop request within 50 ms. */
+static int wait_for_other(Credentials *c, const Wait *wait, Error *err)
+{
+        struct timespec until;
+        (void) clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail for a clock that exists */
+        until.tv_nsec += 50 * 1000000;
+        if (until.tv_nsec >= 1000000000) {
+                until.tv_sec++;
+                until.tv_nsec -= 1000000000;
+        }
+        (void) pthread_cond_timedwait(&c->changed, &c->mutex, &until); /* looked at again anyway */
+        int r = wait_check(wait, err);
+        return r < 0 ? error_prefix(err, "wait for the IAM role's credentials") : 0;
+}
+
+int credentials_get(Credentials *credentials, const Wait *wait, AwsKeys *ret, Error *err)
+{
+        Credentials *c = credentials;
+        int r = 0;
+        (void) pthread_mutex_lock(&c->mutex);
+        while (!usable(c) && r == 0) {
+                if (c->fetching) {
+                        r = wait_for_other(c, wait, err);
+                        continue;
+                }
+                r = refresh(c, wait, err);
+                break;
+        }
+        r = r < 0 ? r : keys_copy(&c->keys, ret, err);
+        (void) pthread_mutex_unlock(&c->mutex);
+        return r;
+}
+
+bool credentials_invalidate(Credentials *credentials, const AwsKeys *refused)
+{
+        if (!credentials->imds) {
+                return false;
+        }
+        (void) pthread_mutex_lock(&credentials->mutex);
+        if (streq(credentials->keys.access_key_id, refused->access_key_id)) {
+                credentials->refused = true;
+        }
+        (void) pthread_mutex_unlock(&credentials->mutex);
+        return true;
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aws/ec2_parse.h"
+
+#include <errno.h>
+#include <string.h>
+
+static int bad_reply(Error *err, const char *what)
+{
+        return error_set(err, ERROR_RETRY, EBADMSG, "EC2's reply: %s", what);
+}
+
+/* One field's place in a struct. */
+typedef struct Field {
+        const char *path;
+        char *value;
+        size_t size;
+        bool needed;
+} Field;
+
+static int copy_fields(const XmlNode *node, const Field *fields, size_t n, Error *err)
+{
+        FOREACH_ARRAY (field, fields, n) {
+                const char *text = xml_text(node, field->path);
+                size_t length = strlen(text);
+                if (length >= field->size) {
+                        return error_set(err, ERROR_RETRY, EBADMSG,
+                                         "EC2's reply: %s is longer than %zu characters",
+                                         field->path, field->size - 1);
+                }
+                if (length == 0 && field->needed) {
+                        return error_set(err, ERROR_RETRY, EBADMSG, "EC2's reply: no %s",
+                                         field->path);
+                }
+                memcpy(field->value, text, length + 1);
+        }
+        return 0;
+}
+
+static int copy_bool(const XmlNode *node, const char *path, bool absent, bool *ret, Error *err)
+{
+        const char *text = xml_text(node, path);
+        if (!*text) {
+                *ret = absent;
+        } else if (streq(text, "true") || streq(text, "false")) {
+                *ret = *text == 't';
+        } else {
+                return error_set(err, ERROR_RETRY, EBADMSG, "EC2's reply: %s is \"%.32s\"", path,
+                                 text);
+        }
+        return 0;
+}
+
+/* The "item" of a set whose text at `path` is `value`. */
+static const XmlNode *find_item(const XmlNode *root, const char *set, const char *path,
+                                const char *value)
+{
+        const XmlNode *items = xml_find(root, set);
+        for (const XmlNode *item = items ? items->first_child : NULL; item; item = item->next) {
+                if (streq(xml_text(item, path), value)) {
+                        return item;
+                }
+        }
+        return NULL;
+}
+
+/* The attachment that holds the volume, if any does; one that is over may still be listed. */
+static const XmlNode *find_attachment(const XmlNode *volume)
+{
+        const XmlNode *set = xml_find(volume, "attachmentSet");
+        for (const XmlNode *item = set ? set->first_child : NULL; item; item = item->next) {
+                if (!streq(xml_text(item, "status"), "detached")) {
+                        return item;
+                }
+        }
+        return NULL;
+}
+
+int ec2_parse_volume(const XmlNode *root, const char *volume_id, Ec2Volume *ret, Error *err)
+{
+        Ec2Volume volume = {};
+        const XmlNode *node = find_item(root, "volumeSet", "volumeId", volume_id);
+        if (!node) {
+                return error_set(err, ERROR_RETRY, ENOENT, "EC2's reply does not hold volume %s",
+                                 volume_id);
+        }
+        const Field fields[] = {
+                { "status", volume.state, sizeof(volume.state), true },
+                { "availabilityZone", volume.zone, sizeof(volume.zone), true },
+        };
+        int r = copy_fields(node, fields, ELEMENTS(fields), err);
+        r = r < 0 ? r : copy_bool(node, "multiAttachEnabled", false, &volume.multi_attach, err);
+        if (r < 0) {
+                return r;
+        }
+        uint64_t size;
+        if (string_parse_u64(xml_text(node, "size"), 1 << 20, &size) < 0) {
+                return bad_reply(err, "the volume's size is no number");
+        }
+        volume.size_gib = (unsigned) size;
+
+        const XmlNode *attachment = find_attachment(node);
+        if (attachment) {
+                const Field attached[] = {
+                        { "instanceId", volume.attachment.instance_id,
+                          sizeof(volume.attachment.instance_id), true },
+                        { "device", volume.attachment.device, sizeof(volume.attachment.device) },
+                        { "status", volume.attachment.state, sizeof(volume.attachment.state),
+                          true },
+                        { "attachTime", volume.attachment.since, sizeof(volume.attachment.since) },
+                };
+                r = copy_fields(attachment, attached, ELEMENTS(attached), err);
+                if (r < 0) {
+                        return r;
+                }
+                volume.attached = true;
+        }
+        *ret = volume;
+        return 0;
+}
+
+int ec2_parse_instance_state(const XmlNode *root, char ret[24], Error *err)
+{
+        char state[24];
+        const XmlNode *instance = xml_find(root, "reservationSet/item/instancesSet/item");
+        if (!instance) {
+                return 0;
+        }
+        const Field field = { "instanceState/name", state, sizeof(state), true };
+        int r = copy_fields(instance, &field, 1, err);
+        if (r < 0) {
+                return r;
+        }
+        memcpy(ret, state, sizeof(state));
+        return 1;
+}
+
+static int parse_interface(const XmlNode *node, Ec2Interface *ret, Error *err)
+{
+        Ec2Interface interface = {};
+        const Field fields[] = {
+                { "networkInterfaceId", interface.eni_id, sizeof(interface.eni_id), true },
+                { "subnetId", interface.subnet_id, sizeof(interface.subnet_id), true },
+                { "macAddress", interface.mac, sizeof(interface.mac) },
+                { "attachment/instanceId", interface.instance_id, sizeof(interface.instance_id) },
+                { "privateIpAddress", interface.primary_ip, sizeof(interface.primary_ip) },
+        };
+        int r = copy_fields(node, fields, ELEMENTS(fields), err);
+        if (r < 0) {
+                return r;
+        }
+        if (!*xml_text(node, "sourceDestCheck")) {
+                return bad_reply(err, "no sourceDestCheck");
+        }
+        r = copy_bool(node, "sourceDestCheck", true, &interface.source_dest_check, err);
+        if (r < 0) {
+                return r;
+        }
+        const XmlNode *set = xml_find(node, "privateIpAddressesSet");
+        for (const XmlNode *item = set ? set->first_child : NULL; item; item = item->next) {
+                if (interface.n_addresses == EC2_ADDRESSES_MAX) {
+                        return bad_reply(err, "an interface has more addresses than this handles");
+                }
+                const Field address = { "privateIpAddress",
+                                        interface.addresses[interface.n_addresses++],
+                                        sizeof(interface.addresses[0]), true };
+                r = copy_fields(item, &address, 1, err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        *ret = interface;
+        return 0;
+}
+
+int ec2_parse_interfaces(const XmlNode *root, const char *const *eni_ids, size_t n,
+                         Ec2Interface *ret, Error *err)
+{
+        for (size_t i = 0; i < n; i++) {
+                const XmlNode *node =
+                        find_item(root, "networkInterfaceSet", "networkInterfaceId", eni_ids[i]);
+                if (!node) {
+                        return error_set(err, ERROR_RETRY, ENOENT,
+                                         "EC2's reply does not hold interface %s", eni_ids[i]);
+                }
+                int r = parse_interface(node, &ret[i], err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return 0;
+}
+
+int ec2_parse_first_interface(const XmlNode *root, Ec2Interface *ret, Error *err)
+{
+        const XmlNode *node = xml_find(root, "networkInterfaceSet/item");
+        if (!node) {
+                return xml_find(root, "networkInterfaceSet")
+                               ? 0
+                               : bad_reply(err, "no networkInterfaceSet");
+        }
+        int r = parse_interface(node, ret, err);
+        return r < 0 ? r : 1;
+}
+
+int ec2_parse_address(const XmlNode *root, const char *allocation_id, Ec2Address *ret, Error *err)
+{
+        Ec2Address address = {};
+        const XmlNode *node = find_item(root, "addressesSet", "allocationId", allocation_id);
+        if (!node) {
+                return error_set(err, ERROR_RETRY, ENOENT, "EC2's reply does not hold address %s",
+                                 allocation_id);
+        }
+        const Field fields[] = {
+                { "publicIp", address.public_ip, sizeof(address.public_ip), true },
+                { "allocationId", address.allocation_id, sizeof(address.allocation_id), true },
+                { "associationId", address.association_id, sizeof(address.association_id) },
+                { "instanceId", address.instance_id, sizeof(address.instance_id) },
+                { "networkInterfaceId", address.eni_id, sizeof(address.eni_id) },
+                { "privateIpAddress", address.private_ip, sizeof(address.private_ip) },
+        };
+        int r = copy_fields(node, fields, ELEMENTS(fields), err);
+        if (r < 0) {
+                return r;
+        }
+        *ret = address;
+        return 0;
+}
+
+int ec2_parse_return(const XmlNode *root, Error *err)
+{
+        bool done = true;
+        int r = copy_bool(root, "return", true, &done, err);
+        if (r < 0) {
+                return r;
+        }
+        return done ? 0 : error_set(err, ERROR_RETRY, EAGAIN, "EC2 says that it was not done");
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* EC2's replies, read: pure functions over the parsed XML. What does not fit its place in the
+ * struct is an error, never cut. */
+
+#include "aws/ec2.h"
+#include "aws/xml.h"
+#include "base/error.h"
+
+int ec2_parse_volume(const XmlNode *root, const char *volume_id, Ec2Volume *ret, Error *err);
+
+/* 1, or 0 if the reply holds no instance. */
+int ec2_parse_instance_state(const XmlNode *root, char ret[24], Error *err);
+
+/* In the order of eni_ids; one that is not in the reply is an error. */
+int ec2_parse_interfaces(const XmlNode *root, const char *const *eni_ids, size_t n,
+                         Ec2Interface *ret, Error *err);
+
+/* The first interface: 1; 0 if there is none. */
+int ec2_parse_first_interface(const XmlNode *root, Ec2Interface *ret, Error *err);
+
+int ec2_parse_address(const XmlNode *root, const char *allocation_id, Ec2Address *ret, Error *err);
+
+/* A change that EC2 reports as not done ("<return>false</return>") is ERROR_RETRY. */
+int ec2_parse_return(const XmlNode *root, Error *err);

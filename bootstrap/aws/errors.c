@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aws/errors.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "aws/xml.h"
+#include "base/string.h"
+
+#define AGAIN      ERRORS_AGAIN
+#define THROTTLING (ERRORS_AGAIN | ERRORS_THROTTLING)
+
+static const ErrorsRow table[] = {
+        /* AWS is slow, or has a bad moment */
+        { "RequestLimitExceeded", ERROR_RETRY, THROTTLING },
+        { "RequestThrottled", ERROR_RETRY, THROTTLING },
+        { "RequestThrottledException", ERROR_RETRY, THROTTLING },
+        { "SlowDown", ERROR_RETRY, THROTTLING },
+        { "Throttling", ERROR_RETRY, THROTTLING },
+        { "ThrottlingException", ERROR_RETRY, THROTTLING },
+        { "ThrottledException", ERROR_RETRY, THROTTLING },
+        { "TooManyRequestsException", ERROR_RETRY, THROTTLING },
+        { "EC2ThrottledException", ERROR_RETRY, THROTTLING },
+        { "BandwidthLimitExceeded", ERROR_RETRY, THROTTLING },
+        { "KMS.ThrottlingException", ERROR_RETRY, THROTTLING },
+        { "InternalError", ERROR_RETRY, AGAIN },
+        { "InternalFailure", ERROR_RETRY, AGAIN },
+        { "InternalServerError", ERROR_RETRY, AGAIN },
+        { "ServiceUnavailable", ERROR_RETRY, AGAIN },
+        { "Unavailable", ERROR_RETRY, AGAIN },
+        { "RequestTimeout", ERROR_RETRY, AGAIN },
+        { "RequestTimeoutException", ERROR_RETRY, AGAIN },
+        { "PriorRequestNotComplete", ERROR_RETRY, AGAIN },
+        { "OperationAborted", ERROR_RETRY, AGAIN },
+        { "ConditionalRequestConflict", ERROR_RETRY, AGAIN },
+
+        /* the world must change first, and may: the step's own pace decides */
+        { "VolumeInUse", ERROR_RETRY, 0 },
+        { "IncorrectState", ERROR_RETRY, 0 },
+        { "IncorrectInstanceState", ERROR_RETRY, 0 },
+        { "Resource.AlreadyAssociated", ERROR_RETRY, 0 },
+        { "PendingVerification", ERROR_RETRY, 0 },
+        /* ids that the instance itself was told: EC2's views agree only eventually */
+        { "InvalidInstanceID.NotFound", ERROR_RETRY, 0 },
+        { "InvalidNetworkInterfaceID.NotFound", ERROR_RETRY, 0 },
+
+        /* keys and clock */
+        { "ExpiredToken", ERROR_RETRY, ERRORS_EXPIRED | ERRORS_KEYS },
+        { "ExpiredTokenException", ERROR_RETRY, ERRORS_EXPIRED | ERRORS_KEYS },
+        { "TokenRefreshRequired", ERROR_RETRY, ERRORS_EXPIRED | ERRORS_KEYS },
+        { "RequestExpired", ERROR_RETRY, ERRORS_EXPIRED | ERRORS_SKEW | ERRORS_KEYS },
+        { "RequestTimeTooSkewed", ERROR_RETRY, ERRORS_SKEW | ERRORS_KEYS },
+        { "RequestInTheFuture", ERROR_RETRY, ERRORS_SKEW | ERRORS_KEYS },
+        { "SignatureDoesNotMatch", ERROR_DENIED, ERRORS_SKEW | ERRORS_KEYS },
+        { "InvalidSignatureException", ERROR_DENIED, ERRORS_SKEW | ERRORS_KEYS },
+        { "AuthFailure", ERROR_DENIED, ERRORS_EXPIRED | ERRORS_SKEW | ERRORS_KEYS },
+        { "InvalidToken", ERROR_DENIED, ERRORS_EXPIRED | ERRORS_KEYS },
+        { "InvalidAccessKeyId", ERROR_DENIED, ERRORS_EXPIRED | ERRORS_KEYS },
+        { "InvalidClientTokenId", ERROR_DENIED, ERRORS_EXPIRED | ERRORS_KEYS },
+        { "UnrecognizedClientException", ERROR_DENIED, ERRORS_EXPIRED | ERRORS_KEYS },
+        { "MissingAuthenticationToken", ERROR_DENIED, ERRORS_KEYS },
+
+        /* not allowed */
+        { "UnauthorizedOperation", ERROR_DENIED, 0 },
+        { "AccessDenied", ERROR_DENIED, 0 },
+        { "AccessDeniedException", ERROR_DENIED, 0 },
+        { "AllAccessDisabled", ERROR_DENIED, 0 },
+        { "AccountProblem", ERROR_DENIED, 0 },
+        { "Blocked", ERROR_DENIED, 0 },
+        { "OptInRequired", ERROR_DENIED, 0 },
+        { "NotSignedUp", ERROR_DENIED, 0 },
+        { "InvalidPayer", ERROR_DENIED, 0 },
+
+        /* stack-config.sh or the stack names what is not there, or cannot be */
+        { "InvalidVolume.ZoneMismatch", ERROR_CONFIG, 0 },
+        { "InvalidVolumeID.ZoneMismatch", ERROR_CONFIG, 0 },
+        { "InvalidParameterValue", ERROR_CONFIG, 0 },
+        { "InvalidParameterCombination", ERROR_CONFIG, 0 },
+        { "InvalidIPAddress.InUse", ERROR_CONFIG, 0 },
+        { "InvalidZone.NotFound", ERROR_CONFIG, 0 },
+        { "UnsupportedOperation", ERROR_CONFIG, 0 },
+        { "NoSuchBucket", ERROR_CONFIG, 0 },
+        { "InvalidBucketName", ERROR_CONFIG, 0 },
+        { "IllegalLocationConstraintException", ERROR_CONFIG, 0 },
+        { "AuthorizationHeaderMalformed", ERROR_CONFIG, 0 },
+        { "PermanentRedirect", ERROR_CONFIG, 0 },
+        { "TemporaryRedirect", ERROR_RETRY, AGAIN },
+        { "InvalidObjectState", ERROR_CONFIG, 0 },
+        { "KMS.DisabledException", ERROR_CONFIG, 0 },
+        { "KMS.NotFoundException", ERROR_CONFIG, 0 },
+        { "KMS.KMSInvalidStateException", ERROR_CONFIG, 0 },
+
+        /* answers to conditions and questions, which callers know how to read */
+        { "NoSuchKey", ERROR_FATAL, 0 },
+        { "PreconditionFailed", ERROR_FATAL, 0 },
+};
+
+const ErrorsRow *errors_table(size_t *ret_n)
+{
+        *ret_n = ELEMENTS(table);
+        return table;
+}
+
+static const ErrorsRow *find(const char *aws_code)
+{
+        FOREACH_ARRAY (row, table, ELEMENTS(table)) {
+                if (streq_ptr(row->aws_code, aws_code)) {
+                        return row;
+                }
+        }
+        return NULL;
+}
+
+static unsigned flags(const char *aws_code)
+{
+        const ErrorsRow *row = find(aws_code);
+        return row ? row->flags : 0;
+}
+
+static bool status_is_passing(int status)
+{
+        return status == 408 || status == 429 || status == 500 || status == 502 || status == 503 ||
+               status == 504;
+}
+
+ErrorClass errors_classify(int http_status, const char *aws_code)
+{
+        const ErrorsRow *row = find(aws_code);
+        if (row) {
+                return row->class;
+        }
+        if (!isempty(aws_code) &&
+            (string_ends_with(aws_code, ".NotFound") || string_ends_with(aws_code, ".Malformed") ||
+             string_ends_with(aws_code, "LimitExceeded"))) {
+                return ERROR_CONFIG;
+        }
+        if (status_is_passing(http_status) || http_status == 409) {
+                return ERROR_RETRY;
+        }
+        if (http_status == 401 || http_status == 403 || http_status == 407) {
+                return ERROR_DENIED;
+        }
+        /* a redirect that nobody followed: the endpoint is not the service's */
+        return http_status >= 300 && http_status < 400 ? ERROR_CONFIG : ERROR_FATAL;
+}
+
+bool errors_is_passing(int http_status, const char *aws_code)
+{
+        const ErrorsRow *row = find(aws_code);
+        return row && row->class != ERROR_RETRY ? false
+               : row && (row->flags & AGAIN)    ? true
+                                                : status_is_passing(http_status);
+}
+
+bool errors_is_expired_credentials(const char *aws_code)
+{
+        return flags(aws_code) & ERRORS_EXPIRED;
+}
+
+bool errors_is_clock_skew(const char *aws_code)
+{
+        return flags(aws_code) & ERRORS_SKEW;
+}
+
+bool errors_is_throttling(int http_status, const char *aws_code)
+{
+        return http_status == 429 || (flags(aws_code) & ERRORS_THROTTLING);
+}
+
+/* What others wrote, for a message: one line of printable text, cut after max characters. */
+static void excerpt(const char *text, size_t max, char *ret, size_t size)
+{
+        size_t n = 0;
+        bool gap = false;
+        for (const char *p = text; *p && n < max && n + 5 < size; p++) {
+                unsigned char c = (unsigned char) *p;
+                if (c <= ' ' || c == 0x7f) {
+                        gap = n > 0;
+                        continue;
+                }
+                if (gap) {
+                        ret[n++] = ' ';
+                }
+                ret[n++] = (char) c;
+                gap = false;
+        }
+        memcpy(ret + n, n >= max ? "..." : "", n >= max ? 4 : 1);
+}
+
+/* Code, message and request id as far as the reply has them. */
+static void read_envelope(const HttpReply *reply, Error *err, char *message, size_t size)
+{
+        _cleanup_xml_ XmlNode *root = NULL;
+        const char *body = reply->body.data ? reply->body.data : "";
+        const char *id = NULL;
+        message[0] = '\0';
+        if (reply->body.size > 0 && xml_parse(body, reply->body.size, &root, NULL) == 0) {
+                bool flat = streq(root->name, "Error"); /* S3's */
+                bool ec2 = streq(root->name, "Response");
+                const XmlNode *error = flat ? root : xml_find(root, ec2 ? "Errors/Error" : "Error");
+                excerpt(xml_text(error, "Code"), ERROR_CODE_MAX, err->aws_code,
+                        sizeof(err->aws_code));
+                const char *text = xml_text(error, "Message");
+                const char *encoded = strstr(text, " Encoded authorization failure message:");
+                _cleanup_free_ char *cut =
+                        encoded ? strndup(text, (size_t) (encoded - text)) : NULL;
+                excerpt(cut ? cut : text, 400, message, size);
+                id = xml_text(root, ec2 ? "RequestID" : "RequestId");
+        } else {
+                excerpt(body, 120, message, size);
+        }
+        if (isempty(id)) {
+                id = http_reply_header(reply, "x-amz-request-id");
+        }
+        if (isempty(id)) {
+                id = http_reply_header(reply, "x-amzn-requestid");
+        }
+        excerpt(id ? id : "", ERROR_REQUEST_ID_MAX, err->request_id, sizeof(err->request_id));
+}
+
+/* "… is not authorized to perform: kms:GenerateDataKey on resource: …" -> the action. */
+static void denied_action(const char *message, const char *service, const char *operation,
+                          char *ret, size_t size)
+{
+        static const char before[] = "not authorized to perform: ";
+        const char *p = strstr(message, before);
+        size_t n = p ? strcspn(p + strlen(before), " ,.;\"'") : 0;
+        if (n > 2 && n < size && memchr(p + strlen(before), ':', n)) {
+                (void) snprintf(ret, size, "%.*s", (int) n, p + strlen(before));
+        } else {
+                (void) snprintf(ret, size, "%s:%s", service, operation);
+        }
+}
+
+static int error_number(ErrorClass class)
+{
+        return class == ERROR_DENIED   ? EACCES
+               : class == ERROR_CONFIG ? EINVAL
+               : class == ERROR_RETRY  ? EAGAIN
+                                       : EREMOTEIO;
+}
+
+int errors_from_reply(const HttpReply *reply, const char *service, const char *operation,
+                      const char *resource, Error *err)
+{
+        Error ids = {};
+        char message[512], action[128], where[320], said[640];
+        read_envelope(reply, &ids, message, sizeof(message));
+
+        ErrorClass class = errors_classify(reply->status, ids.aws_code);
+        const char *on = isempty(resource) ? "" : " on ";
+        (void) snprintf(where, sizeof(where), "%s%.300s", on, resource ? resource : "");
+        if (ids.aws_code[0]) {
+                (void) snprintf(said, sizeof(said), "%s: %s", ids.aws_code, message);
+        } else {
+                (void) snprintf(said, sizeof(said), "HTTP status %d%s%s", reply->status,
+                                message[0] ? ": " : "", message);
+        }
+
+        int r;
+        if (class == ERROR_DENIED && !(flags(ids.aws_code) & ERRORS_KEYS)) {
+                denied_action(message, service, operation, action, sizeof(action));
+                r = error_set(err, class, error_number(class),
+                              "denied: the instance's role needs %s%s (%s)", action, where, said);
+        } else if (class == ERROR_DENIED) {
+                r = error_set(err, class, error_number(class),
+                              "%s:%s%s: AWS does not accept the credentials (%s)", service,
+                              operation, where, said);
+        } else {
+                r = error_set(err, class, error_number(class), "%s:%s%s: %s", service, operation,
+                              where, said);
+        }
+        if (err) {
+                err->http_status = reply->status;
+                memcpy(err->aws_code, ids.aws_code, sizeof(err->aws_code));
+                memcpy(err->request_id, ids.request_id, sizeof(err->request_id));
+        }
+        return r;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* How the values of the instance metadata service look: pure functions over outside bytes. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "aws/credentials.h"
+#include "aws/imds.h"
+#include "base/error.h"
+
+/* Whether a body is a web page or other markup: something other than IMDS answered. */
+bool imds_is_markup(const char *body, size_t n);
+
+/* Printable ASCII without white space, at least one character, at most size - 1: copied. */
+bool imds_copy_word(const char *text, size_t n, char *ret, size_t size);
+
+bool imds_is_instance_id(const char *s);
+bool imds_is_interface_id(const char *s);
+bool imds_is_mac(const char *s);
+bool imds_is_ipv4(const char *s);
+bool imds_is_ipv4_cidr(const char *s);
+bool imds_is_zone_of(const char *zone, const char *region);
+bool imds_is_host_name(const char *s);
+bool imds_is_role_name(const char *s);
+
+/* network/interfaces/macs/: one "0a:…:/" a line; fills the mac of each. */
+int imds_parse_macs(const char *text, size_t n, ImdsInterface ret[IMDS_INTERFACES_MAX],
+                    size_t *ret_n, Error *err);
+
+/* iam/security-credentials/ROLE. A document whose Code is not Success is ERROR_CONFIG and says
+ * what IMDS says of the role. *ret must be zero. */
+int imds_parse_credentials(const char *text, size_t n, AwsKeys *ret, Error *err);

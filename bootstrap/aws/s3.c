@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aws/s3.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aws/errors.h"
+#include "aws/sigv4.h"
+
+#define KEY_MAX 1024
+
+struct S3Bucket {
+        AwsClient *client;
+        char name[64];
+        char *kms_key_id; /* NULL: the bucket's default */
+        pthread_mutex_t mutex;
+        char region[64]; /* "": not known to be another than the client's */
+};
+
+/* One request to the bucket, before it is known where that is. */
+typedef struct Request {
+        const char *operation; /* as IAM names it */
+        const char *method;
+        const char *key;
+        const HttpHeader *headers;
+        size_t n_headers;
+        const void *body;
+        size_t body_size;
+        size_t reply_max;
+} Request;
+
+/* https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html */
+static bool is_bucket_name(const char *s)
+{
+        size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-.");
+        return !s[n] && n >= 3 && n <= 63 && !strchr("-.", s[0]) && !strchr("-.", s[n - 1]) &&
+               !strstr(s, "..");
+}
+
+int s3_bucket_new(AwsClient *client, const char *name, const char *kms_key_id, S3Bucket **ret,
+                  Error *err)
+{
+        if (!is_bucket_name(name)) {
+                return error_set(err, ERROR_CONFIG, EINVAL, "\"%.100s\" is no S3 bucket name",
+                                 name);
+        }
+        S3Bucket *bucket = calloc(1, sizeof(*bucket));
+        char *key = isempty(kms_key_id) ? NULL : strdup(kms_key_id);
+        if (!bucket || (!isempty(kms_key_id) && !key)) {
+                free(bucket);
+                free(key);
+                return error_oom(err);
+        }
+        bucket->client = client;
+        bucket->kms_key_id = key;
+        memcpy(bucket->name, name, strlen(name) + 1);
+        (void) pthread_mutex_init(&bucket->mutex, NULL); /* cannot fail with default attributes */
+        *ret = bucket;
+        return 0;
+}
+
+void s3_bucket_free(S3Bucket *bucket)
+{
+        (void) pthread_mutex_destroy(&bucket->mutex);
+        free(bucket->kms_key_id);
+        free(bucket);
+}
+
+static int format_url(const S3Bucket *bucket, const char *region, const char *key, Buffer *ret,
+                      Error *err)
+{
+        Endpoint endpoint;
+        int r = aws_client_endpoint(bucket->client, "s3", region, &endpoint, err);
+        if (r < 0) {
+                return r;
+        }
+        /* The certificate's wildcard stands for one label. */
+        bool by_path = endpoint.overridden || strchr(bucket->name, '.');
+        const char *host = strstr(endpoint.url, "://") + 3;
+        r = by_path ? buffer_append_format(ret, "%s/%s/", endpoint.url, bucket->name)
+                    : buffer_append_format(ret, "%.*s%s.%s/", (int) (host - endpoint.url),
+                                           endpoint.url, bucket->name, host);
+        r = r < 0 ? r : sigv4_uri_encode(key, true, ret);
+        return r < 0 ? error_oom(err) : 0;
+}
+
+static int send_to(const S3Bucket *bucket, const char *region, const Request *request,
+                   const char *resource, const Wait *wait, HttpReply *ret, Error *err)
+{
+        _cleanup_buffer_ Buffer url = {};
+        int r = format_url(bucket, region, request->key, &url, err);
+        if (r < 0) {
+                return r;
+        }
+        const AwsCall call = {
+                .service = "s3",
+                .region = region,
+                .operation = request->operation,
+                .resource = resource,
+                .method = request->method,
+                .url = url.data,
+                .headers = request->headers,
+                .n_headers = request->n_headers,
+                .body = request->body,
+                .body_size = request->body_size,
+                .reply_max = request->reply_max,
+                .secret_reply = true,
+                .accept_status = { 301, 307, 400, 404, 412 },
+        };
+        return aws_client_call(bucket->client, &call, wait, ret, err);
+}
+
+/* The region that a reply says the bucket is in, if it is another one than was asked. */
+static const char *other_region(const HttpReply *reply, const char *asked)
+{
+        const char *region = http_reply_header(reply, "x-amz-bucket-region");
+        bool redirect = reply->status == 301 || reply->status == 307 || reply->status == 400;
+        return redirect && !isempty(region) && strlen(region) < 64 && !streq(region, asked) ? region
+                                                                                            : NULL;
+}
+
+/* What S3's plain "Access Denied" may hide. */
+static void explain_denial(const S3Bucket *bucket, const Request *request, Error *err)
+{
+        if (!err || err->class != ERROR_DENIED || err->http_status != 403 ||
+            !streq(err->aws_code, "AccessDenied")) {
+                return;
+        }
+        bool get = streq(request->operation, "GetObject");
+        const char *kms = get ? "kms:Decrypt" : "kms:GenerateDataKey and kms:Decrypt";
+        char more[ERROR_MESSAGE_MAX];
+        int n = snprintf(more, sizeof(more), "%.700s", err->message);
+        if (n > 0 && !strstr(more, "kms:") && (get || bucket->kms_key_id)) {
+                (void) snprintf(err->message, sizeof(err->message),
+                                "%s; where the bucket is encrypted with a KMS key%s%.200s, also %s",
+                                more, bucket->kms_key_id ? " such as " : "",
+                                bucket->kms_key_id ? bucket->kms_key_id : "", kms);
+                (void) snprintf(more, sizeof(more), "%.900s", err->message);
+        }
+        if (get) {
+                (void) snprintf(err->message, sizeof(err->message),
+                                "%s; a key that does not exist looks the same without "
+                                "s3:ListBucket",
+                                more);
+        }
+}
+
+/* Sends, follows the bucket to its region once, and refuses what no caller expects: on success the
+ * status is 2xx, 404 for a missing key, or 412. */
+static int exchange(S3Bucket *bucket, const Request *request, const Wait *wait, HttpReply *ret,
+                    Error *err)
+{
+        char region[64], resource[64 + KEY_MAX + 8];
+        if (isempty(request->key) || strlen(request->key) > KEY_MAX || request->key[0] == '/') {
+                return error_set(err, ERROR_CONFIG, EINVAL, "\"%.100s\" is no S3 key",
+                                 request->key ? request->key : "");
+        }
+        (void) pthread_mutex_lock(&bucket->mutex);
+        (void) snprintf(region, sizeof(region), "%s",
+                        bucket->region[0] ? bucket->region : aws_client_region(bucket->client));
+        (void) pthread_mutex_unlock(&bucket->mutex);
+        (void) snprintf(resource, sizeof(resource), "s3://%s/%s", bucket->name, request->key);
+
+        for (bool followed = false;; followed = true) {
+                _cleanup_http_reply_ HttpReply reply = {};
+                int r = send_to(bucket, region, request, resource, wait, &reply, err);
+                if (r < 0) {
+                        explain_denial(bucket, request, err);
+                        return r;
+                }
+                const char *other = followed ? NULL : other_region(&reply, region);
+                if (other) {
+                        (void) pthread_mutex_lock(&bucket->mutex);
+                        memcpy(bucket->region, other, strlen(other) + 1);
+                        (void) pthread_mutex_unlock(&bucket->mutex);
+                        memcpy(region, other, strlen(other) + 1);
+                        continue;
+                }
+                if (reply.status >= 300 && reply.status != 412) {
+                        Error failed = {};
+                        r = errors_from_reply(&reply, "s3", request->operation, resource, &failed);
+                        if (reply.status != 404 || !streq(failed.aws_code, "NoSuchKey")) {
+                                if (err) {
+                                        *err = failed;
+                                }
+                                return r;
+                        }
+                }
+                *ret = reply;
+                reply = (HttpReply) {};
+                return 0;
+        }
+}
+
+/* An ETag longer than there is room for would be no use: a condition with it would never hold. */
+static int copy_etag(const HttpReply *reply, const char *key, char *ret, Error *err)
+{
+        const char *etag = http_reply_header(reply, "etag");
+        if (isempty(etag) || strlen(etag) >= S3_ETAG_MAX) {
+                return error_set(err, ERROR_RETRY, EBADMSG, "S3's reply for %s has no proper ETag",
+                                 key);
+        }
+        memcpy(ret, etag, strlen(etag) + 1);
+        return 0;
+}
+
+int s3_get(S3Bucket *bucket, const char *key, size_t max_bytes, const Wait *wait, Buffer *ret,
+           char *ret_etag, Error *err)
+{
+        const Request request = {
+                .operation = "GetObject",
+                .method = "GET",
+                .key = key,
+                .reply_max = max_bytes < 8192 ? 8192 : max_bytes, /* room for an error's XML */
+        };
+        _cleanup_http_reply_ HttpReply reply = {};
+        int r = exchange(bucket, &request, wait, &reply, err);
+        if (r < 0) {
+                return r;
+        }
+        if (reply.status == 404) {
+                return 0;
+        }
+        if (reply.status != 200) {
+                return errors_from_reply(&reply, "s3", "GetObject", key, err);
+        }
+        if (reply.body.size > max_bytes) {
+                return error_set(err, ERROR_FATAL, EFBIG, "s3://%s/%s is larger than %zu bytes",
+                                 bucket->name, key, max_bytes);
+        }
+        r = ret_etag ? copy_etag(&reply, key, ret_etag, err) : 0;
+        if (r < 0) {
+                return r;
+        }
+        r = buffer_append(ret, reply.body.data, reply.body.size);
+        return r == -EFBIG ? error_set(err, ERROR_FATAL, EFBIG, "s3://%s/%s is too large",
+                                       bucket->name, key)
+               : r < 0     ? error_oom(err)
+                           : 1;
+}
+
+static void add_header(HttpHeader *headers, size_t *n, const char *name, const char *value)
+{
+        headers[(*n)++] = (HttpHeader) { (char *) (uintptr_t) name, (char *) (uintptr_t) value };
+}
+
+int s3_put(S3Bucket *bucket, const char *key, const void *data, size_t n, S3Condition condition,
+           const char *etag, const Wait *wait, char *ret_etag, Error *err)
+{
+        HttpHeader headers[4];
+        size_t n_headers = 0;
+        add_header(headers, &n_headers, "Content-Type", "application/octet-stream");
+        if (condition == S3_IF_ABSENT) {
+                add_header(headers, &n_headers, "If-None-Match", "*");
+        } else if (condition == S3_IF_MATCH) {
+                add_header(headers, &n_headers, "If-Match", etag);
+        }
+        if (bucket->kms_key_id) {
+                add_header(headers, &n_headers, "x-amz-server-side-encryption", "aws:kms");
+                add_header(headers, &n_headers, "x-amz-server-side-encryption-aws-kms-key-id",
+                           bucket->kms_key_id);
+        }
+        const Request request = {
+                .operation = "PutObject",
+                .method = "PUT",
+                .key = key,
+                .headers = headers,
+                .n_headers = n_headers,
+                .body = n > 0 ? data : "",
+                .body_size = n,
+        };
+        _cleanup_http_reply_ HttpReply reply = {};
+        int r = exchange(bucket, &request, wait, &reply, err);
+        if (r < 0) {
+                return r;
+        }
+        if (condition != S3_UNCONDITIONAL && (reply.status == 412 || reply.status == 404)) {
+                return 0;
+        }
+        if (reply.status >= 300) {
+                return errors_from_reply(&reply, "s3", "PutObject", key, err);
+        }
+        r = ret_etag ? copy_etag(&reply, key, ret_etag, err) : 0;
+        return r < 0 ? r : 1;
+}
+
+int s3_delete(S3Bucket *bucket, const char *key, const Wait *wait, Error *err)
+{
+        const Request request = { .operation = "DeleteObject", .method = "DELETE", .key = key };
+        _cleanup_http_reply_ HttpReply reply = {};
+        int r = exchange(bucket, &request, wait, &reply, err);
+        if (r < 0 || reply.status == 404) {
+                return r;
+        }
+        return reply.status < 300 ? 0 : errors_from_reply(&reply, "s3", "DeleteObject", key, err);
+}

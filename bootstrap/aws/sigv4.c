@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aws/sigv4.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <openssl/crypto.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
+
+#define ALGORITHM         "AWS4-HMAC-SHA256"
+#define QUERY_PARTS_MAX   128
+#define PATH_SEGMENTS_MAX 256
+
+/* A header as it is signed: lower-case name, value still as given. */
+typedef struct SignedHeader {
+        char name[128];
+        const char *value;
+        size_t position; /* equal names keep their order: qsort(3) is not stable */
+} SignedHeader;
+
+int sigv4_uri_encode(const char *s, bool keep_slash, Buffer *ret)
+{
+        static const char digits[] = "0123456789ABCDEF";
+        for (const unsigned char *p = (const unsigned char *) s; *p; p++) {
+                char encoded[3] = { (char) *p };
+                size_t n = 1;
+                if (!isalnum(*p) && !strchr("-._~", *p) && !(keep_slash && *p == '/')) {
+                        encoded[0] = '%';
+                        encoded[1] = digits[*p >> 4];
+                        encoded[2] = digits[*p & 15];
+                        n = 3;
+                }
+                int r = buffer_append(ret, encoded, n);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return 0;
+}
+
+/* RFC 3986 section 5.2.4, and empty segments removed as AWS does. */
+static int normalize_path(const char *path, Buffer *ret)
+{
+        const char *segments[PATH_SEGMENTS_MAX];
+        size_t lengths[PATH_SEGMENTS_MAX], n = 0;
+        bool folder = true; /* ends with a slash */
+
+        for (const char *p = path; *p;) {
+                p += strspn(p, "/");
+                size_t length = strcspn(p, "/");
+                folder = p[length] == '/' || length == 0;
+                if (length == 2 && strncmp(p, "..", 2) == 0) {
+                        n -= n > 0;
+                        folder = true;
+                } else if (length == 1 && *p == '.') {
+                        folder = true;
+                } else if (length > 0) {
+                        if (n == PATH_SEGMENTS_MAX) {
+                                return -E2BIG;
+                        }
+                        segments[n] = p;
+                        lengths[n++] = length;
+                }
+                p += length;
+        }
+
+        for (size_t i = 0; i < n; i++) {
+                int r = buffer_append_string(ret, "/");
+                r = r < 0 ? r : buffer_append(ret, segments[i], lengths[i]);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return folder || n == 0 ? buffer_append_string(ret, "/") : 0;
+}
+
+static int canonical_path(const Sigv4Request *request, Buffer *ret)
+{
+        _cleanup_buffer_ Buffer normal = {};
+        const char *path = isempty(request->path) ? "/" : request->path;
+        if (request->normalize_path) {
+                int r = normalize_path(path, &normal);
+                if (r < 0) {
+                        return r;
+                }
+                path = normal.data;
+        }
+        return request->double_encode_path ? sigv4_uri_encode(path, true, ret)
+                                           : buffer_append_string(ret, path);
+}
+
+/* Appends what s..end means, encoded as AWS wants it, whatever the encoding it came in. */
+static int reencode(const char *s, const char *end, Buffer *ret)
+{
+        for (; s < end; s++) {
+                char c[2] = { *s };
+                if (*s == '%' && end - s > 2 && isxdigit((unsigned char) s[1]) &&
+                    isxdigit((unsigned char) s[2])) {
+                        char hex[3] = { s[1], s[2] };
+                        c[0] = (char) strtoul(hex, NULL, 16);
+                        s += 2;
+                }
+                int r = c[0] ? sigv4_uri_encode(c, false, ret) : buffer_append_string(ret, "%00");
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return 0;
+}
+
+static int compare_parameters(const void *a, const void *b)
+{
+        /* "name\0value\0": names first, so that "a=1" comes before "a-b=0". */
+        const char *x = *(char *const *) a, *y = *(char *const *) b;
+        int r = strcmp(x, y);
+        return r ? r : strcmp(x + strlen(x) + 1, y + strlen(y) + 1);
+}
+
+static int parameter_new(const char *part, size_t length, char **ret)
+{
+        _cleanup_buffer_ Buffer b = {};
+        const char *end = part + length, *equals = memchr(part, '=', length);
+        int r = reencode(part, equals ? equals : end, &b);
+        r = r < 0 ? r : buffer_append(&b, "", 1);
+        r = r < 0 || !equals ? r : reencode(equals + 1, end, &b);
+        if (r < 0) {
+                return r;
+        }
+        *ret = buffer_take(&b);
+        return 0;
+}
+
+static int canonical_query(const char *query, Buffer *ret)
+{
+        char *parts[QUERY_PARTS_MAX];
+        size_t n = 0;
+        int r = 0;
+
+        for (const char *p = query ? query : ""; *p && r == 0;) {
+                size_t length = strcspn(p, "&");
+                if (length > 0) {
+                        r = n == QUERY_PARTS_MAX ? -E2BIG : parameter_new(p, length, &parts[n]);
+                        n += r == 0;
+                }
+                p += length;
+                p += *p == '&';
+        }
+        if (r == 0) {
+                qsort(parts, n, sizeof(parts[0]), compare_parameters);
+        }
+        for (size_t i = 0; i < n; i++) {
+                if (r == 0) {
+                        r = buffer_append_format(ret, "%s%s=%s", i > 0 ? "&" : "", parts[i],
+                                                 parts[i] + strlen(parts[i]) + 1);
+                }
+                free(parts[i]);
+        }
+        return r;
+}
+
+static int compare_headers(const void *a, const void *b)
+{
+        const SignedHeader *x = a, *y = b;
+        int r = strcmp(x->name, y->name);
+        return r ? r : (x->position > y->position) - (x->position < y->position);
+}
+
+/* White space at the ends is cut, runs of it inside become one blank. */
+static int append_header_value(const char *value, Buffer *ret)
+{
+        bool started = false, gap = false;
+        for (const char *p = value; *p; p++) {
+                if (isspace((unsigned char) *p)) {
+                        gap = started;
+                        continue;
+                }
+                int r = gap ? buffer_append_string(ret, " ") : 0;
+                r = r < 0 ? r : buffer_append(ret, p, 1);
+                if (r < 0) {
+                        return r;
+                }
+                started = true;
+                gap = false;
+        }
+        return 0;
+}
+
+static int add_header(SignedHeader *headers, size_t *n, const char *name, const char *value)
+{
+        SignedHeader *h = &headers[*n];
+        if (strlen(name) >= sizeof(h->name)) {
+                return -E2BIG;
+        }
+        size_t i = 0;
+        for (; name[i]; i++) {
+                h->name[i] = (char) tolower((unsigned char) name[i]);
+        }
+        h->name[i] = '\0';
+        h->value = value;
+        h->position = (*n)++;
+        return 0;
+}
+
+/* The canonical headers into *ret, their names into *ret_names ("host;x-amz-date"). */
+static int canonical_headers(SignedHeader *headers, size_t n, Buffer *ret, Buffer *ret_names)
+{
+        qsort(headers, n, sizeof(headers[0]), compare_headers);
+        int r = 0;
+        for (size_t i = 0; i < n && r == 0; i++) {
+                bool again = i > 0 && streq(headers[i].name, headers[i - 1].name);
+                if (!again) {
+                        r = buffer_append_format(ret, "%s%s:", i > 0 ? "\n" : "", headers[i].name);
+                        r = r < 0 ? r
+                                  : buffer_append_format(ret_names, "%s%s", i > 0 ? ";" : "",
+                                                         headers[i].name);
+                } else {
+                        r = buffer_append_string(ret, ",");
+                }
+                r = r < 0 ? r : append_header_value(headers[i].value, ret);
+        }
+        return r < 0 ? r : buffer_append_string(ret, "\n");
+}
+
+static int canonical_request(const Sigv4Request *request, const AwsKeys *keys, Sigv4Result *result,
+                             Buffer *ret_names)
+{
+        SignedHeader headers[SIGV4_HEADERS_MAX];
+        size_t n = 0;
+        int r = request->n_headers + 3 > SIGV4_HEADERS_MAX ? -E2BIG : 0;
+        for (size_t i = 0; i < request->n_headers && r == 0; i++) {
+                r = add_header(headers, &n, request->headers[i].name, request->headers[i].value);
+        }
+        r = r < 0 ? r : add_header(headers, &n, "x-amz-date", result->amz_date);
+        if (r == 0 && request->sign_body_header) {
+                r = add_header(headers, &n, "x-amz-content-sha256", result->body_sha256);
+        }
+        if (r == 0 && keys->session_token.size > 0 && !request->omit_session_token) {
+                r = add_header(headers, &n, "x-amz-security-token", keys->session_token.data);
+        }
+
+        Buffer *b = &result->canonical_request;
+        r = r < 0 ? r : buffer_append_format(b, "%s\n", request->method);
+        r = r < 0 ? r : canonical_path(request, b);
+        r = r < 0 ? r : buffer_append_string(b, "\n");
+        r = r < 0 ? r : canonical_query(request->query, b);
+        r = r < 0 ? r : buffer_append_string(b, "\n");
+        r = r < 0 ? r : canonical_headers(headers, n, b, ret_names);
+        return r < 0 ? r
+                     : buffer_append_format(b, "\n%s\n%s", ret_names->data, result->body_sha256);
+}
+
+static void sha256_hex(const void *data, size_t n, char ret[65])
+{
+        unsigned char digest[SHA256_DIGEST_LENGTH];
+        (void) SHA256(n > 0 ? data : "", n, digest); /* fails only for NULL */
+        string_hex(digest, sizeof(digest), ret);
+}
+
+/* key and ret may be the same memory. */
+static bool hmac(const void *key, size_t key_size, const char *text, unsigned char ret[32])
+{
+        unsigned char digest[EVP_MAX_MD_SIZE];
+        unsigned size = 0;
+        bool ok = HMAC(EVP_sha256(), key, (int) key_size, (const unsigned char *) text,
+                       strlen(text), digest, &size) &&
+                  size == 32;
+        if (ok) {
+                memcpy(ret, digest, 32);
+        }
+        OPENSSL_cleanse(digest, sizeof(digest));
+        return ok;
+}
+
+/* The chain of HMACs that ends in the signature. */
+static int signature(const Sigv4Request *request, const AwsKeys *keys, const char *date,
+                     const char *to_sign, char ret[65])
+{
+        _cleanup_secret_ Secret start = SECRET_INIT;
+        int r = buffer_append_string(&start, "AWS4");
+        r = r < 0 ? r
+                  : buffer_append(&start, keys->secret_access_key.data,
+                                  keys->secret_access_key.size);
+        if (r < 0) {
+                return r;
+        }
+        unsigned char key[32];
+        bool ok = hmac(start.data, start.size, date, key) &&
+                  hmac(key, sizeof(key), request->region, key) &&
+                  hmac(key, sizeof(key), request->service, key) &&
+                  hmac(key, sizeof(key), "aws4_request", key) &&
+                  hmac(key, sizeof(key), to_sign, key);
+        if (ok) {
+                string_hex(key, sizeof(key), ret);
+        }
+        OPENSSL_cleanse(key, sizeof(key));
+        return ok ? 0 : -ENOMEM;
+}
+
+static int sign(const Sigv4Request *request, const AwsKeys *keys, Sigv4Result *result)
+{
+        struct tm tm;
+        if (!gmtime_r(&request->now, &tm) ||
+            strftime(result->amz_date, sizeof(result->amz_date), "%Y%m%dT%H%M%SZ", &tm) != 16) {
+                return -EOVERFLOW;
+        }
+        sha256_hex(request->body, request->body_size, result->body_sha256);
+
+        _cleanup_buffer_ Buffer names = {};
+        int r = canonical_request(request, keys, result, &names);
+        if (r < 0) {
+                return r;
+        }
+        char date[9], hash[65], mac[65], scope[192];
+        memcpy(date, result->amz_date, 8);
+        date[8] = '\0';
+        sha256_hex(result->canonical_request.data, result->canonical_request.size, hash);
+        int n = snprintf(scope, sizeof(scope), "%s/%s/%s/aws4_request", date, request->region,
+                         request->service);
+        if (n < 0 || (size_t) n >= sizeof(scope)) {
+                return -E2BIG;
+        }
+        r = buffer_append_format(&result->string_to_sign, "%s\n%s\n%s\n%s", ALGORITHM,
+                                 result->amz_date, scope, hash);
+        r = r < 0 ? r : signature(request, keys, date, result->string_to_sign.data, mac);
+        if (r < 0) {
+                return r;
+        }
+        n = snprintf(result->authorization, sizeof(result->authorization),
+                     "%s Credential=%s/%s, SignedHeaders=%s, Signature=%s", ALGORITHM,
+                     keys->access_key_id, scope, names.data, mac);
+        return n < 0 || (size_t) n >= sizeof(result->authorization) ? -E2BIG : 0;
+}
+
+int sigv4_sign(const Sigv4Request *request, const AwsKeys *keys, Sigv4Result *ret, Error *err)
+{
+        /* The canonical request carries the session token. */
+        _cleanup_sigv4_result_ Sigv4Result result = { .canonical_request.wipe = true };
+        int r = sign(request, keys, &result);
+        if (r == -ENOMEM) {
+                return error_oom(err);
+        }
+        if (r < 0) {
+                return error_set(err, ERROR_FATAL, r, "sign %s %s: request too large to sign",
+                                 request->method, request->path ? request->path : "/");
+        }
+        *ret = result;
+        result = (Sigv4Result) {};
+        return 0;
+}
+
+void sigv4_result_done(Sigv4Result *result)
+{
+        buffer_done(&result->canonical_request);
+        buffer_done(&result->string_to_sign);
+}
