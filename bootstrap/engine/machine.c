@@ -167,7 +167,7 @@ static int machine_loop(Machine *m, Error *err)
 /* The phase and the result that the steps amount to, once nothing runs any more. */
 static int machine_conclude(Machine *m, Error *err)
 {
-        FOREACH_ARRAY (step, m->status.steps, m->status.n_steps) {
+        FOREACH_ARRAY(step, m->status.steps, m->status.n_steps) {
                 step->next_retry_us = 0; /* whatever was in backoff when the run was stopped */
         }
         if (m->stopped_on_request && m->error.class != ERROR_UNSAFE) {

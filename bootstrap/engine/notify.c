@@ -36,7 +36,7 @@ static bool is_running(const StepStatus *step)
 static const StepStatus *step_to_name(const MachineStatus *status)
 {
         const StepStatus *best = NULL;
-        FOREACH_ARRAY (step, status->steps, status->n_steps) {
+        FOREACH_ARRAY(step, status->steps, status->n_steps) {
                 if (!is_running(step)) {
                         continue;
                 }

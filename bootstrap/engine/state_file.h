@@ -6,6 +6,8 @@
 
 #define STATE_FILE_SCHEMA 1
 
+#define STATE_FILE_MAX_BYTES ((size_t) 512 << 10)
+
 /* What the machine's status is told with, in the contract of `status --json`. */
 typedef struct StateFileHead {
         const char *instance_id; /* "" while not known */
@@ -15,9 +17,11 @@ typedef struct StateFileHead {
 } StateFileHead;
 
 /* The document, one line of JSON, appended to *ret:
- * {"schema":1,"instance_id","role","phase","since",
- * "boot_id","pid","steps":[{"name","state","attempts","started","finished","waiting_for","next_retry",
- * "warning","error":{…}}]}; times RFC 3339 UTC or null; steps not of the role are left out. */
+ *  {"schema":1,"instance_id","role","phase","since","boot_id","pid","steps":[{"name","state",
+ *   "attempts","started","finished","waiting_for","next_retry","warning","error":{"class",
+ *   "message","errno","http_status","aws_code","request_id"}}]}
+ * Times are RFC 3339 in UTC; what is not known, or not so, is null. Steps not of the role are left
+ * out. */
 int state_file_format(const StateFileHead *head, const MachineStatus *status, Buffer *ret,
                       Error *err);
 
@@ -32,7 +36,12 @@ typedef struct StateFile {
         MachineStatus status;
 } StateFile;
 
-/* The file is outside data: bounded, every field checked. Missing: -ENOENT. Steps are matched by
- * name to `steps`; an unknown name is ERROR_CONFIG (another version wrote it). */
+/* The text is outside data: bounded, every field checked, ERROR_CONFIG for what does not fit. Steps
+ * are matched by name to `steps`; an unknown name is ERROR_CONFIG too (another version wrote it).
+ * Members this version does not know are left alone. */
+int state_file_parse(const char *text, size_t n, const Step *steps, size_t n_steps, StateFile *ret,
+                     Error *err);
+
+/* Reads and parses the file. Missing: -ENOENT. */
 int state_file_read(const char *path, const Step *steps, size_t n_steps, StateFile *ret,
                     Error *err);

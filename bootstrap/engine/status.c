@@ -25,7 +25,7 @@ Phase phase_from_string(const char *s)
 const StepStatus *machine_decisive(const MachineStatus *status)
 {
         const StepStatus *decisive = NULL;
-        FOREACH_ARRAY (step, status->steps, status->n_steps) {
+        FOREACH_ARRAY(step, status->steps, status->n_steps) {
                 if (step->state != STEP_FAILED) {
                         continue;
                 }
@@ -42,7 +42,7 @@ const StepStatus *machine_decisive(const MachineStatus *status)
 void machine_count(const MachineStatus *status, size_t *ret_in_role, size_t *ret_done)
 {
         size_t in_role = 0, done = 0;
-        FOREACH_ARRAY (step, status->steps, status->n_steps) {
+        FOREACH_ARRAY(step, status->steps, status->n_steps) {
                 in_role += step->in_role;
                 done += step->in_role && step->state == STEP_DONE;
         }
