@@ -14,3 +14,6 @@ install -m 0644 "$IMAGES_LIST" /etc/kubernetes/images
 if [ -e "$CONF_DIR/kubernetes/kubelet.json" ]; then
         install -m 0644 "$CONF_DIR/kubernetes/kubelet.json" /etc/kubernetes/kubelet.json
 fi
+if [ -d "$CONF_DIR/kubernetes/manifests" ]; then
+        install -m 0644 "$CONF_DIR"/kubernetes/manifests/* /etc/kubernetes/manifests
+fi

@@ -25,6 +25,9 @@ import (
 	"time"
 )
 
+// The standard logger is etcd's: its client takes it over.
+var logger = log.New(os.Stderr, "", log.Ltime|log.Lmicroseconds)
+
 type options struct {
 	etcd               etcdOptions
 	iface, publicIP    string
@@ -58,8 +61,7 @@ func parseFlags() options {
 }
 
 func main() {
-	log.SetFlags(log.Ltime | log.Lmicroseconds)
-	log.Print("this is the lab's stand-in for flanneld, not flannel itself")
+	logger.Print("this is the lab's stand-in for flanneld, not flannel itself")
 
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -67,9 +69,9 @@ func main() {
 	err := run(ctx, parseFlags())
 	// The lease stays in etcd when we are told to stop, and a revoked one is no failure: flannel exits with 0 on both.
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, errLeaseRevoked) {
-		log.Fatal(err)
+		logger.Fatal(err)
 	}
-	log.Printf("exiting: %v", err)
+	logger.Printf("exiting: %v", err)
 }
 
 func run(ctx context.Context, o options) error {
@@ -103,7 +105,7 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return fmt.Errorf("failed to find an interface to use: %w", err)
 	}
-	log.Printf("using interface %s with address %s", iface.Name, addr)
+	logger.Printf("using interface %s with address %s", iface.Name, addr)
 
 	dev, err := ensureDevice(cfg, iface, addr)
 	if err != nil {
@@ -129,9 +131,9 @@ func run(ctx context.Context, o options) error {
 	go rules.keep(ctx, time.Duration(o.resyncSeconds)*time.Second)
 
 	if err := writeSubnetFile(o.subnetFile, cfg.Network, own.subnet, dev.mtu(), o.ipMasq); err != nil {
-		log.Printf("failed to write subnet file: %v", err) // flannel goes on, too
+		logger.Printf("failed to write subnet file: %v", err) // flannel goes on, too
 	} else {
-		log.Printf("wrote subnet file to %s: %s", o.subnetFile, own.subnet)
+		logger.Printf("wrote subnet file to %s: %s", o.subnetFile, own.subnet)
 	}
 
 	go reg.renew(ctx, own, time.Duration(o.renewMarginMinutes)*time.Minute)
@@ -145,7 +147,7 @@ func waitForConfig(ctx context.Context, reg *registry) (*networkConfig, error) {
 		if err == nil {
 			return cfg, nil
 		}
-		log.Printf("couldn't fetch network config: %v", err)
+		logger.Printf("couldn't fetch network config: %v", err)
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -206,13 +208,13 @@ func ipv4Addrs(iface *net.Interface) (found []netip.Addr) {
 func readSubnetFile(path string) netip.Prefix {
 	content, err := os.ReadFile(path)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		log.Printf("couldn't fetch previous subnet: %v", err)
+		logger.Printf("couldn't fetch previous subnet: %v", err)
 	}
 	for _, line := range strings.Split(string(content), "\n") {
 		if value := strings.TrimPrefix(line, "FLANNEL_SUBNET="); value != line {
 			p, err := netip.ParsePrefix(value)
 			if err != nil {
-				log.Printf("couldn't parse previous subnet in %s: %v", path, err)
+				logger.Printf("couldn't parse previous subnet in %s: %v", path, err)
 			}
 			return p.Masked()
 		}
@@ -243,6 +245,6 @@ func serveHealthz(address string) error {
 	http.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprint(w, "flanneld is running")
 	})
-	go func() { log.Fatal(http.Serve(listener, nil)) }()
+	go func() { logger.Fatal(http.Serve(listener, nil)) }()
 	return nil
 }

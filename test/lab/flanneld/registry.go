@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log"
 	"math/rand"
 	"net/netip"
 	"os"
@@ -77,7 +76,7 @@ func newRegistry(o etcdOptions) (*registry, error) {
 	var config *tls.Config
 
 	if o.certFile == "" || o.keyFile == "" {
-		log.Print("no certificate provided: connecting to etcd without TLS")
+		logger.Print("no certificate provided: connecting to etcd without TLS")
 	} else {
 		cert, err := tls.LoadX509KeyPair(o.certFile, o.keyFile)
 		if err != nil {
@@ -175,7 +174,7 @@ func (r *registry) leases(ctx context.Context) (map[netip.Prefix]leaseAttrs, int
 	for _, kv := range resp.Kvs {
 		subnet, attrs, err := parseLease(kv.Key, kv.Value)
 		if err != nil {
-			log.Printf("ignoring bad subnet %s: %v", kv.Key, err)
+			logger.Printf("ignoring bad subnet %s: %v", kv.Key, err)
 			continue
 		}
 		found[subnet] = attrs
@@ -208,10 +207,10 @@ func (r *registry) acquire(ctx context.Context, cfg *networkConfig, attrs leaseA
 			continue
 		}
 		if cfg.fits(subnet) {
-			log.Printf("found lease %s for current IP %s, reusing", subnet, attrs.PublicIP)
+			logger.Printf("found lease %s for current IP %s, reusing", subnet, attrs.PublicIP)
 			return r.put(ctx, subnet, attrs, false)
 		}
-		log.Printf("found lease %s for current IP %s, not compatible with current config, deleting", subnet, attrs.PublicIP)
+		logger.Printf("found lease %s for current IP %s, not compatible with current config, deleting", subnet, attrs.PublicIP)
 		if _, err := r.client.Delete(ctx, r.subnetKey(subnet)); err != nil {
 			return nil, err
 		}
@@ -219,7 +218,7 @@ func (r *registry) acquire(ctx context.Context, cfg *networkConfig, attrs leaseA
 	}
 
 	if _, exists := taken[previous]; !exists && cfg.fits(previous) {
-		log.Printf("found previously leased subnet %s, reusing", previous)
+		logger.Printf("found previously leased subnet %s, reusing", previous)
 		return r.put(ctx, previous, attrs, true)
 	}
 	subnet, err := pickSubnet(cfg, taken)
@@ -274,11 +273,11 @@ func (r *registry) put(ctx context.Context, subnet netip.Prefix, attrs leaseAttr
 	}
 	if err != nil {
 		if _, revokeErr := r.client.Revoke(ctx, grant.ID); revokeErr != nil {
-			log.Printf("revoke unused lease: %v", revokeErr) // it lasts a day, attached to nothing
+			logger.Printf("revoke unused lease: %v", revokeErr) // it lasts a day, attached to nothing
 		}
 		return nil, err
 	}
-	log.Printf("leased %s until %s", subnet, time.Now().Add(leaseTTL).UTC().Format(time.RFC3339))
+	logger.Printf("leased %s until %s", subnet, time.Now().Add(leaseTTL).UTC().Format(time.RFC3339))
 	return &lease{subnet, attrs, time.Now().Add(time.Duration(grant.TTL) * time.Second)}, nil
 }
 
@@ -292,7 +291,7 @@ func (r *registry) renew(ctx context.Context, own *lease, margin time.Duration) 
 		}
 		renewed, err := r.put(ctx, own.subnet, own.attrs, false)
 		if err != nil {
-			log.Printf("error renewing lease (trying again in 1 min): %v", err)
+			logger.Printf("error renewing lease (trying again in 1 min): %v", err)
 			wait = time.Minute
 			continue
 		}
@@ -330,7 +329,7 @@ func (r *registry) watch(ctx context.Context, own netip.Prefix, dev *device) err
 		if errors.Is(err, errLeaseRevoked) {
 			return err
 		}
-		log.Printf("watch of leases: %v; listing them again", err)
+		logger.Printf("watch of leases: %v; listing them again", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -354,7 +353,7 @@ func (r *registry) follow(ctx context.Context, revision int64, own netip.Prefix,
 			subnet, attrs, err := parseLease(event.Kv.Key, event.Kv.Value)
 			switch {
 			case err != nil:
-				log.Printf("ignoring bad subnet %s: %v", event.Kv.Key, err)
+				logger.Printf("ignoring bad subnet %s: %v", event.Kv.Key, err)
 			case subnet == own && deleted:
 				return errLeaseRevoked
 			case subnet == own:

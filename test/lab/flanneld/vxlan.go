@@ -6,7 +6,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"log"
 	"net"
 	"net/netip"
 	"syscall"
@@ -54,7 +53,7 @@ func ensureDevice(cfg *networkConfig, iface *net.Interface, addr netip.Addr) (*d
 		if same(wanted, existing) {
 			return &device{existing.(*netlink.Vxlan)}, nil
 		}
-		log.Printf("%s already exists with incompatible configuration, recreating it", wanted.Name)
+		logger.Printf("%s already exists with incompatible configuration, recreating it", wanted.Name)
 		if err := netlink.LinkDel(existing); err != nil {
 			return nil, fmt.Errorf("delete %s: %w", wanted.Name, err)
 		}
@@ -110,15 +109,15 @@ func (d *device) add(subnet netip.Prefix, attrs leaseAttrs) {
 		err = netlink.RouteReplace(d.route(subnet))
 	}
 	if err != nil {
-		log.Printf("add subnet %s of %s: %v", subnet, attrs.PublicIP, err)
+		logger.Printf("add subnet %s of %s: %v", subnet, attrs.PublicIP, err)
 		return
 	}
-	log.Printf("added subnet %s of %s", subnet, attrs.PublicIP)
+	logger.Printf("added subnet %s of %s", subnet, attrs.PublicIP)
 }
 
 // remove goes on where an entry is missing already.
 func (d *device) remove(subnet netip.Prefix, attrs leaseAttrs) {
-	log.Printf("removing subnet %s of %s", subnet, attrs.PublicIP)
+	logger.Printf("removing subnet %s of %s", subnet, attrs.PublicIP)
 	if arp, fdb, err := d.neighbours(subnet, attrs); err == nil {
 		logFailure("remove ARP entry", netlink.NeighDel(arp))
 		logFailure("remove FDB entry", netlink.NeighDel(fdb))
@@ -128,7 +127,7 @@ func (d *device) remove(subnet netip.Prefix, attrs leaseAttrs) {
 
 func logFailure(what string, err error) {
 	if err != nil {
-		log.Printf("%s: %v", what, err)
+		logger.Printf("%s: %v", what, err)
 	}
 }
 

@@ -61,8 +61,12 @@ is_current() {
         [ -e "$LAB_CACHE/$1" ] && [ -e "$file" ] && [ "$(<"$file")" = "$2" ]
 }
 
-# begin NAME: an empty folder to build in, $work, which is gone when the script ends, however it ends.
+# begin NAME: an empty folder to build in, $work, which is gone when the script ends, however it ends. Running instances stand
+# on what they were booted from, so that is not pulled from under them.
 begin() {
+        if grep -qsE "[ :=]$LAB_CACHE/$1[ :,/]" /proc/[0-9]*/mountinfo; then
+                die "$LAB_CACHE/$1 would be replaced, but is in use: end the lab first"
+        fi
         work=$LAB_CACHE/.work/${1//\//-}
         discard "$work"
         mkdir -p "$work" "$LAB_CACHE/.hash"
