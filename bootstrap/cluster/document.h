@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/string.h"
+
+/* The small JSON documents that one master leaves for the next, and for nodes: index, claim, volume
+ * identity. They come from a bucket or a disk, so each is read strictly: bounded, "schema" 1, no
+ * key twice, no key unknown, every value of a known form. What does not fit is ERROR_UNSAFE
+ * (-EBADMSG): waiting will not mend it, and to guess what was meant could make a second cluster. */
+
+#define _cleanup_json_ _cleanup_(json_decrefp)
+
+#define DOCUMENT_SCHEMA 1
+
+typedef enum DocumentSyntax {
+        DOCUMENT_NUMBER,     /* uint64_t, at most `max` */
+        DOCUMENT_NAME,       /* a cluster's name */
+        DOCUMENT_CLUSTER_ID, /* 32 hexadecimal digits */
+        DOCUMENT_SHA256,     /* 64 hexadecimal digits */
+        DOCUMENT_VOLUME_ID,
+        DOCUMENT_INSTANCE_ID,
+        DOCUMENT_LABEL, /* letters, digits, hyphens */
+        DOCUMENT_TIME,  /* RFC 3339, UTC, whole seconds */
+        DOCUMENT_MODE,  /* four octal digits */
+        DOCUMENT_PATH,  /* letters, digits, ". _ - /" */
+        _DOCUMENT_SYNTAX_MAX,
+        _DOCUMENT_SYNTAX_INVALID = -22,
+} DocumentSyntax;
+
+/* One row of a document's table: it drives the reader and the writer. Strings are arrays within the
+ * structure, `size` bytes with the terminator. */
+typedef struct DocumentField {
+        const char *name;
+        DocumentSyntax syntax;
+        size_t offset;
+        size_t size;
+        uint64_t max;
+        bool optional; /* strings only: "" when absent, left out when "" */
+} DocumentField;
+
+#define DOCUMENT_STRING(type, member, form)                                          \
+        {                                                                            \
+                .name = #member, .syntax = (form), .offset = offsetof(type, member), \
+                .size = sizeof(((type *) 0)->member)                                 \
+        }
+#define DOCUMENT_OPTIONAL(type, member, form)                                        \
+        {                                                                            \
+                .name = #member, .syntax = (form), .offset = offsetof(type, member), \
+                .size = sizeof(((type *) 0)->member), .optional = true               \
+        }
+#define DOCUMENT_UINT(type, member, limit)                                                    \
+        {                                                                                     \
+                .name = #member, .syntax = DOCUMENT_NUMBER, .offset = offsetof(type, member), \
+                .size = sizeof(((type *) 0)->member), .max = (limit)                          \
+        }
+
+/* Whether s has the form; never true for DOCUMENT_NUMBER. */
+bool document_is(DocumentSyntax syntax, const char *s);
+
+/* The object of a whole document of schema 1. `what` names it in messages. */
+int document_parse(const char *what, const void *data, size_t n, size_t max_bytes, json_t **ret,
+                   Error *err);
+
+/* Fills the structure at `ret` from the object, which has these fields and n_further others that
+ * the caller reads (the schema is one). */
+int document_read(const char *what, const json_t *object, const DocumentField *fields, size_t n,
+                  size_t n_further, void *ret, Error *err);
+
+/* Sets the fields in the object. A value that the reader would refuse is ERROR_FATAL. */
+int document_write(const char *what, const DocumentField *fields, size_t n, const void *value,
+                   json_t *object, Error *err);
+
+/* The text of the object, appended to *ret. */
+int document_dump(const json_t *object, Buffer *ret, Error *err);
+
+/* Now, as DOCUMENT_TIME has it. */
+void document_now(char ret[24]);

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "base/string.h"
+#include "cluster/artifacts.h"
+#include "cluster/claim.h"
+
+/* Which cluster a volume belongs to, and what may be done where volume and bucket meet.
+ *
+ * The order of a first boot, each step of which is safe to be the last before a crash:
+ *
+ *     1. an identity, pending, on the volume: a cluster id that is new and random
+ *     2. the claim in the bucket, which names that id and the volume
+ *     3. the files of a new generation
+ *     4. the index, conditionally: from here on the cluster's keys are these
+ *     5. the identity complete, with the fingerprint of the CA; only then does etcd start
+ *
+ * "The volume has data" is an identity that is complete, or an etcd member. "The bucket has data"
+ * is an index. */
+
+#define LINEAGE_IDENTITY_BYTES_MAX ((size_t) 4 << 10)
+
+/* The identity file on the master volume. Nothing in it is secret. */
+typedef struct LineageIdentity {
+        char cluster_name[64];
+        char cluster_id[40];
+        char ca_sha256[65]; /* fingerprint of the Kubernetes CA: "" while pending */
+        char replaces[40];  /* pending: the cluster whose index a person chose to replace, or "" */
+        char created[24];
+        bool complete;
+} LineageIdentity;
+
+/* Strict, as artifacts_index_parse(). */
+int lineage_identity_parse(const void *data, size_t n, LineageIdentity *ret, Error *err);
+int lineage_identity_format(const LineageIdentity *identity, Buffer *ret, Error *err);
+
+typedef enum LineageVolume {
+        LINEAGE_VOLUME_BLANK,    /* a filesystem without identity, without an etcd member */
+        LINEAGE_VOLUME_PENDING,  /* a first boot (or new keys) that was begun here */
+        LINEAGE_VOLUME_COMPLETE, /* a cluster's data */
+        LINEAGE_VOLUME_FOREIGN,  /* the identity has another cluster's name */
+        LINEAGE_VOLUME_ORPHAN,   /* an etcd member without an identity */
+        _LINEAGE_VOLUME_MAX,
+        _LINEAGE_VOLUME_INVALID = -22,
+} LineageVolume;
+
+/* "Ours" is what names the cluster id of the volume's identity. Files that no index names cannot be
+ * told from an empty bucket, and need not be: nobody reads them, and generations never share a
+ * name.
+ */
+typedef enum LineageBucket {
+        LINEAGE_BUCKET_EMPTY,          /* neither index nor claim */
+        LINEAGE_BUCKET_CLAIM_OURS,     /* of this cluster id and volume, whoever wrote it */
+        LINEAGE_BUCKET_CLAIM_LIVE,     /* another's, who may still go on */
+        LINEAGE_BUCKET_CLAIM_DEAD,     /* another's, who is gone (or us), for this volume */
+        LINEAGE_BUCKET_CLAIM_DEAD_FAR, /* another's, who is gone, for another volume */
+        LINEAGE_BUCKET_INDEX_OURS,
+        LINEAGE_BUCKET_INDEX_REPLACED, /* of the cluster that a person chose to replace */
+        LINEAGE_BUCKET_INDEX_OTHER_CA, /* our cluster id, but not the CA the volume knows */
+        LINEAGE_BUCKET_INDEX_OTHER,
+        _LINEAGE_BUCKET_MAX,
+        _LINEAGE_BUCKET_INVALID = -22,
+} LineageBucket;
+
+typedef enum LineageOutcome {
+        LINEAGE_REFUSE,    /* touch nothing; lineage_refusal() says why */
+        LINEAGE_WAIT,      /* for the claimant: its index, or its end */
+        LINEAGE_BEGIN,     /* identity pending, then as RESUME */
+        LINEAGE_RESUME,    /* claim, files, index */
+        LINEAGE_TAKE_OVER, /* as RESUME (BEGIN where no identity is pending), over the dead claim */
+        LINEAGE_COMPLETE,  /* the index is there: identity complete */
+        LINEAGE_FETCH,     /* nothing to decide: the files are those of the index */
+        _LINEAGE_OUTCOME_MAX,
+        _LINEAGE_OUTCOME_INVALID = -22,
+} LineageOutcome;
+
+const char *lineage_volume_to_string(LineageVolume volume);
+const char *lineage_bucket_to_string(LineageBucket bucket);
+const char *lineage_outcome_to_string(LineageOutcome outcome);
+
+/* What only a person may decide: flags of `run`. One changes nothing but the cells that name it. */
+typedef enum LineageFlag {
+        LINEAGE_NEW_CLUSTER = 1 << 0,
+        LINEAGE_NEW_KEYS = 1 << 1,
+        LINEAGE_TAKEOVER = 1 << 2,
+} LineageFlag;
+
+/* Everything the decision looks at. Pointers are borrowed; NULL where there is none. */
+typedef struct LineageScene {
+        const char *cluster_name; /* CLUSTER_NAME */
+        const char *volume_id;
+        const char *instance_id; /* this one */
+        const char *bucket_url;  /* s3://BUCKET/PREFIX, for messages */
+        const LineageIdentity *identity;
+        bool etcd_member;
+        const ArtifactsIndex *index;
+        const Claim *claim; /* needed only without an index */
+        bool holder_gone;   /* claim_holder_is_gone() of the claim's instance */
+        const char *holder_state;
+} LineageScene;
+
+LineageVolume lineage_volume(const LineageScene *scene);
+LineageBucket lineage_bucket(const LineageScene *scene);
+
+/* The decision: the cell of the table where the scene's volume and bucket meet. */
+LineageOutcome lineage_decide(const LineageScene *scene, unsigned flags);
+
+/* As lineage_decide(), of a named cell. *ret_flag (may be NULL): the flag that would change it, 0
+ * if none does. */
+LineageOutcome lineage_cell(LineageVolume volume, LineageBucket bucket, unsigned flags,
+                            LineageFlag *ret_flag);
+
+/* For LINEAGE_REFUSE: fills *err (ERROR_UNSAFE) with what was found in both places, what does not
+ * fit, and what a person can do. */
+int lineage_refusal(const LineageScene *scene, Error *err);

@@ -1,0 +1,411 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cluster/pki.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+
+#include "cluster/certificate.h"
+#include "cluster/kubeconfig.h"
+
+#define MASTER (1U << ARTIFACTS_MASTER)
+#define NODE   (1U << ARTIFACTS_NODE)
+#define ADMIN  (1U << ARTIFACTS_ADMIN)
+#define CLIENT CERTIFICATE_CLIENT
+#define SERVER CERTIFICATE_SERVER
+
+/* clang-format off */
+const PkiArtifact pki_artifacts[] = {
+        /* name, kind, signer, common name, organization, usage, names, folders */
+        { "ca",             PKI_AUTHORITY, NULL, "kubernetes",     NULL, 0, 0, MASTER | NODE | ADMIN },
+        { "etcd-ca",        PKI_AUTHORITY, NULL, "etcd-ca",        NULL, 0, 0, MASTER | NODE },
+        { "front-proxy-ca", PKI_AUTHORITY, NULL, "front-proxy-ca", NULL, 0, 0, MASTER },
+
+        { "apiserver", PKI_LEAF, "ca", "kube-apiserver", NULL, SERVER, PKI_NAMES_API, MASTER },
+        { "apiserver-kubelet-client", PKI_LEAF, "ca", "kube-apiserver-kubelet-client", NULL,
+          CLIENT, 0, MASTER },
+        { "front-proxy-client", PKI_LEAF, "front-proxy-ca", "front-proxy-client", NULL,
+          CLIENT, 0, MASTER },
+
+        { "etcd-server", PKI_LEAF, "etcd-ca", NULL, NULL, CLIENT | SERVER, PKI_NAMES_ETCD, MASTER },
+        { "apiserver-etcd-client", PKI_LEAF, "etcd-ca", "kube-apiserver", NULL, CLIENT, 0, MASTER },
+        { "flanneld", PKI_LEAF, "etcd-ca", "flanneld", NULL, CLIENT, 0, MASTER | NODE },
+
+        { "kube-controller-manager.kubeconfig", PKI_KUBECONFIG, "ca",
+          "system:kube-controller-manager", NULL, CLIENT, 0, MASTER },
+        { "kube-scheduler.kubeconfig", PKI_KUBECONFIG, "ca", "system:kube-scheduler", NULL,
+          CLIENT, 0, MASTER },
+        { "kube-proxy.kubeconfig", PKI_KUBECONFIG, "ca", "system:kube-proxy", NULL,
+          CLIENT, 0, MASTER | NODE },
+        { "kube-bootstrap.kubeconfig", PKI_KUBECONFIG, "ca", "kube-bootstrap", "system:masters",
+          CLIENT, 0, MASTER },
+        { "kubeconfig", PKI_KUBECONFIG, "ca", "kubernetes-admin", "system:masters",
+          CLIENT, 0, ADMIN },
+
+        { "sa", PKI_KEY_PAIR, NULL, NULL, NULL, 0, 0, MASTER }, /* signs service accounts' tokens */
+        { "etcd-root-password", PKI_PASSWORD, NULL, NULL, NULL, 0, 0, MASTER },
+        { "etcd-overlay-password", PKI_PASSWORD, NULL, NULL, NULL, 0, 0, MASTER | NODE },
+        { "encryption-config.yaml", PKI_ENCRYPTION, NULL, NULL, NULL, 0, 0, MASTER },
+};
+/* clang-format on */
+const size_t pki_n_artifacts = ELEMENTS(pki_artifacts);
+
+void pki_files_done(PkiFiles *files)
+{
+        FOREACH_ARRAY(file, files->files, files->n) {
+                buffer_done(&file->content);
+        }
+        files->n = 0;
+}
+
+/* 10.0.0.0/16 has 10.0.0.1. Kubernetes gives it to the service "kubernetes":
+ * https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/ */
+static int first_address(const char *network, char ret[INET_ADDRSTRLEN], Error *err)
+{
+        char text[INET_ADDRSTRLEN] = "";
+        size_t n = strcspn(network, "/");
+        uint64_t bits = 0;
+        struct in_addr address;
+        if (n < sizeof(text)) {
+                memcpy(text, network, n);
+        }
+        if (network[n] != '/' || string_parse_u64(network + n + 1, 30, &bits) < 0 || bits < 1 ||
+            inet_pton(AF_INET, text, &address) != 1) {
+                return error_set(err, ERROR_CONFIG, EINVAL,
+                                 "SERVICE_NETWORK=%s is no IPv4 network of /1 to /30", network);
+        }
+        uint32_t mask = UINT32_MAX << (32 - bits);
+        address.s_addr = htonl((ntohl(address.s_addr) & mask) + 1);
+        (void) inet_ntop(AF_INET, &address, ret, INET_ADDRSTRLEN); /* has room */
+        return 0;
+}
+
+static int append_name(StringList *list, const char *kind, const char *value, Error *err)
+{
+        _cleanup_free_ char *text = string_format("%s:%s", kind, value);
+        return !text || string_list_append(list, text) < 0 ? error_oom(err) : 0;
+}
+
+typedef struct Name {
+        const char *kind;
+        const char *value; /* "": left out */
+} Name;
+
+static int append_names(StringList *list, const Name *names, size_t n, Error *err)
+{
+        FOREACH_ARRAY(name, names, n) {
+                int r = *name->value ? append_name(list, name->kind, name->value, err) : 0;
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return 0;
+}
+
+static int api_names(const PkiFacts *facts, StringList *ret, Error *err)
+{
+        char service_ip[INET_ADDRSTRLEN];
+        int r = first_address(facts->service_network, service_ip, err);
+        if (r < 0) {
+                return r;
+        }
+        _cleanup_free_ char *full =
+                string_format("kubernetes.default.svc.%s", facts->cluster_domain);
+        if (!full) {
+                return error_oom(err);
+        }
+        const Name names[] = {
+                { "IP", facts->public_ip },
+                { "IP", facts->private_ip },
+                { "IP", service_ip },
+                { "IP", "127.0.0.1" },
+                { "IP", "::1" },
+                { "DNS", "localhost" },
+                { "DNS", "kubernetes" },
+                { "DNS", "kubernetes.default" },
+                { "DNS", "kubernetes.default.svc" },
+                { "DNS", full },
+                { "DNS", facts->api_dns_name },
+        };
+        return append_names(ret, names, ELEMENTS(names), err);
+}
+
+int pki_names(PkiNames names, const PkiFacts *facts, StringList *ret, Error *err)
+{
+        const Name etcd[] = {
+                { "IP", facts->private_ip },
+                { "IP", "127.0.0.1" },
+                { "IP", "::1" },
+                { "DNS", "localhost" },
+        };
+        switch (names) {
+        case PKI_NAMES_API:
+                return api_names(facts, ret, err);
+        case PKI_NAMES_ETCD:
+                return append_names(ret, etcd, ELEMENTS(etcd), err);
+        default:
+                return 0;
+        }
+}
+
+/* An authority, while the rest of the table is made. */
+typedef struct Authority {
+        const char *name;
+        X509 *certificate;
+        EVP_PKEY *key;
+        Buffer pem;
+} Authority;
+
+#define AUTHORITIES_MAX 3
+
+typedef struct Maker {
+        const PkiFacts *facts;
+        PkiFiles *files;
+        Authority authorities[AUTHORITIES_MAX];
+        size_t n_authorities;
+} Maker;
+
+static void maker_done(Maker *maker)
+{
+        FOREACH_ARRAY(authority, maker->authorities, maker->n_authorities) {
+                X509_free(authority->certificate);
+                EVP_PKEY_free(authority->key);
+                buffer_done(&authority->pem);
+        }
+}
+
+static const Authority *find_authority(const Maker *maker, const char *name)
+{
+        FOREACH_ARRAY(authority, maker->authorities, maker->n_authorities) {
+                if (name && streq(authority->name, name)) {
+                        return authority;
+                }
+        }
+        return NULL;
+}
+
+/* One file in one folder; content is copied. */
+static int add_file(Maker *maker, ArtifactsFolder folder, const char *name, const char *suffix,
+                    mode_t mode, const Buffer *content, Error *err)
+{
+        PkiFiles *files = maker->files;
+        if (files->n >= ELEMENTS(files->files)) {
+                return error_set(err, ERROR_FATAL, ENOSPC, "more than %d files", PKI_FILES_MAX);
+        }
+        PkiFile *file = &files->files[files->n++];
+        *file = (PkiFile) { .folder = folder, .mode = mode, .content = SECRET_INIT };
+        (void) snprintf(file->name, sizeof(file->name), "%s%s", name, suffix);
+        return buffer_append(&file->content, content->data, content->size) < 0 ? error_oom(err) : 0;
+}
+
+static int add_files(Maker *maker, unsigned folders, const char *name, const char *suffix,
+                     mode_t mode, const Buffer *content, Error *err)
+{
+        for (ArtifactsFolder i = 0; i < _ARTIFACTS_FOLDER_MAX; i++) {
+                if (folders & 1U << i) {
+                        int r = add_file(maker, i, name, suffix, mode, content, err);
+                        if (r < 0) {
+                                return r;
+                        }
+                }
+        }
+        return 0;
+}
+
+/* A new key and the certificate that a row asks for; PEM texts appended. */
+static int issue(Maker *maker, const PkiArtifact *row, X509 **ret_certificate, EVP_PKEY **ret_key,
+                 Buffer *certificate_pem, Secret *key_pem, Error *err)
+{
+        const Authority *signer = find_authority(maker, row->signer);
+        _cleanup_string_list_ StringList names = {};
+        _cleanup_key_ EVP_PKEY *key = NULL;
+        _cleanup_x509_ X509 *certificate = NULL;
+        int r = pki_names(row->names, maker->facts, &names, err);
+        if (r >= 0) {
+                r = certificate_key_new(&key, err);
+        }
+        if (r < 0) {
+                return r;
+        }
+        CertificateRequest request = {
+                .common_name = row->common_name,
+                .organization = row->organization,
+                .authority = row->kind == PKI_AUTHORITY,
+                .usage = row->usage,
+                .names = &names,
+                .now = maker->facts->now,
+                .days = row->kind == PKI_AUTHORITY ? PKI_AUTHORITY_DAYS : PKI_LEAF_DAYS,
+        };
+        r = certificate_issue(&request, key, signer ? signer->certificate : NULL,
+                              signer ? signer->key : NULL, &certificate, err);
+        if (r >= 0) {
+                r = certificate_to_pem(certificate, certificate_pem, err);
+        }
+        if (r >= 0) {
+                r = certificate_key_to_pem(key, key_pem, err);
+        }
+        if (r < 0) {
+                return r;
+        }
+        *ret_certificate = TAKE(certificate);
+        *ret_key = TAKE(key);
+        return 0;
+}
+
+static int make_authority(Maker *maker, const PkiArtifact *row, Error *err)
+{
+        _cleanup_secret_ Secret key_pem = SECRET_INIT;
+        if (maker->n_authorities >= AUTHORITIES_MAX) {
+                return error_set(err, ERROR_FATAL, ENOSPC, "too many authorities");
+        }
+        Authority *authority = &maker->authorities[maker->n_authorities];
+        int r = issue(maker, row, &authority->certificate, &authority->key, &authority->pem,
+                      &key_pem, err);
+        maker->n_authorities++; /* to be released, also after a failure */
+        if (r < 0) {
+                return r;
+        }
+        authority->name = row->name;
+        r = add_files(maker, row->folders, row->name, ".crt", 0644, &authority->pem, err);
+        return r < 0 ? r : add_files(maker, MASTER, row->name, ".key", 0600, &key_pem, err);
+}
+
+static int make_leaf(Maker *maker, const PkiArtifact *row, Error *err)
+{
+        _cleanup_x509_ X509 *certificate = NULL;
+        _cleanup_key_ EVP_PKEY *key = NULL;
+        _cleanup_buffer_ Buffer certificate_pem = {};
+        _cleanup_secret_ Secret key_pem = SECRET_INIT;
+        int r = issue(maker, row, &certificate, &key, &certificate_pem, &key_pem, err);
+        if (r >= 0) {
+                r = add_files(maker, row->folders, row->name, ".crt", 0644, &certificate_pem, err);
+        }
+        return r < 0 ? r : add_files(maker, row->folders, row->name, ".key", 0600, &key_pem, err);
+}
+
+static int make_key_pair(Maker *maker, const PkiArtifact *row, Error *err)
+{
+        _cleanup_key_ EVP_PKEY *key = NULL;
+        _cleanup_buffer_ Buffer public_pem = {};
+        _cleanup_secret_ Secret key_pem = SECRET_INIT;
+        int r = certificate_key_new(&key, err);
+        if (r >= 0) {
+                r = certificate_public_key_to_pem(key, &public_pem, err);
+        }
+        if (r >= 0) {
+                r = certificate_key_to_pem(key, &key_pem, err);
+        }
+        if (r >= 0) {
+                r = add_files(maker, row->folders, row->name, ".pub", 0644, &public_pem, err);
+        }
+        return r < 0 ? r : add_files(maker, row->folders, row->name, ".key", 0600, &key_pem, err);
+}
+
+/* Where a file in this folder finds the API server. */
+static const char *server_host(const PkiFacts *facts, ArtifactsFolder folder)
+{
+        switch (folder) {
+        case ARTIFACTS_MASTER:
+                return "127.0.0.1";
+        case ARTIFACTS_NODE:
+                return facts->private_ip;
+        default:
+                return facts->public_ip;
+        }
+}
+
+static int make_kubeconfig(Maker *maker, const PkiArtifact *row, Error *err)
+{
+        _cleanup_x509_ X509 *certificate = NULL;
+        _cleanup_key_ EVP_PKEY *key = NULL;
+        _cleanup_buffer_ Buffer certificate_pem = {};
+        _cleanup_secret_ Secret key_pem = SECRET_INIT;
+        int r = issue(maker, row, &certificate, &key, &certificate_pem, &key_pem, err);
+        for (ArtifactsFolder i = 0; r >= 0 && i < _ARTIFACTS_FOLDER_MAX; i++) {
+                if (!(row->folders & 1U << i)) {
+                        continue;
+                }
+                char server[64];
+                (void) snprintf(server, sizeof(server), "https://%s:443",
+                                server_host(maker->facts, i));
+                Kubeconfig config = {
+                        .cluster = maker->facts->cluster_name,
+                        .server = server,
+                        .user = row->common_name,
+                        .authority_pem = &find_authority(maker, row->signer)->pem,
+                        .certificate_pem = &certificate_pem,
+                        .key_pem = &key_pem,
+                };
+                _cleanup_secret_ Secret text = SECRET_INIT;
+                r = kubeconfig_format(&config, &text, err);
+                if (r >= 0) {
+                        r = add_file(maker, i, row->name, "", 0600, &text, err);
+                }
+        }
+        return r;
+}
+
+static int make_password(Maker *maker, const PkiArtifact *row, Error *err)
+{
+        _cleanup_secret_ Secret text = SECRET_INIT;
+        int r = secret_random_hex(32, &text, err);
+        return r < 0 ? r : add_files(maker, row->folders, row->name, "", 0600, &text, err);
+}
+
+/* secretbox is what the documentation recommends where no KMS is at hand; "identity" reads what was
+ * stored in clear. https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/ */
+static int make_encryption(Maker *maker, const PkiArtifact *row, Error *err)
+{
+        unsigned char key[32];
+        char base64[4 * (sizeof(key) + 2) / 3 + 1];
+        _cleanup_secret_ Secret text = SECRET_INIT;
+        if (RAND_priv_bytes(key, sizeof(key)) != 1) {
+                return error_set(err, ERROR_RETRY, EIO, "no random bytes for an encryption key");
+        }
+        (void) EVP_EncodeBlock((unsigned char *) base64, key, sizeof(key));
+        int r = buffer_append_format(&text,
+                                     "apiVersion: apiserver.config.k8s.io/v1\n"
+                                     "kind: EncryptionConfiguration\n"
+                                     "resources:\n"
+                                     "- resources: [\"secrets\"]\n"
+                                     "  providers:\n"
+                                     "  - secretbox:\n"
+                                     "      keys:\n"
+                                     "      - name: key1\n"
+                                     "        secret: %s\n"
+                                     "  - identity: {}\n",
+                                     base64);
+        explicit_bzero(key, sizeof(key));
+        explicit_bzero(base64, sizeof(base64));
+        return r < 0 ? error_oom(err)
+                     : add_files(maker, row->folders, row->name, "", 0600, &text, err);
+}
+
+typedef int Make(Maker *maker, const PkiArtifact *row, Error *err);
+
+static Make *const makes[_PKI_KIND_MAX] = {
+        [PKI_AUTHORITY] = make_authority, [PKI_LEAF] = make_leaf,
+        [PKI_KEY_PAIR] = make_key_pair,   [PKI_KUBECONFIG] = make_kubeconfig,
+        [PKI_PASSWORD] = make_password,   [PKI_ENCRYPTION] = make_encryption,
+};
+
+int pki_make(const PkiFacts *facts, PkiFiles *ret, Error *err)
+{
+        _cleanup_pki_files_ PkiFiles files = {};
+        _cleanup_(maker_done) Maker maker = { .facts = facts, .files = &files };
+        FOREACH_ARRAY(row, pki_artifacts, pki_n_artifacts) {
+                int r = makes[row->kind](&maker, row, err);
+                if (r < 0) {
+                        return error_prefix(err, "make %s", row->name);
+                }
+        }
+        int r = certificate_fingerprint(find_authority(&maker, "ca")->certificate, files.ca_sha256,
+                                        err);
+        if (r < 0) {
+                return r;
+        }
+        *ret = files;
+        files.n = 0;
+        return 0;
+}

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "base/error.h"
+#include "base/secret.h"
+#include "base/string.h"
+#include "cluster/artifacts.h"
+
+/* THE table of a cluster's secrets, and their making. Who may do what follows from it:
+ *
+ * - Three authorities, so that none of one answers for another: what a node's flanneld holds opens
+ *   no API server, and a front proxy's certificate no kubelet. Their keys are below master/ alone.
+ * - One administrator (group system:masters), and kube-bootstrap on the master as a second name in
+ *   that group, so that an audit log tells the two apart. Nobody else is in it.
+ * - The API server meets kubelets as kube-apiserver-kubelet-client, in no group: kubelet asks the
+ *   API server what that user may do, and a ClusterRoleBinding to system:kubelet-api-admin is
+ * enough. https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/
+ * - etcd knows who asks by a certificate's common name. Its server certificate has an empty one and
+ *   both usages: etcd's JSON gateway presents it as a client to etcd itself.
+ *   https://etcd.io/docs/v3.4/op-guide/authentication/
+ *   That gateway goes by user and password: one for root, one that may read the overlay's leases.
+ *
+ * Names and usages: https://kubernetes.io/docs/setup/best-practices/certificates/ */
+
+typedef enum PkiKind {
+        PKI_AUTHORITY,  /* NAME.crt, and NAME.key below master/ */
+        PKI_LEAF,       /* NAME.crt, NAME.key */
+        PKI_KEY_PAIR,   /* NAME.pub, NAME.key */
+        PKI_KUBECONFIG, /* NAME, with a client certificate embedded */
+        PKI_PASSWORD,   /* NAME: 256 random bits, hexadecimal, without a newline */
+        PKI_ENCRYPTION, /* NAME: EncryptionConfiguration of the API server */
+        _PKI_KIND_MAX,
+        _PKI_KIND_INVALID = -22,
+} PkiKind;
+
+typedef enum PkiNames {
+        PKI_NAMES_NONE,
+        PKI_NAMES_API,  /* every name and address that the API server is called by */
+        PKI_NAMES_ETCD, /* the master's private address, and loopback */
+        _PKI_NAMES_MAX,
+        _PKI_NAMES_INVALID = -22,
+} PkiNames;
+
+typedef struct PkiArtifact {
+        const char *name; /* file name, without .crt, .key, .pub */
+        PkiKind kind;
+        const char *signer; /* name of an authority that stands before it in the table */
+        const char *common_name;
+        const char *organization;
+        unsigned usage; /* CertificateUsage */
+        PkiNames names;
+        unsigned folders; /* mask of 1 << ArtifactsFolder */
+} PkiArtifact;
+
+extern const PkiArtifact pki_artifacts[];
+extern const size_t pki_n_artifacts;
+
+/* What names and addresses are made of. */
+typedef struct PkiFacts {
+        const char *cluster_name;
+        const char *public_ip;       /* the Elastic IP */
+        const char *private_ip;      /* the master's fixed one */
+        const char *service_network; /* CIDR; the API server's service has its first address */
+        const char *cluster_domain;
+        const char *api_dns_name; /* "" if none */
+        time_t now;
+} PkiFacts;
+
+#define PKI_AUTHORITY_DAYS 3650
+#define PKI_LEAF_DAYS      365
+
+typedef struct PkiFile {
+        ArtifactsFolder folder;
+        char name[64];
+        mode_t mode; /* 0644 for what is public, else 0600 */
+        Secret content;
+} PkiFile;
+
+#define PKI_FILES_MAX 64
+
+typedef struct PkiFiles {
+        PkiFile files[PKI_FILES_MAX];
+        size_t n;
+        char ca_sha256[65]; /* fingerprint of the Kubernetes CA */
+} PkiFiles;
+
+void pki_files_done(PkiFiles *files); /* wipes */
+#define _cleanup_pki_files_ _cleanup_(pki_files_done)
+
+/* Makes every file of the table anew. */
+int pki_make(const PkiFacts *facts, PkiFiles *ret, Error *err);
+
+/* Alternative names, appended as certificate.h writes them. A service network without room for an
+ * address is ERROR_CONFIG. */
+int pki_names(PkiNames names, const PkiFacts *facts, StringList *ret, Error *err);
