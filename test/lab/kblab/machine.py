@@ -288,8 +288,7 @@ class Machine:
                 "--boot", "--keep-unit", "--register=no", "--console=read-only",
                 "--link-journal=no", "--resolv-conf=off", "--timezone=off",
                 "--network-bridge", network.BRIDGE,
-                # The clock is this host's.
-                "--capability=all", "--drop-capability=CAP_SYS_TIME", "--system-call-filter", SYSTEM_CALLS,
+                "--capability=all", "--system-call-filter", SYSTEM_CALLS,
                 "--bind=/dev/kmsg", "--bind=/dev/fuse",
                 *(f"--bind={self._plain_folder(name)}:/{name}" for name in PLAIN_FOLDERS)]
 

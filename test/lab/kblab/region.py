@@ -3,6 +3,7 @@
 
 import configparser
 import functools
+import itertools
 import json
 import os
 import re
@@ -15,9 +16,9 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from . import cgroup, network
+from . import cgroup, machine, network
 from .settings import (CONTROL_PORT, ELASTIC_IPS, HYPERVISOR, LAB, METADATA_ADDRESS, REGION,
-                       REGION_ADDRESS, REGION_NAME, REGION_ROOT, RESOLVER_ADDRESS, LabError, run)
+                       REGION_ADDRESS, REGION_NAME, REGION_ROOT, RESOLVER_ADDRESS, LabError)
 
 FRONT = LAB / "region" / "front"
 GROUP = "region"
@@ -40,25 +41,19 @@ def runs():
 
 
 def start():
-    """Start a new region: the front with its moto, and the name server; seed it."""
-    SEED.unlink(missing_ok=True)
+    """Start a new region: the front with its moto, and the name server."""
     group = cgroup.Group(GROUP)
     group.kill()
     front = _spawn(group, FRONT, "--state", REGION, "--moto-root", REGION_ROOT,
                    "--listen", "0.0.0.0:443", "--imds-listen", f"{METADATA_ADDRESS}:80",
                    "--control", f"{REGION_ADDRESS}:{CONTROL_PORT}", "--public", ELASTIC_IPS,
-                   "--hypervisor", HYPERVISOR)
+                   "--hypervisor", HYPERVISOR, "--seed")
     _spawn(group, LAB / "resolver", RESOLVER_ADDRESS, REGION_ADDRESS)
     deadline = time.monotonic() + START_S
     while not runs():
         if front.poll() is not None or time.monotonic() > deadline:
             raise LabError(f"the region does not start, see {LOG}:\n{_last_lines(LOG)}")
         time.sleep(0.1)
-    made = run(sys.executable, LAB / "region" / "seed", "--endpoint", f"https://{REGION_ADDRESS}",
-               "--state", REGION)
-    new = SEED.with_suffix(".new")
-    new.write_text(made)
-    new.replace(SEED)
 
 
 def _spawn(group, *command):
@@ -69,17 +64,17 @@ def _spawn(group, *command):
                                 preexec_fn=group.enter)
 
 
-def launch(role, settings, name=None, zone=None, volume=None, user_data=None):
+def launch(role, settings, name=None, zone=None, user_data=None):
     """Launch an instance as the stack's groups would; returns its id once it runs."""
     values = seed()
     if zone is None:
         # The volume's zone for a master; for a node another one, so that the overlay crosses subnets.
         zone = "a" if role == "master" else "b"
     if user_data is None:
-        data = _user_data(role, values, volume, settings)
+        data = _user_data(role, values, settings)
     else:
         data = Path(user_data).read_text()
-    name = name or role
+    name = name or _free_name(role)
     [instance] = call(
         "ec2", "run_instances", ImageId=values["image_id"], InstanceType="m5.large",
         MinCount=1, MaxCount=1, SubnetId=values["subnets"][f"{values['region']}{zone}"],
@@ -90,6 +85,13 @@ def launch(role, settings, name=None, zone=None, volume=None, user_data=None):
                                      {"Key": "KubernetesRole", "Value": role}]}])["Instances"]
     wait_for(instance["InstanceId"], "running")
     return instance["InstanceId"]
+
+
+def _free_name(role):
+    """master, master-2, master-3: a name that no other instance has."""
+    taken = {each.name for each in machine.machines()}
+    names = itertools.chain([role], (f"{role}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if name not in taken)
 
 
 def wait_for(instance_id, state, timeout_s=RUNNING_S):
@@ -107,14 +109,14 @@ def wait_for(instance_id, state, timeout_s=RUNNING_S):
         time.sleep(0.1)
 
 
-def _user_data(role, values, volume, settings):
+def _user_data(role, values, settings):
     """What the stack's template gives an instance: a stack-config.sh, written by cloud-init."""
     keys = {
         "KUBERNETES_ROLE": role,
         "CLUSTER_NAME": "lab",
         "S3_BUCKET": values["bucket"],
         "S3_PREFIX": values["prefix"].strip("/"),
-        "MASTER_VOLUME_ID": volume or values["volume_id"],
+        "MASTER_VOLUME_ID": values["volume_id"],
         "MASTER_EIP_ALLOCATION_ID": values["allocation_id"],
         "MASTER_PRIVATE_IP": values["private_ip"],
         "MASTER_IAM_ROLE": values["master_role"],
