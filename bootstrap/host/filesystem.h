@@ -10,7 +10,7 @@
 typedef enum DiskContent {
         DISK_CANNOT_TELL, /* never returned without an error */
         DISK_BLANK, /* proven: no signature, no partition table, first and last MiB all zero */
-        DISK_OURS,  /* ext4 carrying the label asked for */
+        DISK_OURS,  /* whole: ext4 carrying the label asked for, no marker left */
         DISK_INTERRUPTED, /* our own mkfs was killed: its marker, and nothing but what it wrote */
         DISK_FOREIGN,     /* anything else: `what` says what was found */
         _DISK_CONTENT_MAX,
@@ -34,20 +34,21 @@ typedef struct DiskProbe {
 int filesystem_probe(const Blockdev *device, const char *volume_id, const char *label,
                      const Wait *wait, DiskProbe *ret, Error *err);
 
-/* Makes ext4 with that label on a device that is proven blank, or whose own mkfs was interrupted,
- * while holding it O_EXCL and flock()ed; probes again first. Anything else is ERROR_UNSAFE and
- * nothing is written. mkfs.ext4 runs without -F; the label is set last, so that a filesystem with
- * the label is whole. */
+/* Makes ext4 with that label on a device that is proven blank, or whose own mkfs was interrupted;
+ * probes again first. Anything else is ERROR_UNSAFE and nothing is written. The device is claimed
+ * O_EXCL for the probe and the marker (host/filesystem_internal.h) and flock()ed throughout; the
+ * claim is given up for mkfs.ext4, which makes the same claim for itself, and runs without -F.
+ * A device already ours is left alone. */
 int filesystem_format(const Blockdev *device, const char *volume_id, const char *label,
                       const Wait *wait, Error *err);
 
-/* e2fsck -p before a mount: 0 clean or corrected; errors left (exit status 4 and above) are
- * ERROR_UNSAFE with its last lines. 8.. (operational) ERROR_RETRY. */
+/* e2fsck -p before a mount: 0 clean or corrected; errors left (exit status with 4) are ERROR_UNSAFE
+ * with its last lines; could not work (8, 32) ERROR_RETRY. */
 int filesystem_check(const Blockdev *device, const Wait *wait, Error *err);
 
-/* Grows the mounted filesystem to its device if the device has become larger (resize2fs, online).
- * Returns 1 if grown, 0 if it fills its device. */
-int filesystem_grow(const Blockdev *device, const char *mount_point, const Wait *wait, Error *err);
+/* Grows the mounted filesystem to its device (resize2fs, online: CAP_SYS_RESOURCE). */
+int filesystem_grow(const Blockdev *device, const Wait *wait, Error *err);
 
-/* Whether the mounted filesystem is noticeably smaller than its device: 1 or 0. */
-int filesystem_can_grow(const Blockdev *device, const char *mount_point, Error *err);
+/* Whether the device is noticeably larger than its filesystem: 1 or 0. EBS grows by GiB; a
+ * filesystem of ours leaves the last MiB of its device alone. */
+int filesystem_can_grow(const Blockdev *device, Error *err);

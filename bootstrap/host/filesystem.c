@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/filesystem.h"
+
+#include <endian.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/effect.h"
+#include "base/file.h"
+#include "base/string.h"
+#include "host/filesystem_internal.h"
+#include "host/process.h"
+
+#define MKFS   "/sbin/mkfs.ext4"
+#define FSCK   "/sbin/e2fsck"
+#define RESIZE "/sbin/resize2fs"
+
+#define BLOCK_BYTES      4096
+#define DEVICE_BYTES_MIN (UINT64_C(64) << 20)
+#define GROW_BYTES_MIN   (UINT64_C(64) << 20)
+
+/* udev holds a shared lock while it looks at a disk that has just appeared. */
+#define LOCK_WAIT_MS 30000
+
+/* e2fsck(8) */
+#define FSCK_ERRORS_LEFT 4
+#define FSCK_OPERATIONAL 8
+#define FSCK_CANCELLED   32
+
+/* What a program said last, in one line. */
+static void last_words(const ProcessResult *result, char *ret, size_t size)
+{
+        const Buffer *text = result->errors.size > 0 ? &result->errors : &result->output;
+        size_t skip = text->size >= size ? text->size - size + 1 : 0;
+        (void) snprintf(ret, size, "%s", text->size > 0 ? text->data + skip : "");
+        string_strip_end(ret);
+        for (char *p = ret; *p; p++) {
+                if (*p == '\n' || *p == '\t' || *p == '\r') {
+                        *p = ' ';
+                }
+        }
+}
+
+static int open_device(const Blockdev *device, int flags, int *ret_fd, Error *err)
+{
+        _cleanup_close_ int fd = open(device->node, flags | O_CLOEXEC);
+        if (fd < 0) {
+                return error_errno(err, errno, "open %s%s", device->node,
+                                   errno == EBUSY ? " (in use: mounted, or part of another device)"
+                                                  : "");
+        }
+        struct stat st;
+        if (fstat(fd, &st) < 0) {
+                return error_errno(err, errno, "stat %s", device->node);
+        }
+        if (!S_ISBLK(st.st_mode) || st.st_rdev != device->devnum) {
+                return error_set(err, ERROR_UNSAFE, ENODEV, "%s has become another device",
+                                 device->node);
+        }
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+/* Keeps udev away, and any other program that follows
+ * https://systemd.io/BLOCK_DEVICE_LOCKING/ */
+static int lock_device(int fd, const char *node, const Wait *wait, Error *err)
+{
+        Wait part = wait_part(wait, LOCK_WAIT_MS);
+        while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+                if (errno != EWOULDBLOCK && errno != EINTR) {
+                        return error_errno(err, errno, "lock %s", node);
+                }
+                if (wait_sleep(&part, 100, err) < 0) {
+                        return error_prefix(err, "%s is locked by another program", node);
+                }
+        }
+        return 0;
+}
+
+static int write_marker(int fd, const char *node, const char sector[DISK_MARKER_BYTES], Error *err)
+{
+        off_t size = lseek(fd, 0, SEEK_END);
+        if (size < 0) {
+                return error_errno(err, errno, "size of %s", node);
+        }
+        off_t at = (off_t) disk_marker_offset((uint64_t) size);
+        unsigned effect = effect_before("marker", node);
+        ssize_t n = pwrite(fd, sector, DISK_MARKER_BYTES, at);
+        if (n != DISK_MARKER_BYTES || fsync(fd) < 0) {
+                return error_errno(err, n < 0 || n == DISK_MARKER_BYTES ? errno : EIO,
+                                   "write %s at byte %lld", node, (long long) at);
+        }
+        effect_after(effect, "marker", node);
+        return 0;
+}
+
+static int draw_uuid(char ret[DISK_UUID_MAX], Error *err)
+{
+        _cleanup_free_ char *line = NULL;
+        int r = file_read_line("/proc/sys/kernel/random/uuid", &line);
+        if (r < 0 || strlen(line) != DISK_UUID_MAX - 1) {
+                return error_errno(err, r < 0 ? r : EINVAL, "draw a UUID from the kernel");
+        }
+        (void) snprintf(ret, DISK_UUID_MAX, "%s", line);
+        return 0;
+}
+
+/* Nothing between the proof and the marker: one exclusive claim covers both. Returns 1 and the
+ * filesystem's UUID if mkfs is to run, 0 if the disk is ours already. */
+static int claim_blank(const Blockdev *device, const char *volume_id, const char *label,
+                       const Wait *wait, char ret_uuid[DISK_UUID_MAX], Error *err)
+{
+        _cleanup_close_ int fd = -EBADF;
+        int r = open_device(device, O_RDWR | O_EXCL, &fd, err);
+        if (r < 0) {
+                return r;
+        }
+        r = blockdev_verify(device, volume_id, err);
+        if (r < 0) {
+                return r;
+        }
+        DiskProbe probe;
+        DiskFacts facts;
+        r = disk_probe_fd(fd, device->node, volume_id, label, wait, &probe, &facts, err);
+        if (r < 0) {
+                return r;
+        }
+        switch (probe.content) {
+        case DISK_OURS:
+                return 0;
+        case DISK_INTERRUPTED: /* the same UUID again: the marker stays true throughout */
+                memcpy(ret_uuid, facts.marker_uuid, DISK_UUID_MAX);
+                return 1;
+        case DISK_BLANK:
+                break;
+        default:
+                return error_set(err, ERROR_UNSAFE, EEXIST,
+                                 "%s holds %s: not formatted, nothing was written", device->node,
+                                 probe.what);
+        }
+        char uuid[DISK_UUID_MAX], sector[DISK_MARKER_BYTES];
+        r = draw_uuid(uuid, err);
+        if (r < 0) {
+                return r;
+        }
+        disk_marker_make(volume_id, label, uuid, sector);
+        r = write_marker(fd, device->node, sector, err);
+        if (r < 0) {
+                return r;
+        }
+        memcpy(ret_uuid, uuid, DISK_UUID_MAX);
+        return 1;
+}
+
+static int run_mkfs(const Blockdev *device, const char *label, const char *uuid, const Wait *wait,
+                    Error *err)
+{
+        char blocks[24];
+        (void) snprintf(
+                blocks, sizeof(blocks), "%llu",
+                (unsigned long long) ((device->size_bytes - DISK_EDGE_BYTES) / BLOCK_BYTES));
+        /* nodiscard: the middle of the disk was not looked at, so it is not thrown away either. */
+        const char *const argv[] = { MKFS, "-q",         "-b",         "4096",      "-m", "1",
+                                     "-e", "remount-ro", "-E",         "nodiscard", "-U", uuid,
+                                     "-L", label,        device->node, blocks,      NULL };
+        _cleanup_process_result_ ProcessResult result = {};
+        int r = process_run(&(ProcessOptions) { .argv = argv }, wait, &result, err);
+        if (r < 0) {
+                return r;
+        }
+        if (result.exit_status != 0) {
+                char said[256];
+                last_words(&result, said, sizeof(said));
+                return error_set(err, ERROR_RETRY, EIO,
+                                 "mkfs.ext4 %s: exit status %d, signal %d: %s", device->node,
+                                 result.exit_status, result.signal, said);
+        }
+        return 0;
+}
+
+/* Takes the marker away once what mkfs made is whole and on the disk. */
+static int finish_format(const Blockdev *device, const char *volume_id, const char *label,
+                         const char *uuid, const Wait *wait, Error *err)
+{
+        _cleanup_close_ int fd = -EBADF;
+        int r = open_device(device, O_RDWR | O_EXCL, &fd, err);
+        if (r < 0) {
+                return r;
+        }
+        r = blockdev_verify(device, volume_id, err);
+        if (r < 0) {
+                return r;
+        }
+        if (fsync(fd) < 0) {
+                return error_errno(err, errno, "sync %s", device->node);
+        }
+        DiskProbe probe;
+        DiskFacts facts;
+        r = disk_probe_fd(fd, device->node, volume_id, label, wait, &probe, &facts, err);
+        if (r < 0) {
+                return r;
+        }
+        if (probe.content != DISK_INTERRUPTED || facts.bad_checksum || !streq(facts.uuid, uuid) ||
+            !streq(facts.label, label)) {
+                return error_set(err, ERROR_UNSAFE, EIO,
+                                 "after mkfs.ext4 %s holds %s: expected ext4 labelled \"%s\" "
+                                 "(UUID %s)",
+                                 device->node, probe.what, label, uuid);
+        }
+        return write_marker(fd, device->node, (const char[DISK_MARKER_BYTES]) {}, err);
+}
+
+int filesystem_format(const Blockdev *device, const char *volume_id, const char *label,
+                      const Wait *wait, Error *err)
+{
+        if (device->size_bytes < DEVICE_BYTES_MIN) {
+                return error_set(err, ERROR_CONFIG, ENOSPC,
+                                 "volume %s has %llu bytes: expected 64 MiB or more", volume_id,
+                                 (unsigned long long) device->size_bytes);
+        }
+        /* Held to the end: the kernel cannot give the node's name to another disk meanwhile, so
+         * mkfs opens the disk that was proven blank. The lock is on a descriptor of its own because
+         * the exclusive one has to be closed for mkfs, whose own exclusive claim it would refuse.
+         */
+        _cleanup_close_ int lock = -EBADF;
+        int r = open_device(device, O_RDWR, &lock, err);
+        if (r < 0) {
+                return r;
+        }
+        r = lock_device(lock, device->node, wait, err);
+        if (r < 0) {
+                return r;
+        }
+        char uuid[DISK_UUID_MAX];
+        r = claim_blank(device, volume_id, label, wait, uuid, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = run_mkfs(device, label, uuid, wait, err);
+        if (r < 0) {
+                return r;
+        }
+        return finish_format(device, volume_id, label, uuid, wait, err);
+}
+
+int filesystem_check(const Blockdev *device, const Wait *wait, Error *err)
+{
+        const char *const argv[] = { FSCK, "-p", device->node, NULL };
+        _cleanup_process_result_ ProcessResult result = {};
+        int r = process_run(&(ProcessOptions) { .argv = argv }, wait, &result, err);
+        if (r < 0) {
+                return r;
+        }
+        int status = result.exit_status;
+        if (status >= 0 && status < FSCK_ERRORS_LEFT) {
+                return 0;
+        }
+        char said[512];
+        last_words(&result, said, sizeof(said));
+        if (status > 0 && status & FSCK_ERRORS_LEFT) {
+                return error_set(
+                        err, ERROR_UNSAFE, EUCLEAN,
+                        "e2fsck -p %s: errors it does not dare to correct alone (exit "
+                        "status %d): %s; take a snapshot of the volume, then run e2fsck %s "
+                        "by hand",
+                        device->node, status, said, device->node);
+        }
+        bool passes = status < 0 || status & (FSCK_OPERATIONAL | FSCK_CANCELLED);
+        return error_set(err, passes ? ERROR_RETRY : ERROR_FATAL, EIO,
+                         "e2fsck -p %s: exit status %d, signal %d: %s", device->node, status,
+                         result.signal, said);
+}
+
+int filesystem_can_grow(const Blockdev *device, Error *err)
+{
+        /* The kernel keeps the superblock of a mounted ext4 in the same page cache. */
+        enum {
+                SUPER_OFFSET = 1024,
+                BLOCKS_LO = 0x4,
+                LOG_BLOCK = 0x18,
+                MAGIC = 0x38,
+                BLOCKS_HI = 0x150,
+                SUPER_BYTES = 1024
+        };
+        _cleanup_close_ int fd = -EBADF;
+        int r = open_device(device, O_RDONLY, &fd, err);
+        if (r < 0) {
+                return r;
+        }
+        unsigned char super[SUPER_BYTES];
+        ssize_t n = pread(fd, super, sizeof(super), SUPER_OFFSET);
+        off_t size = lseek(fd, 0, SEEK_END);
+        if (n != SUPER_BYTES || size < 0) {
+                return error_errno(err, n < 0 || size < 0 ? errno : EIO,
+                                   "read the superblock of %s", device->node);
+        }
+        uint32_t low, high, log_block;
+        memcpy(&low, super + BLOCKS_LO, sizeof(low));
+        memcpy(&high, super + BLOCKS_HI, sizeof(high));
+        memcpy(&log_block, super + LOG_BLOCK, sizeof(log_block));
+        if (super[MAGIC] != 0x53 || super[MAGIC + 1] != 0xEF || le32toh(log_block) > 6) {
+                return error_set(err, ERROR_UNSAFE, EUCLEAN, "%s has no ext4 superblock any more",
+                                 device->node);
+        }
+        uint64_t blocks = (uint64_t) le32toh(high) << 32 | le32toh(low);
+        uint64_t bytes = blocks << (10 + le32toh(log_block));
+        return (uint64_t) size > bytes && (uint64_t) size - bytes >= GROW_BYTES_MIN;
+}
+
+int filesystem_grow(const Blockdev *device, const Wait *wait, Error *err)
+{
+        const char *const argv[] = { RESIZE, device->node, NULL };
+        _cleanup_process_result_ ProcessResult result = {};
+        int r = process_run_checked(&(ProcessOptions) { .argv = argv }, wait, &result, err);
+        return r < 0 ? r : 0;
+}

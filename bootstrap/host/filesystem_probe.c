@@ -1,0 +1,329 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <blkid/blkid.h>
+#include <endian.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/string.h"
+#include "host/filesystem_internal.h"
+
+#define MARKER_TITLE "kube-bootstrap is making a filesystem here\n"
+#define MARKER_UUID  "uuid "
+
+#define BLOCK_BYTES 4096
+
+/* ext4's superblock; https://docs.kernel.org/filesystems/ext4/super.html */
+#define EXT4_SUPER_OFFSET 1024
+#define EXT4_SUPER_BYTES  1024
+#define EXT4_S_MTIME      0x2C
+#define EXT4_S_MNT_COUNT  0x34
+
+static const char *const content_names[_DISK_CONTENT_MAX] = {
+        [DISK_CANNOT_TELL] = "cannot-tell", [DISK_BLANK] = "blank",     [DISK_OURS] = "ours",
+        [DISK_INTERRUPTED] = "interrupted", [DISK_FOREIGN] = "foreign",
+};
+
+const char *disk_content_to_string(DiskContent content)
+{
+        return content >= 0 && content < _DISK_CONTENT_MAX ? content_names[content] : "invalid";
+}
+
+uint64_t disk_marker_offset(uint64_t size_bytes)
+{
+        return size_bytes / BLOCK_BYTES * BLOCK_BYTES - BLOCK_BYTES;
+}
+
+void disk_marker_make(const char *volume_id, const char *label, const char *uuid,
+                      char ret[DISK_MARKER_BYTES])
+{
+        memset(ret, 0, DISK_MARKER_BYTES);
+        (void) snprintf(ret, DISK_MARKER_BYTES,
+                        MARKER_TITLE MARKER_UUID "%s\nlabel %s\nvolume %s\n", uuid, label,
+                        volume_id);
+}
+
+DiskMarker disk_marker_read(const char sector[DISK_MARKER_BYTES], const char *volume_id,
+                            const char *label, char ret_uuid[DISK_UUID_MAX])
+{
+        static const char begin[] = MARKER_TITLE MARKER_UUID;
+        if (memcmp(sector, MARKER_TITLE, strlen(MARKER_TITLE)) != 0) {
+                return DISK_MARKER_NONE;
+        }
+        char uuid[DISK_UUID_MAX] = "", expected[DISK_MARKER_BYTES];
+        memcpy(uuid, sector + strlen(begin), DISK_UUID_MAX - 1);
+        if (strspn(uuid, "0123456789abcdef-") != DISK_UUID_MAX - 1) {
+                return DISK_MARKER_OTHER;
+        }
+        /* There is one text for a volume, a label and a UUID: no need to parse the rest. */
+        disk_marker_make(volume_id, label, uuid, expected);
+        if (memcmp(sector, expected, DISK_MARKER_BYTES) != 0) {
+                return DISK_MARKER_OTHER;
+        }
+        memcpy(ret_uuid, uuid, DISK_UUID_MAX);
+        return DISK_MARKER_OURS;
+}
+
+/* What is there, for people. */
+static void describe(const DiskFacts *facts, char *ret, size_t size)
+{
+        static const char *const markers[] = {
+                [DISK_MARKER_NONE] = "",
+                [DISK_MARKER_OURS] = ", changed by another after its making was interrupted",
+                [DISK_MARKER_OTHER] = ", and the mark of another volume's unfinished formatting",
+        };
+        char table[64] = "", label[96] = "", uuid[96] = "";
+        const char *marker = markers[facts->marker];
+        if (facts->ambivalent) {
+                (void) snprintf(ret, size, "signatures that contradict each other%s", marker);
+                return;
+        }
+        if (facts->table[0]) {
+                (void) snprintf(table, sizeof(table), "partition table (%s)", facts->table);
+        }
+        if (!facts->type[0]) {
+                if (facts->table[0]) {
+                        (void) snprintf(ret, size, "%s%s", table, marker);
+                } else {
+                        (void) snprintf(ret, size, "unrecognised data from byte %llu on%s",
+                                        (unsigned long long) facts->data_at, marker);
+                }
+                return;
+        }
+        if (facts->label[0]) {
+                (void) snprintf(label, sizeof(label), " labelled \"%s\"", facts->label);
+        }
+        if (facts->uuid[0]) {
+                (void) snprintf(uuid, sizeof(uuid), " (UUID %s)", facts->uuid);
+        }
+        (void) snprintf(ret, size, "%s%s%s%s%s%s%s", facts->type, label, uuid,
+                        facts->bad_checksum ? " with a damaged superblock" : "",
+                        table[0] ? " and a " : "", table, marker);
+}
+
+static DiskContent content_of(const DiskFacts *facts, const char *label)
+{
+        if (facts->ambivalent || facts->table[0]) {
+                return DISK_FOREIGN;
+        }
+        if (!facts->type[0]) {
+                if (facts->marker == DISK_MARKER_OURS) {
+                        return facts->block_zero && facts->last_zero ? DISK_INTERRUPTED
+                                                                     : DISK_FOREIGN;
+                }
+                return facts->marker == DISK_MARKER_NONE && facts->first_zero && facts->last_zero
+                               ? DISK_BLANK
+                               : DISK_FOREIGN;
+        }
+        if (!streq(facts->type, "ext4")) {
+                return DISK_FOREIGN;
+        }
+        if (facts->marker == DISK_MARKER_OURS) {
+                return streq(facts->uuid, facts->marker_uuid) && !facts->was_mounted &&
+                                       facts->block_zero && facts->last_zero
+                               ? DISK_INTERRUPTED
+                               : DISK_FOREIGN;
+        }
+        return facts->marker == DISK_MARKER_NONE && !facts->bad_checksum &&
+                               streq(facts->label, label)
+                       ? DISK_OURS
+                       : DISK_FOREIGN;
+}
+
+void disk_judge(const DiskFacts *facts, const char *label, DiskProbe *ret)
+{
+        *ret = (DiskProbe) { .content = content_of(facts, label) };
+        if (ret->content == DISK_BLANK) {
+                (void) snprintf(ret->what, sizeof(ret->what), "nothing");
+        } else if (ret->content == DISK_INTERRUPTED) {
+                (void) snprintf(ret->what, sizeof(ret->what),
+                                "a filesystem of ours whose making was interrupted");
+        } else {
+                describe(facts, ret->what, sizeof(ret->what));
+        }
+        (void) snprintf(ret->uuid, sizeof(ret->uuid), "%s", facts->uuid);
+}
+
+/* All of it, or an error: what could not be read is not zero. */
+static int read_all(int fd, const char *name, void *data, size_t n, uint64_t offset, Error *err)
+{
+        for (size_t done = 0; done < n;) {
+                ssize_t k = pread(fd, (char *) data + done, n - done, (off_t) (offset + done));
+                if (k < 0 && errno == EINTR) {
+                        continue;
+                }
+                if (k < 0) {
+                        return error_errno(err, errno, "read %s at byte %llu", name,
+                                           (unsigned long long) (offset + done));
+                }
+                if (k == 0) {
+                        return error_set(err, ERROR_RETRY, EIO,
+                                         "read %s: ends at byte %llu of %llu", name,
+                                         (unsigned long long) (offset + done),
+                                         (unsigned long long) (offset + n));
+                }
+                done += (size_t) k;
+        }
+        return 0;
+}
+
+/* The index of the first byte that is not zero, n if all are. */
+static size_t zeros(const unsigned char *data, size_t n)
+{
+        size_t i = 0;
+        while (i < n && data[i] == 0) {
+                i++;
+        }
+        return i;
+}
+
+/* First and last MiB (of a disk of less than two, all of it in both). */
+static int look_at_edges(int fd, const char *name, uint64_t size, const char *volume_id,
+                         const char *label, DiskFacts *facts, Error *err)
+{
+        size_t n = size < DISK_EDGE_BYTES ? (size_t) size : (size_t) DISK_EDGE_BYTES;
+        _cleanup_free_ unsigned char *edge = malloc(n);
+        if (!edge) {
+                return error_oom(err);
+        }
+        int r = read_all(fd, name, edge, n, 0, err);
+        if (r < 0) {
+                return r;
+        }
+        size_t nonzero = zeros(edge, n);
+        facts->first_zero = nonzero == n;
+        facts->data_at = nonzero;
+        const unsigned char *super = edge + EXT4_SUPER_OFFSET;
+        uint32_t mtime;
+        uint16_t mounts;
+        memcpy(&mtime, super + EXT4_S_MTIME, sizeof(mtime));
+        memcpy(&mounts, super + EXT4_S_MNT_COUNT, sizeof(mounts));
+        facts->was_mounted = le32toh(mtime) != 0 || le16toh(mounts) != 0;
+        size_t after = EXT4_SUPER_OFFSET + EXT4_SUPER_BYTES;
+        facts->block_zero = zeros(edge, EXT4_SUPER_OFFSET) == EXT4_SUPER_OFFSET &&
+                            zeros(edge + after, BLOCK_BYTES - after) == BLOCK_BYTES - after;
+
+        r = read_all(fd, name, edge, n, size - n, err);
+        if (r < 0) {
+                return r;
+        }
+        unsigned char *marker = edge + (disk_marker_offset(size) - (size - n));
+        facts->marker =
+                disk_marker_read((const char *) marker, volume_id, label, facts->marker_uuid);
+        if (facts->marker != DISK_MARKER_NONE) {
+                memset(marker, 0, DISK_MARKER_BYTES);
+        }
+        nonzero = zeros(edge, n);
+        facts->last_zero = nonzero == n;
+        if (facts->first_zero) {
+                facts->data_at = size - n + nonzero;
+        }
+        return 0;
+}
+
+DEFINE_CLEANUP(blkid_probe, blkid_free_probe);
+
+static void take_value(blkid_probe probe, const char *name, char *ret, size_t size)
+{
+        const char *value = NULL;
+        if (blkid_probe_lookup_value(probe, name, &value, NULL) == 0) {
+                (void) snprintf(ret, size, "%s", value);
+        }
+}
+
+static int look_for_signatures(int fd, const char *name, DiskFacts *facts, Error *err)
+{
+        _cleanup_(blkid_free_probep) blkid_probe probe = blkid_new_probe();
+        if (!probe) {
+                return error_oom(err);
+        }
+        errno = 0;
+        if (blkid_probe_set_device(probe, fd, 0, 0) < 0 ||
+            blkid_probe_enable_superblocks(probe, 1) < 0 ||
+            blkid_probe_set_superblocks_flags(probe, BLKID_SUBLKS_TYPE | BLKID_SUBLKS_LABEL |
+                                                             BLKID_SUBLKS_UUID |
+                                                             BLKID_SUBLKS_BADCSUM) < 0 ||
+            blkid_probe_enable_partitions(probe, 1) < 0 ||
+            blkid_probe_set_partitions_flags(probe, BLKID_PARTS_FORCE_GPT) < 0) {
+                return error_errno(err, errno ? errno : EIO, "prepare to probe %s", name);
+        }
+        errno = 0;
+        int r = blkid_do_safeprobe(probe);
+        if (r == -2) {
+                facts->ambivalent = true;
+                return 0;
+        }
+        if (r < 0) {
+                return error_errno(err, errno ? errno : EIO, "probe %s for signatures", name);
+        }
+        if (r == 1) { /* nothing */
+                return 0;
+        }
+        char damaged[4] = "";
+        take_value(probe, "TYPE", facts->type, sizeof(facts->type));
+        take_value(probe, "LABEL", facts->label, sizeof(facts->label));
+        take_value(probe, "UUID", facts->uuid, sizeof(facts->uuid));
+        take_value(probe, "PTTYPE", facts->table, sizeof(facts->table));
+        take_value(probe, "SBBADCSUM", damaged, sizeof(damaged));
+        facts->bad_checksum = streq(damaged, "1");
+        /* Something was found that has neither name: still something. */
+        facts->ambivalent = !facts->type[0] && !facts->table[0];
+        return 0;
+}
+
+int disk_probe_fd(int fd, const char *name, const char *volume_id, const char *label,
+                  const Wait *wait, DiskProbe *ret, DiskFacts *ret_facts, Error *err)
+{
+        DiskFacts facts = {};
+        off_t size = lseek(fd, 0, SEEK_END);
+        if (size < 0) {
+                return error_errno(err, errno, "size of %s", name);
+        }
+        if (size < 2 * BLOCK_BYTES) {
+                return error_set(err, ERROR_RETRY, EIO, "%s has only %lld bytes", name,
+                                 (long long) size);
+        }
+        /* The edges first: libblkid takes some read errors for "nothing there". */
+        int r = look_at_edges(fd, name, (uint64_t) size, volume_id, label, &facts, err);
+        if (r < 0) {
+                return r;
+        }
+        r = wait_check(wait, err);
+        if (r < 0) {
+                return r;
+        }
+        r = look_for_signatures(fd, name, &facts, err);
+        if (r < 0) {
+                return r;
+        }
+        disk_judge(&facts, label, ret);
+        if (ret_facts) {
+                *ret_facts = facts;
+        }
+        return 0;
+}
+
+int filesystem_probe(const Blockdev *device, const char *volume_id, const char *label,
+                     const Wait *wait, DiskProbe *ret, Error *err)
+{
+        _cleanup_close_ int fd = open(device->node, O_RDONLY | O_CLOEXEC);
+        if (fd < 0) {
+                return error_errno(err, errno, "open %s", device->node);
+        }
+        /* Verified while open: a disk that is held keeps its name and number. */
+        int r = blockdev_verify(device, volume_id, err);
+        if (r < 0) {
+                return r;
+        }
+        struct stat st;
+        if (fstat(fd, &st) < 0) {
+                return error_errno(err, errno, "stat %s", device->node);
+        }
+        if (st.st_rdev != device->devnum) {
+                return error_set(err, ERROR_UNSAFE, ENODEV, "%s has become another device",
+                                 device->node);
+        }
+        return disk_probe_fd(fd, device->node, volume_id, label, wait, ret, NULL, err);
+}

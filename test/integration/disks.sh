@@ -1,0 +1,306 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Formatting on real loop devices: what is not proven blank keeps every byte, and a mkfs killed anywhere
+# is taken up again. TAP. Needs root; drives test_filesystem as a tool.
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+
+VOLUME=vol-0aaaaaaaaaaaaaaa1
+LABEL=kb-0123456789ab
+n=0 failed=0
+ok() { n=$((n + 1)) && echo "ok $n - $1"; }
+not_ok() { n=$((n + 1)) failed=$((failed + 1)) && echo "not ok $n - $1" && shift && printf '# %s\n' "$@"; }
+skip() { n=$((n + 1)) && echo "ok $n - $1 # SKIP $2"; }
+plan() { echo "1..$n" && [ "$failed" -eq 0 ]; }
+
+if [ "$(id -u)" != 0 ]; then
+    skip "formatting on loop devices" "needs root"
+    plan
+    exit
+fi
+if [ -z "${DISKS_INSIDE:-}" ]; then
+    # Mounts of the test are nobody else's, and go with it.
+    DISKS_INSIDE=1 exec unshare --mount --propagation private "$0"
+fi
+
+tool=${DISK_TOOL:-build/${VARIANT:-debug}/unit/test_filesystem}
+[ -n "${DISK_TOOL:-}" ] || make -s VARIANT="${VARIANT:-debug}" "$tool" || exit 1
+work=$(mktemp -d)
+mount -t tmpfs disks "$work" || exit 1 # fsync costs nothing there
+image=$work/$VOLUME.img
+loop=
+detach() {
+    [ -z "$loop" ] || losetup --detach "$loop"
+    loop=
+}
+cleanup() {
+    trap - EXIT
+    mountpoint -q "$work/mnt" && umount "$work/mnt"
+    detach
+    umount "$work"
+    rmdir "$work"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# A volume of so many MiB, all zero.
+fresh() {
+    detach
+    rm -f "$image"
+    truncate -s "$1M" "$image"
+    loop=$(losetup --find --show "$image") || exit 1
+}
+run() { # VERB
+    said=$("$tool" "$1" "$loop" "$VOLUME" "$LABEL" 2>/dev/null)
+}
+sum() { sha256sum <"$loop"; }
+is_whole() {
+    run probe
+    [[ $said == "ours: "* ]] && e2fsck -fn "$loop" >"$work/fsck" 2>&1 &&
+        cmp -s -n $((1 << 20)) <(tail -c 1M "$loop") /dev/zero
+}
+
+# --- a blank volume
+fresh 300
+run probe
+if [ "$said" = "blank: nothing" ] && run format && is_whole; then
+    ok "a blank volume is formatted, and the marker is gone"
+else
+    not_ok "a blank volume is formatted, and the marker is gone" "$said"
+fi
+before=$(sum)
+if run format && [ "$(sum)" = "$before" ]; then
+    ok "a volume that is ours is left alone"
+else
+    not_ok "a volume that is ours is left alone" "$said"
+fi
+
+# --- anything else: refused, named, unchanged
+refuses() { # NAME, WHAT THE REFUSAL SAYS
+    local before
+    sync
+    before=$(sum)
+    run probe
+    local probed=$said
+    if [[ $probed != "foreign: "*"$2"* ]]; then
+        not_ok "$1 is foreign" "$probed"
+    elif run format; then
+        not_ok "$1 is refused" "format succeeded"
+    elif [[ $said != "unsafe: "*"$2"* ]]; then
+        not_ok "$1 is refused" "$said"
+    elif [ "$(sum)" != "$before" ]; then
+        not_ok "$1 keeps every byte" "the device has changed"
+    else
+        ok "$1 is refused by its name and keeps every byte"
+    fi
+}
+made_by() { # NAME, WHAT, MIB, COMMAND...
+    local name=$1 what=$2
+    fresh "$3"
+    shift 3
+    if ! command -v "$1" >/dev/null; then
+        skip "$name is refused" "$1 is not installed"
+    elif ! "$@" "$loop" >"$work/made" 2>&1; then
+        not_ok "$name is made" "$(tail -1 "$work/made")"
+    else
+        refuses "$name" "$what"
+    fi
+}
+luks() { printf secret | cryptsetup -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file - luksFormat "$1"; }
+mbr() { echo 'start=2048, type=83' | sfdisk -q --no-reread --no-tell-kernel "$1"; }
+random() { head -c 4M /dev/urandom >"$1"; }
+byte_at() { printf x | dd of="$2" bs=1 seek="$1" conv=notrunc status=none; }
+
+made_by "ext4 of another cluster" 'ext4 labelled "kb-other"' 64 mkfs.ext4 -q -L kb-other
+made_by "ext4 without a label" "ext4 (UUID" 64 mkfs.ext4 -q
+made_by "xfs" "xfs" 320 mkfs.xfs -q
+made_by "btrfs" "btrfs" 256 mkfs.btrfs -q
+made_by "vfat" "vfat" 64 mkfs.vfat -I
+made_by "swap" "swap" 64 mkswap -q
+if command -v cryptsetup >/dev/null; then
+    made_by "LUKS" "crypto_LUKS" 64 luks
+else
+    skip "LUKS is refused" "cryptsetup is not installed"
+fi
+if command -v pvcreate >/dev/null && [ -e /dev/mapper/control ]; then
+    made_by "an LVM physical volume" "LVM2_member" 64 pvcreate -q
+else
+    skip "an LVM physical volume is refused" "needs pvcreate and device mapper (the unit test makes one)"
+fi
+made_by "a GPT" "partition table (gpt)" 64 sgdisk -n 1
+made_by "an MBR" "partition table (dos)" 64 mbr
+made_by "random data" "" 64 random
+made_by "one byte in the first MiB" "unrecognised data from byte 1000000 on" 64 byte_at 1000000
+made_by "one byte in the last MiB" "unrecognised data from byte 67108863 on" 64 byte_at 67108863
+
+# --- a disk that cannot be read, is in use, is locked, is another
+fresh 64
+truncate -s 8M "$image" # the loop device keeps its size: its end cannot be read
+run probe
+probed=$said
+run format
+if [[ $probed == "retry: "*"read "* && $said == "retry: "*"read "* ]]; then
+    ok "a volume whose end cannot be read is an error, not blank"
+else
+    not_ok "a volume whose end cannot be read is an error, not blank" "$probed" "$said"
+fi
+
+fresh 64
+mkfs.ext4 -q -L data "$loop" && mkdir -p "$work/mnt" && mount "$loop" "$work/mnt"
+if ! run format && [[ $said == *"in use"* ]]; then
+    ok "a mounted volume is refused"
+else
+    not_ok "a mounted volume is refused" "$said"
+fi
+umount "$work/mnt"
+
+fresh 64
+flock --shared "$loop" sleep 2 &
+sleep 0.2
+start=$SECONDS
+if run format && is_whole && [ $((SECONDS - start)) -ge 1 ]; then
+    ok "a volume that another program has locked is waited for"
+else
+    not_ok "a volume that another program has locked is waited for" "$said"
+fi
+wait
+
+fresh 64
+detach
+other=$work/vol-0bbbbbbbbbbbbbbb2.img
+truncate -s 64M "$other"
+loop=$(losetup --find --show "$other")
+run format
+if [ "$said" = absent ] && cmp -s -n $((64 << 20)) "$other" /dev/zero; then
+    ok "another volume under the same node is not touched"
+else
+    not_ok "another volume under the same node is not touched" "$said"
+fi
+detach
+rm -f "$other"
+
+# --- killed anywhere
+# Each entry: the program is killed as it enters its N-th such call, N = 1, 2, ... until it gets
+# through. -f: the calls of mkfs as well as our own, each counted by itself.
+survives() { # SYSCALL
+    local call=$1 i states='' status
+    for ((i = 1; i < 400; i++)); do
+        fresh 200
+        {
+            strace -f -qq -o /dev/null -e trace="$call" -e inject="$call:signal=SIGKILL:when=$i" \
+                "$tool" format "$loop" "$VOLUME" "$LABEL"
+            status=$?
+        } >/dev/null 2>&1
+        run probe
+        states+="${said%%:*}"$'\n'
+        case $said in
+        blank:* | interrupted:* | ours:*) ;;
+        *)
+            not_ok "format killed at $call $i is recognised" "$said"
+            return
+            ;;
+        esac
+        if [[ $said == ours:* ]] && ! is_whole; then
+            not_ok "format killed at $call $i: what is called ours is whole" "$(cat "$work/fsck")"
+            return
+        fi
+        if ! run format || ! is_whole; then
+            not_ok "format killed at $call $i is taken up again" "$said"
+            return
+        fi
+        [ $status -ne 0 ] || break
+    done
+    if [ "$status" -ne 0 ]; then
+        not_ok "format gets through $call in the end" "status $status after $i tries"
+    elif [ "$i" -lt 3 ]; then
+        not_ok "format is killed at each $call" "only $i calls seen"
+    else
+        ok "format killed at each of $((i - 1)) $call calls is recognised and taken up again"
+        printf %s "$states" | sort | uniq -c | sed 's/^ *\([0-9]*\) \(.*\)/# \1 times found \2/'
+    fi
+}
+if command -v strace >/dev/null && strace -qq -o /dev/null true 2>/dev/null; then
+    survives pwrite64
+    survives fallocate
+    survives fsync
+    survives openat
+    survives close
+else
+    skip "format killed at each call is taken up again" "needs strace and ptrace"
+fi
+
+good=1
+for ((i = 0; i < 25 && good; i++)); do
+    fresh 1024
+    "$tool" format "$loop" "$VOLUME" "$LABEL" >/dev/null 2>&1 &
+    sleep "0.0$((RANDOM % 10))$((RANDOM % 10))"
+    { kill -KILL $! && wait $!; } 2>/dev/null
+    # mkfs dies with its parent (PR_SET_PDEATHSIG); its claim shows when it has.
+    for _ in $(seq 100); do
+        if run format; then break; fi
+        sleep 0.05
+    done
+    is_whole || good=
+done
+if [ -n "$good" ]; then
+    ok "25 times killed at random: taken up again"
+else
+    not_ok "25 times killed at random: taken up again" "$said"
+fi
+
+# --- a marker does not make another's data ours
+fresh 200
+{
+    strace -f -qq -o /dev/null -e trace=fallocate -e inject=fallocate:signal=SIGKILL:when=1 \
+        "$tool" format "$loop" "$VOLUME" "$LABEL"
+} >/dev/null 2>&1
+run probe
+if [[ $said == interrupted:* ]]; then
+    mkfs.ext4 -q -F -L data -E nodiscard "$loop" 10000
+    refuses "a filesystem that somebody made over our interrupted one" "ext4 labelled \"data\""
+else
+    skip "a filesystem that somebody made over our interrupted one" "needs strace: $said"
+fi
+
+# --- check and grow
+fresh 300
+run format
+if run check; then
+    ok "a whole filesystem passes the check"
+else
+    not_ok "a whole filesystem passes the check" "$said"
+fi
+{
+    debugfs -w -R "clri <2>" "$loop"          # the root folder
+    debugfs -w -R "ssv state 0" "$loop" # not unmounted cleanly: e2fsck looks closely
+} >/dev/null 2>&1
+if ! run check && [[ $said == "unsafe: e2fsck"*"exit status 4"* ]]; then
+    ok "errors that need a person stop the boot"
+else
+    not_ok "errors that need a person stop the boot" "$said"
+fi
+
+fresh 300
+run format
+run can-grow
+small=$said
+truncate -s 800M "$image"
+losetup --set-capacity "$loop"
+run can-grow
+if [ "$small $said" = "no yes" ]; then
+    ok "a volume that has grown is noticed"
+else
+    not_ok "a volume that has grown is noticed" "$small $said"
+fi
+mkdir -p "$work/mnt" && mount "$loop" "$work/mnt" && echo kept >"$work/mnt/file"
+capabilities=$(sed -n 's/^CapEff:\t*//p' /proc/self/status)
+if (((16#$capabilities >> 24 & 1) == 0)); then
+    skip "a mounted filesystem grows to its device" "ext4 wants CAP_SYS_RESOURCE for that"
+elif run grow && run can-grow && [ "$said" = no ] && [ "$(cat "$work/mnt/file")" = kept ]; then
+    ok "a mounted filesystem grows to its device"
+else
+    not_ok "a mounted filesystem grows to its device" "$said"
+fi
+umount "$work/mnt"
+
+plan

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "harness.h"
+#include "host/filesystem_internal.h"
+#include "host/process.h"
+
+/* The probe on sparse files that hold what each tool makes. What needs loop devices and kills is in
+ * test/integration/disks, which drives this program as a tool (see tool()). */
+
+#define VOLUME "vol-0123456789abcdef0"
+#define LABEL  "kb-0123456789ab"
+#define UUID   "6f0c4a9d-2c4e-4b0f-a5d0-a8b8f3a0c101"
+#define MIB    (UINT64_C(1) << 20)
+
+static char disk[128];
+
+static void make_disk(uint64_t size)
+{
+        (void) snprintf(disk, sizeof(disk), "%s/disk", test_folder());
+        (void) unlink(disk);
+        int fd = open(disk, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        CHECK(fd >= 0 && ftruncate(fd, (off_t) size) == 0);
+        (void) close(fd);
+}
+
+static void put(uint64_t at, const void *data, size_t n)
+{
+        int fd = open(disk, O_WRONLY | O_CLOEXEC);
+        CHECK(fd >= 0 && pwrite(fd, data, n, (off_t) at) == (ssize_t) n);
+        (void) close(fd);
+}
+
+static void put_marker(const char *volume_id, const char *label, uint64_t size)
+{
+        char sector[DISK_MARKER_BYTES];
+        disk_marker_make(volume_id, label, UUID, sector);
+        put(disk_marker_offset(size), sector, sizeof(sector));
+}
+
+/* Runs a program with the arguments and the disk as the last one. "" ends them earlier: what
+ * follows comes after the disk. */
+static void make(const char *program, const char *const *arguments)
+{
+        const char *argv[24] = { program };
+        size_t n = 1;
+        bool named = false;
+        for (; *arguments; arguments++) {
+                named = named || !**arguments;
+                argv[n++] = **arguments ? *arguments : disk;
+        }
+        argv[n] = named ? NULL : disk;
+        _cleanup_process_result_ ProcessResult result = {};
+        Error err = {};
+        Wait wait = test_wait(60);
+        CHECK_OK(process_run_checked(
+                         &(ProcessOptions) { .argv = argv, .input = "secret", .input_size = 6 },
+                         &wait, &result, &err),
+                 err);
+}
+
+static DiskContent content(char what[192])
+{
+        DiskProbe probe = { .content = DISK_CANNOT_TELL };
+        Error err = {};
+        Wait wait = test_wait(20);
+        int fd = open(disk, O_RDONLY | O_CLOEXEC);
+        CHECK_OK(disk_probe_fd(fd, "DISK", VOLUME, LABEL, &wait, &probe, NULL, &err), err);
+        (void) close(fd);
+        (void) snprintf(what, 192, "%s", probe.what);
+        return probe.content;
+}
+
+static void check_content(int line, DiskContent expected, const char *part)
+{
+        char what[192];
+        DiskContent found = content(what);
+        if (found != expected || !strstr(what, part)) {
+                test_fail(__FILE__, line, "%s (%s), expected %s (%s)",
+                          disk_content_to_string(found), what, disk_content_to_string(expected),
+                          part);
+        }
+}
+#define CHECK_CONTENT(expected, part) check_content(__LINE__, expected, part)
+
+static void zeros_are_blank(void)
+{
+        static const uint64_t sizes[] = { 8192,           MIB,      MIB + 512,
+                                          2 * MIB - 4096, 64 * MIB, (UINT64_C(1) << 40) + 512 };
+        for (size_t i = 0; i < ELEMENTS(sizes); i++) {
+                make_disk(sizes[i]);
+                CHECK_CONTENT(DISK_BLANK, "nothing");
+        }
+}
+
+static void one_byte_is_data(void)
+{
+        static const struct {
+                uint64_t at;
+                DiskContent expected;
+        } cases[] = {
+                { 0, DISK_FOREIGN },
+                { 511, DISK_FOREIGN },
+                { MIB - 1, DISK_FOREIGN },
+                { 63 * MIB, DISK_FOREIGN },
+                { 64 * MIB - 1, DISK_FOREIGN },
+                { 64 * MIB - 4096, DISK_FOREIGN }, /* where the marker would be */
+                { 32 * MIB, DISK_BLANK },          /* not looked at, and nothing says data */
+        };
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                make_disk(64 * MIB);
+                put(cases[i].at, "x", 1);
+                char part[32] = "nothing";
+                if (cases[i].expected == DISK_FOREIGN) {
+                        (void) snprintf(part, sizeof(part), "from byte %llu on",
+                                        (unsigned long long) cases[i].at);
+                }
+                CHECK_CONTENT(cases[i].expected, part);
+        }
+}
+
+static void random_bytes_are_foreign(void)
+{
+        for (unsigned i = 0; i < 20; i++) {
+                char noise[65536];
+                make_disk(64 * MIB);
+                int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
+                CHECK(read(fd, noise, sizeof(noise)) == sizeof(noise));
+                (void) close(fd);
+                put(0, noise, sizeof(noise));
+                CHECK_CONTENT(DISK_FOREIGN, "");
+        }
+}
+
+#define LIST(...)                 \
+        (const char *const[])     \
+        {                         \
+                __VA_ARGS__, NULL \
+        }
+
+/* Superblocks that need a kernel to be made: the parts that libblkid looks at. */
+static void put_md_member(void)
+{
+        unsigned char super[256 + 2] = { 0xfc, 0x4e, 0x2b, 0xa9,
+                                         1 }; /* magic, version 1.2 at 4 KiB */
+        memset(super + 16, 0xAB, 16);         /* set_uuid */
+        memcpy(super + 32, "host:md0", 8);
+        super[128 + 16] = 8; /* super_offset, in sectors */
+        super[220] = 1;      /* max_dev */
+        uint32_t words[64];
+        uint64_t sum = 0;
+        memcpy(words, super, 256);
+        for (size_t i = 0; i < 64; i++) {
+                sum += words[i];
+        }
+        sum += super[256] | (unsigned) super[257] << 8;
+        uint32_t folded = (uint32_t) (sum & 0xFFFFFFFF) + (uint32_t) (sum >> 32);
+        memcpy(super + 216, &folded, sizeof(folded));
+        put(4096, super, sizeof(super));
+}
+
+static const struct {
+        const char *name, *program, *found;
+        const char *const *arguments;
+        unsigned mib;
+} tools[] = {
+        { "ext4 of another cluster", "/sbin/mkfs.ext4", "ext4 labelled \"kb-other\" (UUID ",
+          LIST("-q", "-L", "kb-other"), 64 },
+        { "ext4 without a label", "/sbin/mkfs.ext4", "ext4 (UUID ", LIST("-q"), 64 },
+        { "ext2 with our label", "/sbin/mkfs.ext2", "ext2 labelled", LIST("-q", "-L", LABEL), 64 },
+        { "ext3 with our label", "/sbin/mkfs.ext3", "ext3 labelled", LIST("-q", "-L", LABEL), 64 },
+        { "xfs", "/sbin/mkfs.xfs", "xfs labelled \"data\" (UUID ", LIST("-q", "-L", "data"), 320 },
+        { "btrfs", "/sbin/mkfs.btrfs", "btrfs", LIST("-q"), 256 },
+        { "vfat", "/sbin/mkfs.vfat", "vfat", LIST("-I"), 64 },
+        { "swap", "/sbin/mkswap", "swap", LIST("-q"), 64 },
+        { "LUKS", "/sbin/cryptsetup", "crypto_LUKS (UUID ",
+          LIST("-q", "--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000", "--key-file", "-",
+               "luksFormat"),
+          64 },
+        { "a GPT", "/sbin/sgdisk", "partition table (gpt)", LIST("-n", "1"), 64 },
+        { "an empty GPT", "/sbin/sgdisk", "partition table (gpt)", LIST("-o"), 64 },
+};
+
+static size_t tool_index;
+
+static void tool_makes_foreign(void)
+{
+        make_disk(tools[tool_index].mib * MIB);
+        make(tools[tool_index].program, tools[tool_index].arguments);
+        check_content(__LINE__, DISK_FOREIGN, tools[tool_index].found);
+}
+
+static void md_member(void)
+{
+        make_disk(64 * MIB);
+        put_md_member();
+        CHECK_CONTENT(DISK_FOREIGN, "linux_raid_member labelled \"host:md0\"");
+}
+
+static void lvm_physical_volume(void)
+{
+        /* Sector 1: LABELONE, its own number, a CRC, then the header with the UUID. */
+        unsigned char sector[512] = "LABELONE";
+        sector[8] = 1;
+        sector[20] = 32;
+        memcpy(sector + 24, "LVM2 001", 8);
+        memcpy(sector + 32, "abcdefghijklmnopqrstuvwxyz012345", 32);
+        static const uint32_t table[16] = {
+                0x00000000, 0x1db71064, 0x3b6e20c8, 0x26d930ac, 0x76dc4190, 0x6b6b51f4,
+                0x4db26158, 0x5005713c, 0xedb88320, 0xf00f9344, 0xd6d6a3e8, 0xcb61b38c,
+                0x9b64c2b0, 0x86d3d2d4, 0xa00ae278, 0xbdbdf21c,
+        };
+        uint32_t crc = 0xf597a6cf;
+        for (size_t i = 20; i < sizeof(sector); i++) {
+                crc ^= sector[i];
+                crc = (crc >> 4) ^ table[crc & 15];
+                crc = (crc >> 4) ^ table[crc & 15];
+        }
+        memcpy(sector + 16, &crc, sizeof(crc));
+        make_disk(64 * MIB);
+        put(512, sector, sizeof(sector));
+        CHECK_CONTENT(DISK_FOREIGN, "LVM2_member");
+}
+
+/* Not blank: libblkid would pass over it without BLKID_SUBLKS_BADCSUM. */
+static void damaged_superblock(void)
+{
+        lvm_physical_volume();
+        put(512 + 32, "x", 1); /* the UUID, under the checksum */
+        CHECK_CONTENT(DISK_FOREIGN, "LVM2_member (UUID xbcdef-");
+        CHECK_CONTENT(DISK_FOREIGN, "damaged superblock");
+}
+
+static void dos_table(void)
+{
+        static const unsigned char entry[16] = { 0, 1, 1, 0, 0x83, 1, 1, 1, 0, 8, 0, 0, 0, 16 };
+        static const unsigned char magic[2] = { 0x55, 0xAA };
+        make_disk(64 * MIB);
+        put(446, entry, sizeof(entry));
+        put(510, magic, sizeof(magic));
+        CHECK_CONTENT(DISK_FOREIGN, "partition table (dos)");
+}
+
+/* The backup at the end alone: the first MiB was overwritten with zeros. */
+static void gpt_backup_alone(void)
+{
+        static const char zero[MIB] = {};
+        make_disk(64 * MIB);
+        make("/sbin/sgdisk", LIST("-n", "1"));
+        put(0, zero, sizeof(zero));
+        CHECK_CONTENT(DISK_FOREIGN, "partition table (gpt)");
+}
+
+static void ours(void)
+{
+        make_disk(64 * MIB);
+        make("/sbin/mkfs.ext4", LIST("-q", "-L", LABEL));
+        CHECK_CONTENT(DISK_OURS, "ext4 labelled \"" LABEL "\"");
+}
+
+static void ours_with_a_table(void)
+{
+        static const unsigned char entry[16] = { 0, 1, 1, 0, 0x83, 1, 1, 1, 0, 8, 0, 0, 0, 16 };
+        static const unsigned char magic[2] = { 0x55, 0xAA };
+        make_disk(64 * MIB);
+        make("/sbin/mkfs.ext4", LIST("-q", "-L", LABEL));
+        put(446, entry, sizeof(entry));
+        put(510, magic, sizeof(magic));
+        char what[192];
+        CHECK_INT(content(what), DISK_FOREIGN);
+}
+
+static void two_signatures(void)
+{
+        make_disk(320 * MIB);
+        make("/sbin/mkfs.ext4", LIST("-q", "-L", LABEL));
+        put(64 * 1024 + 64, "_BHRfS_M", 8); /* btrfs's magic, no more */
+        char what[192];
+        CHECK(content(what) != DISK_BLANK);
+        make_disk(64 * MIB);
+        make("/sbin/mkswap", LIST("-q"));
+        put_md_member();
+        CHECK_CONTENT(DISK_FOREIGN, "");
+}
+
+static void marker_alone(void)
+{
+        make_disk(64 * MIB);
+        put_marker(VOLUME, LABEL, 64 * MIB);
+        CHECK_CONTENT(DISK_INTERRUPTED, "interrupted");
+        make_disk(64 * MIB + 512); /* a size that is no multiple of 4 KiB */
+        put_marker(VOLUME, LABEL, 64 * MIB + 512);
+        CHECK_CONTENT(DISK_INTERRUPTED, "interrupted");
+        put(63 * MIB + 600000, "x", 1); /* the rest of the last MiB is nobody's */
+        CHECK_CONTENT(DISK_FOREIGN, "changed by another");
+}
+
+static void marker_and_half_a_filesystem(void)
+{
+        make_disk(64 * MIB);
+        put_marker(VOLUME, LABEL, 64 * MIB);
+        put(4096, "group descriptors", 17); /* mkfs writes its superblock last */
+        put(20 * MIB, "inodes", 6);
+        CHECK_CONTENT(DISK_INTERRUPTED, "interrupted");
+        put(100, "boot", 4); /* mkfs leaves the boot block alone */
+        CHECK_CONTENT(DISK_FOREIGN, "changed by another");
+}
+
+static void marker_of_another(void)
+{
+        make_disk(64 * MIB);
+        put_marker("vol-0fffffffffffffff0", LABEL, 64 * MIB); /* a snapshot's copy */
+        CHECK_CONTENT(DISK_FOREIGN, "another volume");
+        make_disk(64 * MIB);
+        put_marker(VOLUME, "kb-other", 64 * MIB);
+        CHECK_CONTENT(DISK_FOREIGN, "another volume");
+        make_disk(64 * MIB);
+        put_marker(VOLUME, LABEL, 64 * MIB);
+        put(disk_marker_offset(64 * MIB) + 300, "x", 1);
+        CHECK_CONTENT(DISK_FOREIGN, "another volume");
+        make_disk(64 * MIB);
+        put_marker(VOLUME, LABEL, 32 * MIB); /* in the middle: the volume has grown since */
+        CHECK_CONTENT(DISK_BLANK, "nothing");
+}
+
+static void marker_and_a_filesystem(void)
+{
+        static const char mounts[2] = { 1, 0 };
+        make_disk(64 * MIB);
+        put_marker(VOLUME, LABEL, 64 * MIB);
+        make("/sbin/mkfs.ext4",
+             LIST("-q", "-L", LABEL, "-b", "4096", "-U", UUID, "-E", "nodiscard", "", "16128"));
+        CHECK_CONTENT(DISK_INTERRUPTED, "interrupted");
+        put(1024 + 0x34, mounts, sizeof(mounts)); /* mounted: somebody may have used it */
+        CHECK_CONTENT(DISK_FOREIGN, "changed by another");
+}
+
+static void marker_and_another_filesystem(void)
+{
+        make_disk(64 * MIB);
+        make("/sbin/mkfs.ext4", LIST("-q", "-L", LABEL, "-b", "4096", "-E", "nodiscard"));
+        put_marker(VOLUME, LABEL, 64 * MIB);
+        CHECK_CONTENT(DISK_FOREIGN, "changed by another");
+        make_disk(64 * MIB);
+        make("/sbin/mkswap", LIST("-q"));
+        put_marker(VOLUME, LABEL, 64 * MIB);
+        CHECK_CONTENT(DISK_FOREIGN, "swap");
+}
+
+static void unreadable_is_no_blank(void)
+{
+        DiskProbe probe = { .content = DISK_CANNOT_TELL };
+        Error err = {};
+        Wait wait = test_wait(20);
+        make_disk(64 * MIB);
+        int fd = open(disk, O_WRONLY | O_CLOEXEC); /* a descriptor that cannot be read */
+        CHECK(disk_probe_fd(fd, "DISK", VOLUME, LABEL, &wait, &probe, NULL, &err) < 0);
+        (void) close(fd);
+        CHECK_CONTAINS(err.message, "read DISK at byte 0");
+        CHECK_INT(probe.content, DISK_CANNOT_TELL);
+
+        make_disk(4096);
+        fd = open(disk, O_RDONLY | O_CLOEXEC);
+        CHECK(disk_probe_fd(fd, "DISK", VOLUME, LABEL, &wait, &probe, NULL, &err) < 0);
+        CHECK_INT(err.class, ERROR_RETRY);
+        (void) close(fd);
+}
+
+/* Every combination of facts: blank and ours are what the header says, all else is foreign. */
+static void verdict_table(void)
+{
+        static const char *const types[] = { "", "ext4", "xfs" };
+        for (unsigned bits = 0; bits < 1 << 8; bits++) {
+                for (size_t t = 0; t < ELEMENTS(types); t++) {
+                        for (DiskMarker m = DISK_MARKER_NONE; m <= DISK_MARKER_OTHER; m++) {
+                                DiskFacts facts = {
+                                        .ambivalent = bits & 1,
+                                        .bad_checksum = bits & 2,
+                                        .was_mounted = bits & 4,
+                                        .first_zero = bits & 8,
+                                        .last_zero = bits & 16,
+                                        .block_zero = bits & 32,
+                                        .marker = m,
+                                        .marker_uuid = UUID,
+                                };
+                                (void) snprintf(facts.type, sizeof(facts.type), "%s", types[t]);
+                                (void) snprintf(facts.label, sizeof(facts.label), "%s",
+                                                bits & 64 ? LABEL : "other");
+                                (void) snprintf(facts.uuid, sizeof(facts.uuid), "%s",
+                                                bits & 128 ? UUID : "other");
+                                bool nothing = t == 0 && !facts.ambivalent;
+                                bool ext4 = t == 1 && !facts.ambivalent;
+                                bool clean = facts.block_zero && facts.last_zero;
+                                DiskContent expected = DISK_FOREIGN;
+                                if (nothing && m == DISK_MARKER_NONE && facts.first_zero &&
+                                    facts.last_zero) {
+                                        expected = DISK_BLANK;
+                                } else if (nothing && m == DISK_MARKER_OURS && clean) {
+                                        expected = DISK_INTERRUPTED;
+                                } else if (ext4 && m == DISK_MARKER_OURS && clean && (bits & 128) &&
+                                           !facts.was_mounted) {
+                                        expected = DISK_INTERRUPTED;
+                                } else if (ext4 && m == DISK_MARKER_NONE && (bits & 64) &&
+                                           !facts.bad_checksum) {
+                                        expected = DISK_OURS;
+                                }
+                                DiskProbe probe;
+                                disk_judge(&facts, LABEL, &probe);
+                                CHECK_INT(probe.content, expected);
+                                CHECK(probe.what[0]);
+                                (void) snprintf(facts.table, sizeof(facts.table), "gpt");
+                                disk_judge(&facts, LABEL, &probe);
+                                CHECK_INT(probe.content, DISK_FOREIGN);
+                        }
+                }
+        }
+}
+
+/* `test_filesystem VERB NODE VOLUME LABEL`: one call on a real device; prints what came of it. */
+static int tool(char **argv)
+{
+        Error err = {};
+        Blockdev device = {};
+        Wait wait = test_wait(60);
+        const char *verb = argv[1], *volume_id = argv[3], *label = argv[4];
+        int r = blockdev_find(volume_id, NULL, &device, &err);
+        if (r == 0) {
+                printf("absent\n");
+                return EXIT_FAILURE;
+        }
+        if (r > 0 && !streq(device.node, argv[2])) {
+                r = error_set(&err, ERROR_FATAL, ENODEV, "found %s", device.node);
+        }
+        if (r > 0 && streq(verb, "probe")) {
+                DiskProbe probe;
+                r = filesystem_probe(&device, volume_id, label, &wait, &probe, &err);
+                if (r >= 0) {
+                        printf("%s: %s\n", disk_content_to_string(probe.content), probe.what);
+                }
+        } else if (r > 0 && streq(verb, "format")) {
+                r = filesystem_format(&device, volume_id, label, &wait, &err);
+        } else if (r > 0 && streq(verb, "check")) {
+                r = filesystem_check(&device, &wait, &err);
+        } else if (r > 0 && streq(verb, "can-grow")) {
+                r = filesystem_can_grow(&device, &err);
+                printf("%s\n", r > 0 ? "yes" : "no");
+        } else if (r > 0 && streq(verb, "grow")) {
+                r = filesystem_grow(&device, &wait, &err);
+        }
+        if (r < 0) {
+                printf("%s: %s\n", error_class_to_string(err.class), err.message);
+        }
+        return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+        if (argc == 5) {
+                return tool(argv);
+        }
+        test_case("the verdict follows from the facts, all combinations", verdict_table);
+        test_case("a disk of zeros is blank, whatever its size", zeros_are_blank);
+        test_case("one byte at either end is data", one_byte_is_data);
+        test_case("random bytes are foreign", random_bytes_are_foreign);
+        for (tool_index = 0; tool_index < ELEMENTS(tools); tool_index++) {
+                char name[96];
+                (void) snprintf(name, sizeof(name), "%s is foreign", tools[tool_index].name);
+                if (access(tools[tool_index].program, X_OK) == 0) {
+                        test_case(name, tool_makes_foreign);
+                } else {
+                        test_skip(name, tools[tool_index].program);
+                }
+        }
+        test_case("a RAID member is foreign", md_member);
+        test_case("an LVM physical volume is foreign", lvm_physical_volume);
+        test_case("a DOS partition table is foreign", dos_table);
+        if (access("/sbin/sgdisk", X_OK) == 0) {
+                test_case("the backup of a GPT alone is foreign", gpt_backup_alone);
+        } else {
+                test_skip("the backup of a GPT alone is foreign", "/sbin/sgdisk");
+        }
+        test_case("ext4 with our label is ours", ours);
+        test_case("a damaged superblock is foreign", damaged_superblock);
+        test_case("ext4 with our label and a partition table is foreign", ours_with_a_table);
+        test_case("two signatures are foreign", two_signatures);
+        test_case("a marker alone is an interrupted mkfs", marker_alone);
+        test_case("a marker and half a filesystem is an interrupted mkfs",
+                  marker_and_half_a_filesystem);
+        test_case("a marker of another volume or cluster is foreign", marker_of_another);
+        test_case("a marker and its filesystem is interrupted until that was mounted",
+                  marker_and_a_filesystem);
+        test_case("a marker and another filesystem is foreign", marker_and_another_filesystem);
+        test_case("what cannot be read is an error, not blank", unreadable_is_no_blank);
+        return test_done();
+}
