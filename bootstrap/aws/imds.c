@@ -17,12 +17,12 @@
  */
 #define VERSION_PATH "2021-07-15"
 
-#define TOKEN_TTL_S "21600"
-#define REPLY_MAX   ((size_t) 64 << 10)
-#define ENDPOINT    256
+#define TOKEN_TTL_S  "21600"
+#define REPLY_MAX    ((size_t) 64 << 10)
+#define ENDPOINT_MAX 256
 
 struct Imds {
-        char endpoints[2][ENDPOINT];
+        char endpoints[2][ENDPOINT_MAX];
         size_t n_endpoints;
         pthread_mutex_t mutex;
         size_t current; /* the endpoint that answered last, or is to be tried */
@@ -30,35 +30,42 @@ struct Imds {
         unsigned token_number;
 };
 
-int imds_new(const char *endpoint, Imds **ret, Error *err)
+int imds_new_at(const char *const *endpoints, size_t n, Imds **ret, Error *err)
 {
-        const char *variable = getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT");
-        const char *given = endpoint ? endpoint : isempty(variable) ? NULL : variable;
-        size_t n = given ? strlen(given) : 0;
-        while (n > 0 && given[n - 1] == '/') {
-                n--;
-        }
-        if (given &&
-            (n >= ENDPOINT || strpbrk(given, " ?#@") ||
-             !(string_starts_with(given, "http://") || string_starts_with(given, "https://")))) {
-                return error_set(err, ERROR_CONFIG, EINVAL,
-                                 "AWS_EC2_METADATA_SERVICE_ENDPOINT=%.200s is no http:// address",
-                                 given);
-        }
         Imds *imds = calloc(1, sizeof(*imds));
         if (!imds) {
                 return error_oom(err);
         }
-        if (given) {
-                memcpy(imds->endpoints[imds->n_endpoints++], given, n);
-        } else {
-                memcpy(imds->endpoints[imds->n_endpoints++], ADDRESS_V4, sizeof(ADDRESS_V4));
-                memcpy(imds->endpoints[imds->n_endpoints++], ADDRESS_V6, sizeof(ADDRESS_V6));
+        for (size_t i = 0; i < n && i < ELEMENTS(imds->endpoints); i++) {
+                const char *given = endpoints[i];
+                size_t length = strlen(given);
+                while (length > 0 && given[length - 1] == '/') {
+                        length--;
+                }
+                if (length >= ENDPOINT_MAX || strpbrk(given, " ?#@") ||
+                    !(string_starts_with(given, "http://") ||
+                      string_starts_with(given, "https://"))) {
+                        free(imds);
+                        return error_set(err, ERROR_CONFIG, EINVAL,
+                                         "AWS_EC2_METADATA_SERVICE_ENDPOINT: \"%.200s\" is no "
+                                         "http:// address",
+                                         given);
+                }
+                memcpy(imds->endpoints[imds->n_endpoints++], given, length);
         }
         imds->token = SECRET_INIT;
         (void) pthread_mutex_init(&imds->mutex, NULL); /* cannot fail with default attributes */
         *ret = imds;
         return 0;
+}
+
+int imds_new(const char *endpoint, Imds **ret, Error *err)
+{
+        const char *const both[] = { ADDRESS_V4, ADDRESS_V6 };
+        const char *variable = getenv("AWS_EC2_METADATA_SERVICE_ENDPOINT");
+        const char *given = endpoint ? endpoint : variable;
+        return isempty(given) ? imds_new_at(both, ELEMENTS(both), ret, err)
+                              : imds_new_at(&given, 1, ret, err);
 }
 
 void imds_free(Imds *imds)
@@ -117,7 +124,7 @@ static bool is_page(const HttpReply *reply)
 static int exchange(Imds *imds, const char *method, const char *path, const HttpHeader *header,
                     const Wait *wait, HttpReply *ret, Error *err)
 {
-        char url[ENDPOINT + 256], effect[320];
+        char url[ENDPOINT_MAX + 256], effect[320];
         (void) pthread_mutex_lock(&imds->mutex);
         size_t current = imds->current;
         (void) pthread_mutex_unlock(&imds->mutex);

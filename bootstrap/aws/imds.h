@@ -15,6 +15,8 @@ typedef struct Imds Imds;
 /* endpoint NULL: AWS_EC2_METADATA_SERVICE_ENDPOINT, else http://169.254.169.254 and, when nobody is
  * there, http://[fd00:ec2::254]. Makes no request. Thread-safe afterwards. */
 int imds_new(const char *endpoint, Imds **ret, Error *err);
+/* As imds_new() at up to two addresses, tried in turn until one answers, which is kept. */
+int imds_new_at(const char *const *endpoints, size_t n, Imds **ret, Error *err);
 void imds_free(Imds *imds);
 
 /* One value below the pinned version, e.g. "meta-data/instance-id", appended to *ret: 1; 0 if the

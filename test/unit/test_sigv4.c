@@ -175,7 +175,7 @@ static void check_own_case(const json_t *root, const json_t *c)
         HttpHeader headers[SIGV4_HEADERS_MAX] = { { (char[]) { "Host" }, host } };
         size_t n = 1;
         json_t *value;
-        json_object_foreach (json_object_get(c, "headers"), name, value) {
+        json_object_foreach(json_object_get(c, "headers"), name, value) {
                 headers[n++] = (HttpHeader) { (char *) (uintptr_t) name,
                                               (char *) (uintptr_t) json_string_value(value) };
         }
@@ -231,7 +231,7 @@ static void test_uri_encode(void)
                 { "+*%&=\x7f", false, "%2B%2A%25%26%3D%7F" },
                 { "\xc3\xbc", true, "%C3%BC" },
         };
-        FOREACH_ARRAY (c, cases, ELEMENTS(cases)) {
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 _cleanup_buffer_ Buffer b = {};
                 CHECK_INT(sigv4_uri_encode(c->text, c->keep_slash, &b), 0);
                 CHECK_STR(b.data ? b.data : "", c->expected);
@@ -241,9 +241,10 @@ static void test_uri_encode(void)
 /* What does not fit is refused, and leaves the result alone. */
 static void test_limits(void)
 {
+        char name[] = "x", value[] = "y";
         HttpHeader headers[SIGV4_HEADERS_MAX + 1];
-        FOREACH_ARRAY (h, headers, ELEMENTS(headers)) {
-                *h = (HttpHeader) { (char[]) { "x" }, (char[]) { "y" } };
+        FOREACH_ARRAY(h, headers, ELEMENTS(headers)) {
+                *h = (HttpHeader) { name, value };
         }
         _cleanup_aws_keys_ AwsKeys keys = {};
         set_keys(&keys, "AKID", "secret", "");
