@@ -14,6 +14,7 @@ typedef struct MountState {
         char source[256]; /* topmost mount there */
         char type[32];
         uint64_t devnum; /* st_dev of the mounted filesystem */
+        bool read_only;  /* also when the kernel made it so after an error */
 } MountState;
 
 /* What is mounted at path (topmost), from /proc/self/mountinfo. Not a mount point: mounted false.
@@ -27,6 +28,6 @@ int mount_device(const char *node, const char *type, const char *options, const 
 
 /* A tmpfs at path: mode 0700, nodev,nosuid,noexec, `size_bytes`, and noswap where the kernel has it
  * (6.4; https://www.kernel.org/doc/html/latest/filesystems/tmpfs.html). One mount however often
- * run: returns 1 if mounted now, 0 if a tmpfs was there with the right options; something else
+ * run: returns 1 if mounted (or remounted with these options) now, 0 if it was so; something else
  * mounted there is ERROR_CONFIG. */
 int mount_tmpfs(const char *path, uint64_t size_bytes, Error *err);

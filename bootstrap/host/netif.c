@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/netif.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/if_arp.h>
+#include <linux/if_ether.h>
+#include <linux/if_link.h>
+#include <linux/if_packet.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/effect.h"
+#include "base/string.h"
+#include "host/netlink.h"
+
+typedef struct LinkSearch {
+        unsigned char mac[ETH_ALEN];
+        bool by_mac, found;
+        Netif netif;
+} LinkSearch;
+
+/* What stands on its own: a network card, or a container's end of a cable. VLANs, macvlans, bridges
+ * and bonds show a kind, and may carry the card's address. */
+static bool is_own_interface(const struct rtattr *info)
+{
+        const struct rtattr *attributes[NETLINK_TYPES_MAX];
+        char kind[16];
+        if (!info) {
+                return true;
+        }
+        netlink_index(netlink_data(info, 0), netlink_size(info), attributes);
+        netlink_text(attributes[IFLA_INFO_KIND], kind, sizeof(kind));
+        return !kind[0] || streq(kind, "veth");
+}
+
+static int visit_link(const struct nlmsghdr *message, void *userdata)
+{
+        LinkSearch *search = userdata;
+        const struct rtattr *attributes[NETLINK_TYPES_MAX];
+        struct ifinfomsg link;
+        if (message->nlmsg_type != RTM_NEWLINK ||
+            !netlink_attributes(message, sizeof(link), attributes)) {
+                return 0;
+        }
+        memcpy(&link, NLMSG_DATA(message), sizeof(link));
+        if (search->by_mac) {
+                const void *mac = netlink_data(attributes[IFLA_ADDRESS], ETH_ALEN);
+                if (!mac || netlink_size(attributes[IFLA_ADDRESS]) != ETH_ALEN ||
+                    memcmp(mac, search->mac, ETH_ALEN) != 0 || link.ifi_type != ARPHRD_ETHER ||
+                    !is_own_interface(attributes[IFLA_LINKINFO])) {
+                        return 0;
+                }
+        }
+        if (search->found) {
+                return 0;
+        }
+        search->found = true;
+        search->netif = (Netif) { .index = link.ifi_index, .up = link.ifi_flags & IFF_UP };
+        netlink_text(attributes[IFLA_IFNAME], search->netif.name, sizeof(search->netif.name));
+        const void *mtu = netlink_data(attributes[IFLA_MTU], sizeof(uint32_t));
+        if (mtu) {
+                uint32_t value;
+                memcpy(&value, mtu, sizeof(value));
+                search->netif.mtu = value;
+        }
+        return 0;
+}
+
+static bool parse_mac(const char *text, unsigned char ret[ETH_ALEN])
+{
+        int end = 0;
+        return sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &ret[0], &ret[1], &ret[2],
+                      &ret[3], &ret[4], &ret[5], &end) == ETH_ALEN &&
+               text[end] == '\0';
+}
+
+int netif_find_by_mac(const char *mac, Netif *ret, Error *err)
+{
+        LinkSearch search = { .by_mac = true };
+        if (!parse_mac(mac, search.mac)) {
+                return error_set(err, ERROR_FATAL, EINVAL, "\"%s\" is no hardware address", mac);
+        }
+        NetlinkRequest request = netlink_request(RTM_GETLINK, NLM_F_DUMP, sizeof(request.link));
+        int r = netlink_transact(&request, visit_link, &search);
+        if (r < 0) {
+                return error_errno(err, r, "list interfaces");
+        }
+        if (search.found) {
+                *ret = search.netif;
+        }
+        return search.found;
+}
+
+/* -ENODEV is an answer here: there is no such link. */
+static int request_by_name(NetlinkRequest *request, const char *name, NetlinkVisitor *visitor,
+                           void *userdata)
+{
+        size_t n = strlen(name) + 1;
+        if (n > IF_NAMESIZE) {
+                return -ENODEV;
+        }
+        int r = netlink_append(request, IFLA_IFNAME, name, n);
+        return r < 0 ? r : netlink_transact(request, visitor, userdata);
+}
+
+int netif_find_by_name(const char *name, Netif *ret, Error *err)
+{
+        LinkSearch search = {};
+        NetlinkRequest request = netlink_request(RTM_GETLINK, 0, sizeof(request.link));
+        int r = request_by_name(&request, name, visit_link, &search);
+        if (r < 0 && r != -ENODEV) {
+                return error_errno(err, r, "look for interface %s", name);
+        }
+        if (search.found) {
+                *ret = search.netif;
+        }
+        return search.found;
+}
+
+int netif_delete(const char *name, Error *err)
+{
+        NetlinkRequest request = netlink_request(RTM_DELLINK, 0, sizeof(request.link));
+        unsigned effect = effect_before("link-delete", name);
+        int r = request_by_name(&request, name, NULL, NULL);
+        if (r == -ENODEV) {
+                return 0;
+        }
+        if (r < 0) {
+                return error_errno(err, r, "delete interface %s", name);
+        }
+        effect_after(effect, "link-delete", name);
+        return 1;
+}
+
+typedef struct AddressSearch {
+        int index;
+        struct in_addr wanted; /* 0: the first */
+        bool found;
+        struct in_addr address;
+        unsigned prefix;
+} AddressSearch;
+
+static int visit_address(const struct nlmsghdr *message, void *userdata)
+{
+        AddressSearch *search = userdata;
+        const struct rtattr *attributes[NETLINK_TYPES_MAX];
+        struct ifaddrmsg header;
+        if (search->found || message->nlmsg_type != RTM_NEWADDR ||
+            !netlink_attributes(message, sizeof(header), attributes)) {
+                return 0;
+        }
+        memcpy(&header, NLMSG_DATA(message), sizeof(header));
+        const void *local = netlink_data(attributes[IFA_LOCAL], sizeof(struct in_addr));
+        if (header.ifa_family != AF_INET || header.ifa_index != (unsigned) search->index ||
+            !local) {
+                return 0;
+        }
+        struct in_addr address;
+        memcpy(&address, local, sizeof(address));
+        if (search->wanted.s_addr != INADDR_ANY && address.s_addr != search->wanted.s_addr) {
+                return 0;
+        }
+        search->found = true;
+        search->address = address;
+        search->prefix = header.ifa_prefixlen;
+        return 0;
+}
+
+static int search_addresses(const Netif *netif, AddressSearch *search, Error *err)
+{
+        search->index = netif->index;
+        NetlinkRequest request = netlink_request(RTM_GETADDR, NLM_F_DUMP, sizeof(request.address));
+        request.address.ifa_family = AF_INET;
+        int r = netlink_transact(&request, visit_address, search);
+        return r < 0 ? error_errno(err, r, "list addresses of %s", netif->name) : search->found;
+}
+
+int netif_has_address(const Netif *netif, struct in_addr address, Error *err)
+{
+        AddressSearch search = { .wanted = address };
+        if (address.s_addr == INADDR_ANY) {
+                return error_set(err, ERROR_FATAL, EINVAL, "0.0.0.0 is no interface's address");
+        }
+        return search_addresses(netif, &search, err);
+}
+
+int netif_first_address(const Netif *netif, struct in_addr *ret_address, unsigned *ret_prefix,
+                        Error *err)
+{
+        AddressSearch search = {};
+        int r = search_addresses(netif, &search, err);
+        if (r > 0) {
+                *ret_address = search.address;
+                *ret_prefix = search.prefix;
+        }
+        return r;
+}
+
+/* Tells the neighbours, one ARP announcement (RFC 5227): those who remember another machine for the
+ * address would go on sending to it. A VPC needs none, a switch does. */
+static int announce(const Netif *netif, struct in_addr address, const unsigned char mac[ETH_ALEN])
+{
+        struct {
+                struct arphdr header;
+                unsigned char sender_mac[ETH_ALEN];
+                struct in_addr sender;
+                unsigned char target_mac[ETH_ALEN];
+                struct in_addr target;
+        } __attribute__((packed)) packet = {
+                .header = { .ar_hrd = htons(ARPHRD_ETHER),
+                            .ar_pro = htons(ETH_P_IP),
+                            .ar_hln = ETH_ALEN,
+                            .ar_pln = sizeof(address),
+                            .ar_op = htons(ARPOP_REQUEST) },
+                .sender = address,
+                .target = address,
+        };
+        memcpy(packet.sender_mac, mac, ETH_ALEN);
+        struct sockaddr_ll to = { .sll_family = AF_PACKET,
+                                  .sll_protocol = htons(ETH_P_ARP),
+                                  .sll_ifindex = netif->index,
+                                  .sll_halen = ETH_ALEN };
+        memset(to.sll_addr, 0xFF, ETH_ALEN);
+        _cleanup_close_ int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+        if (fd < 0 ||
+            sendto(fd, &packet, sizeof(packet), 0, (struct sockaddr *) &to, sizeof(to)) < 0) {
+                return -errno;
+        }
+        return 0;
+}
+
+static int visit_mac(const struct nlmsghdr *message, void *userdata)
+{
+        const struct rtattr *attributes[NETLINK_TYPES_MAX];
+        if (message->nlmsg_type == RTM_NEWLINK &&
+            netlink_attributes(message, sizeof(struct ifinfomsg), attributes)) {
+                const void *mac = netlink_data(attributes[IFLA_ADDRESS], ETH_ALEN);
+                if (mac) {
+                        memcpy(userdata, mac, ETH_ALEN);
+                }
+        }
+        return 0;
+}
+
+static int change_address(unsigned short type, unsigned short flags, const Netif *netif,
+                          struct in_addr address)
+{
+        NetlinkRequest request = netlink_request(type, flags, sizeof(request.address));
+        request.address = (struct ifaddrmsg) { .ifa_family = AF_INET,
+                                               .ifa_prefixlen = 32,
+                                               .ifa_scope = RT_SCOPE_UNIVERSE,
+                                               .ifa_index = (unsigned) netif->index };
+        int r = netlink_append(&request, IFA_LOCAL, &address, sizeof(address));
+        if (r < 0) {
+                return r;
+        }
+        r = netlink_append(&request, IFA_ADDRESS, &address, sizeof(address));
+        return r < 0 ? r : netlink_transact(&request, NULL, NULL);
+}
+
+int netif_add_address(const Netif *netif, struct in_addr address, Error *err)
+{
+        char text[INET_ADDRSTRLEN];
+        (void) inet_ntop(AF_INET, &address, text, sizeof(text)); /* always fits */
+        unsigned effect = effect_before("address-add", text);
+        int r = change_address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, netif, address);
+        if (r < 0 && r != -EEXIST) {
+                return error_errno(err, r, "add %s to %s", text, netif->name);
+        }
+        effect_after(effect, "address-add", text);
+        unsigned char mac[ETH_ALEN] = { 0 };
+        NetlinkRequest request = netlink_request(RTM_GETLINK, 0, sizeof(request.link));
+        request.link.ifi_index = netif->index;
+        r = netlink_transact(&request, visit_mac, mac);
+        if (r >= 0) {
+                r = announce(netif, address, mac);
+        }
+        /* A link that is down has nobody to tell. */
+        return r < 0 && r != -ENETDOWN ? error_errno(err, r, "announce %s on %s", text, netif->name)
+                                       : 0;
+}
+
+int netif_remove_address(const Netif *netif, struct in_addr address, Error *err)
+{
+        char text[INET_ADDRSTRLEN];
+        (void) inet_ntop(AF_INET, &address, text, sizeof(text)); /* always fits */
+        unsigned effect = effect_before("address-remove", text);
+        int r = change_address(RTM_DELADDR, 0, netif, address);
+        if (r < 0 && r != -EADDRNOTAVAIL) {
+                return error_errno(err, r, "remove %s from %s", text, netif->name);
+        }
+        effect_after(effect, "address-remove", text);
+        return 0;
+}
+
+typedef struct RouteSearch {
+        struct in_addr address;
+        unsigned prefix;
+        bool found;
+        int index;
+} RouteSearch;
+
+static int visit_route(const struct nlmsghdr *message, void *userdata)
+{
+        RouteSearch *search = userdata;
+        const struct rtattr *attributes[NETLINK_TYPES_MAX];
+        struct rtmsg route;
+        if (search->found || message->nlmsg_type != RTM_NEWROUTE ||
+            !netlink_attributes(message, sizeof(route), attributes)) {
+                return 0;
+        }
+        memcpy(&route, NLMSG_DATA(message), sizeof(route));
+        if (route.rtm_family != AF_INET || route.rtm_table != RT_TABLE_MAIN ||
+            route.rtm_type != RTN_UNICAST || route.rtm_dst_len != search->prefix) {
+                return 0;
+        }
+        struct in_addr destination = { INADDR_ANY }; /* the default route has none */
+        const void *data = netlink_data(attributes[RTA_DST], sizeof(destination));
+        if (data) {
+                memcpy(&destination, data, sizeof(destination));
+        }
+        if (destination.s_addr != search->address.s_addr) {
+                return 0;
+        }
+        search->found = true;
+        data = netlink_data(attributes[RTA_OIF], sizeof(search->index));
+        if (data) {
+                memcpy(&search->index, data, sizeof(search->index));
+        }
+        return 0;
+}
+
+int netif_has_route(struct in_addr address, unsigned prefix, char *ret_name, Error *err)
+{
+        RouteSearch search = { .address = address, .prefix = prefix };
+        NetlinkRequest request = netlink_request(RTM_GETROUTE, NLM_F_DUMP, sizeof(request.route));
+        request.route.rtm_family = AF_INET;
+        int r = netlink_transact(&request, visit_route, &search);
+        if (r < 0) {
+                return error_errno(err, r, "list routes");
+        }
+        if (search.found && ret_name && !if_indextoname((unsigned) search.index, ret_name)) {
+                ret_name[0] = '\0'; /* a route by several ways, or its interface just went */
+        }
+        return search.found;
+}
