@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* A server on loopback and certificates for it: what test_http talks to. */
+/* A server on loopback and certificates for it, for tests of HTTP and of what is said over it. */
 
 #include <arpa/inet.h>
 #include <openssl/pem.h>
@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include "harness.h"
 
@@ -49,6 +50,12 @@ static const struct {
         { "/garbage ", "220 mail.example.com ESMTP\r\n", true },
         { "/nothing ", "", true },
         { "/silent ", "" },
+        /* docker's */
+        { "/v1.40/_ping ", "HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n" },
+        { "/v1.40/info ", "HTTP/1.1 500 Oops\r\nContent-Length: 18\r\n\r\n{\"message\":\"boom\"}" },
+        { "/v1.40/images/odd/json ", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]" },
+        { "/v1.40/images/refused/json ", "HTTP/1.1 400 Bad\r\nContent-Length: 2\r\n\r\n{}" },
+        { "/v1.40/images/absent/json ", "HTTP/1.1 404 None\r\nContent-Length: 2\r\n\r\n{}" },
 };
 
 static void say(Connection *c, const char *text)
@@ -118,7 +125,7 @@ static void say_headers(Connection *c, unsigned n, size_t length)
 static bool answer(Connection *c, const char *request)
 {
         const char *path = strchr(request, ' ') + 1;
-        FOREACH_ARRAY (row, answers, ELEMENTS(answers)) {
+        FOREACH_ARRAY(row, answers, ELEMENTS(answers)) {
                 if (string_starts_with(path, row->path)) {
                         say(c, row->reply);
                         return !row->close;
@@ -184,7 +191,7 @@ static void server_start(Server *server, struct sockaddr *address, socklen_t siz
         (void) pthread_detach(thread);
 }
 
-static void server_start_tcp(Server *server)
+static inline void server_start_tcp(Server *server)
 {
         struct sockaddr_in address = { .sin_family = AF_INET,
                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -192,10 +199,17 @@ static void server_start_tcp(Server *server)
         server->port = ntohs(address.sin_port);
 }
 
+static inline void server_start_unix(Server *server, const char *path)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+        server_start(server, (struct sockaddr *) &address, sizeof(address));
+}
+
 /* Certificates of the test's own. */
 
-static X509 *make_certificate(const char *name, const char *san, EVP_PKEY *key, X509 *issuer,
-                              EVP_PKEY *issuer_key)
+static inline X509 *make_certificate(const char *name, const char *san, EVP_PKEY *key, X509 *issuer,
+                                     EVP_PKEY *issuer_key)
 {
         X509 *x = X509_new();
         (void) X509_set_version(x, X509_VERSION_3);
@@ -219,7 +233,7 @@ static X509 *make_certificate(const char *name, const char *san, EVP_PKEY *key, 
         return x;
 }
 
-static char *to_pem(X509 *certificate, EVP_PKEY *key)
+static inline char *to_pem(X509 *certificate, EVP_PKEY *key)
 {
         BIO *bio = BIO_new(BIO_s_mem());
         char *data;
@@ -234,7 +248,7 @@ static char *to_pem(X509 *certificate, EVP_PKEY *key)
         return pem;
 }
 
-static SSL_CTX *make_context(X509 *certificate, EVP_PKEY *key, X509 *ca)
+static inline SSL_CTX *make_context(X509 *certificate, EVP_PKEY *key, X509 *ca)
 {
         SSL_CTX *context = SSL_CTX_new(TLS_server_method());
         X509_STORE *store = SSL_CTX_get_cert_store(context);

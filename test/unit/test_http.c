@@ -4,7 +4,6 @@
 #include <curl/curl.h>
 #include <errno.h>
 #include <sys/eventfd.h>
-#include <sys/un.h>
 
 #include "base/file.h"
 #include "harness.h"
@@ -102,7 +101,7 @@ static void test_failures(void)
                 { "/nothing", ECONNRESET, ERROR_RETRY }, { "/garbage", EBADMSG, ERROR_RETRY },
                 { "/flood", EFBIG, ERROR_FATAL },
         };
-        FOREACH_ARRAY (c, cases, ELEMENTS(cases)) {
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 Error err = { 0 };
                 HttpReply reply = { .status = -1 };
                 CHECK_INT(ASK(&plain, c->path, &reply, &err), -c->error);
@@ -298,7 +297,7 @@ static void test_classes(void)
 static void servers_start(void)
 {
         EVP_PKEY *keys[3];
-        FOREACH_ARRAY (key, keys, ELEMENTS(keys)) {
+        FOREACH_ARRAY(key, keys, ELEMENTS(keys)) {
                 *key = EVP_EC_gen("P-256");
         }
         X509 *ca = make_certificate("ca", NULL, keys[0], NULL, NULL);
@@ -316,16 +315,14 @@ static void servers_start(void)
         tls_old.tls = make_context(server, keys[1], ca);
         (void) SSL_CTX_set_max_proto_version(tls_old.tls, TLS1_1_VERSION);
         SSL_CTX_set_security_level(tls_old.tls, 0);
-        FOREACH_ARRAY (key, keys, ELEMENTS(keys)) {
+        FOREACH_ARRAY(key, keys, ELEMENTS(keys)) {
                 EVP_PKEY_free(*key);
         }
         X509_free(ca);
         X509_free(server);
         X509_free(client);
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
         (void) snprintf(socket_path, sizeof(socket_path), "%s/socket", test_folder());
-        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", socket_path);
-        server_start(&local, (struct sockaddr *) &address, sizeof(address));
+        server_start_unix(&local, socket_path);
         server_start_tcp(&plain);
         server_start_tcp(&tls);
         server_start_tcp(&tls_old);

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/docker.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdarg.h>
+#include <sys/eventfd.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "harness.h"
+#include "host/http.h"
+#include "host/process.h"
+#include "loopback_server.h"
+
+/* Against a dockerd of the test's own, with a containerd, a data root and an image of its own, all
+ * below one folder. */
+
+#define DOCKERD    "/usr/sbin/dockerd"
+#define CONTAINERD "/usr/bin/containerd"
+#define IMAGE      "kube-bootstrap-test:1"
+#define NAME       "kube-bootstrap-test"
+
+static char folder[] = "/var/tmp/kube-bootstrap-docker-XXXXXX";
+static char docker_socket[128], data_path[128], local_socket[128];
+
+/* A program that runs until it is told to stop. */
+typedef struct Daemon {
+        char script[1024];
+        Wait wait;
+        ProcessResult result;
+        pthread_t thread;
+} Daemon;
+
+static void *daemon_main(void *userdata)
+{
+        Daemon *d = userdata;
+        const char *argv[] = { "/bin/sh", "-c", d->script, NULL };
+        ProcessOptions options = { .argv = argv };
+        (void) process_run(&options, &d->wait, &d->result, NULL); /* stopped: its usual end */
+        return NULL;
+}
+
+static void daemon_start(Daemon *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void daemon_start(Daemon *d, const char *format, ...)
+{
+        va_list ap;
+        va_start(ap, format);
+        (void) vsnprintf(d->script, sizeof(d->script), format, ap);
+        va_end(ap);
+        d->wait = (Wait) { .deadline_ms = UINT64_MAX, .stop_fd = eventfd(0, EFD_CLOEXEC) };
+        if (pthread_create(&d->thread, NULL, daemon_main, d) != 0) {
+                abort();
+        }
+}
+
+static void daemon_stop(Daemon *d)
+{
+        (void) eventfd_write(d->wait.stop_fd, 1);
+        (void) pthread_join(d->thread, NULL);
+        (void) close(d->wait.stop_fd);
+        process_result_done(&d->result);
+}
+
+static int shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static int shell(const char *format, ...)
+{
+        char script[1024];
+        Error err = { 0 };
+        Wait wait = test_wait(60);
+        ProcessResult result = { 0 };
+        va_list ap;
+        va_start(ap, format);
+        (void) vsnprintf(script, sizeof(script), format, ap);
+        va_end(ap);
+        const char *argv[] = { "/bin/sh", "-c", script, NULL };
+        ProcessOptions options = { .argv = argv };
+        int r = process_run_checked(&options, &wait, &result, &err);
+        if (r < 0) {
+                printf("# %s\n", err.message);
+        }
+        process_result_done(&result);
+        return r;
+}
+
+/* The image is one static program, which tells what it is allowed and then waits for its end. */
+static const char program[] =
+        "#include <fcntl.h>\n#include <signal.h>\n#include <stdio.h>\n#include <stdlib.h>\n"
+        "#include <string.h>\n#include <unistd.h>\n"
+        "int main(int argc, char **argv) {\n"
+        "  char line[256]; sigset_t set; int s;\n"
+        "  FILE *in = fopen(\"/proc/self/status\", \"r\"), *out = fopen(\"/data/told\", \"w\");\n"
+        "  while (fgets(line, sizeof(line), in))\n"
+        "    if (!strncmp(line, \"CapEff\", 6) || !strncmp(line, \"NoNewPrivs\", 10))\n"
+        "      fputs(line, out);\n"
+        "  fprintf(out, \"root %s\\n\", open(\"/x\", O_CREAT | O_WRONLY, 0600) < 0 ? \"ro\" : "
+        "\"rw\");\n"
+        "  fprintf(out, \"env %s\\n\", getenv(\"A\"));\n"
+        "  fclose(out); sigemptyset(&set); sigaddset(&set, SIGTERM);\n"
+        "  sigprocmask(SIG_BLOCK, &set, NULL);\n"
+        "  printf(\"said %s\\n\", argv[argc - 1]); fflush(stdout);\n"
+        "  sigwait(&set, &s); return 0; }\n";
+
+static int make_image(const char *name, const char *flags)
+{
+        return shell("cd %s && mkdir -p root/data && %s -static -o root/program program.c && "
+                     "tar -C root -c . | /usr/bin/docker -H unix://%s import - %s",
+                     folder, flags, docker_socket, name);
+}
+
+static DockerContainer container(void)
+{
+        static const char *const argv[] = { "/program", "hello", NULL };
+        static const char *const environment[] = { "A=b", NULL };
+        static const char *const capabilities[] = { "NET_ADMIN", NULL };
+        static const char *const devices[] = { "/dev/null", NULL };
+        static DockerMount mount = { .target = "/data" };
+        mount.source = data_path;
+        return (DockerContainer) { .name = NAME,
+                                   .image = IMAGE,
+                                   .argv = argv,
+                                   .environment = environment,
+                                   .mounts = &mount,
+                                   .n_mounts = 1,
+                                   .capabilities = capabilities,
+                                   .devices = devices,
+                                   .read_only_root = true };
+}
+
+static DockerContainerState state_of(const DockerContainer *c)
+{
+        Error err = { 0 };
+        Wait wait = test_wait(60);
+        DockerContainerState state = _DOCKER_CONTAINER_STATE_INVALID;
+        CHECK_OK(docker_container_look(docker_socket, c, &wait, &state, &err), err);
+        return state;
+}
+
+static void test_no_docker(void)
+{
+        Error err = { 0 };
+        Wait wait = test_wait(10);
+        char path[128];
+        DockerInfo info;
+        (void) snprintf(path, sizeof(path), "%s/stale", test_folder());
+        CHECK_INT(docker_ping(path, &wait, &err), 0); /* no socket */
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        REQUIRE(bind(fd, (struct sockaddr *) &address, sizeof(address)) == 0);
+        (void) close(fd);
+        CHECK_INT(docker_ping(path, &wait, &err), 0); /* nobody behind it */
+        CHECK_INT(docker_info(path, &wait, &info, &err), -ECONNREFUSED);
+        CHECK_INT(err.class, ERROR_RETRY);
+        CHECK_CONTAINS(err.message, path);
+}
+
+static void test_bad_replies(void)
+{
+        Error err = { 0 };
+        Wait wait = test_wait(10);
+        DockerInfo info;
+        CHECK_INT(docker_ping(local_socket, &wait, &err), -EIO);
+        CHECK_INT(err.class, ERROR_RETRY);
+        CHECK_INT(err.http_status, 503);
+        CHECK_CONTAINS(err.message, "status 503: no message");
+        CHECK_INT(docker_info(local_socket, &wait, &info, &err), -EIO);
+        CHECK_CONTAINS(err.message, "docker GET /info: status 500: boom");
+        CHECK_INT(docker_has_image(local_socket, "odd", &wait, &err), -EBADMSG);
+        CHECK_INT(err.class, ERROR_RETRY);
+        CHECK_INT(docker_has_image(local_socket, "refused", &wait, &err), -EIO);
+        CHECK_INT(err.class, ERROR_CONFIG);
+        CHECK_INT(docker_has_image(local_socket, "absent", &wait, &err), 0);
+        CHECK_INT(docker_has_image(local_socket, "a?b", &wait, &err), -EINVAL);
+        CHECK_INT(docker_has_image(local_socket, "a/../b", &wait, &err), -EINVAL);
+        CHECK_INT(err.class, ERROR_CONFIG);
+}
+
+static void test_info(void)
+{
+        Error err = { 0 };
+        Wait wait = test_wait(60);
+        DockerInfo info = { 0 };
+        CHECK_OK(docker_info(docker_socket, &wait, &info, &err), err);
+        CHECK(info.server_version[0]);
+        CHECK(info.storage_driver[0]);
+        CHECK(streq(info.cgroup_driver, "cgroupfs") || streq(info.cgroup_driver, "systemd"));
+        CHECK_INT(info.containers_running, 0);
+}
+
+static void test_image(void)
+{
+        Error err = { 0 };
+        Wait wait = test_wait(60);
+        DockerContainer c = container();
+        DockerContainerState state;
+        char path[128];
+        CHECK_INT(docker_has_image(docker_socket, IMAGE, &wait, &err), 0);
+        CHECK_INT(docker_container_look(docker_socket, &c, &wait, &state, &err), -ENOENT);
+        CHECK_INT(err.class, ERROR_CONFIG);
+        CHECK_CONTAINS(err.message, IMAGE);
+        CHECK_CONTAINS(err.message, docker_socket);
+        CHECK_INT(docker_container_create(docker_socket, &c, &wait, &err), -ENOENT);
+        CHECK_INT(err.class, ERROR_CONFIG);
+        (void) snprintf(path, sizeof(path), "%s/program.c", folder);
+        CHECK_OK(file_write(path, program, strlen(program), 0644, &err), err);
+        REQUIRE(make_image(IMAGE, "gcc -O1") == 0);
+        CHECK_INT(docker_has_image(docker_socket, IMAGE, &wait, &err), 1);
+        CHECK_INT(docker_has_image(docker_socket, "docker.io/library/" IMAGE, &wait, &err), 1);
+}
+
+static void test_create(void)
+{
+        Error err = { 0 };
+        Wait wait = test_wait(60);
+        DockerContainer c = container();
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_ABSENT);
+        CHECK_OK(docker_container_create(docker_socket, &c, &wait, &err), err);
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_STOPPED);
+        CHECK_INT(docker_container_create(docker_socket, &c, &wait, &err), 0); /* it was so */
+        DockerMount missing = { .source = "/nonexistent/data", .target = "/data" };
+        DockerContainer other = c;
+        other.name = NAME "-other";
+        other.mounts = &missing;
+        CHECK(docker_container_create(docker_socket, &other, &wait, &err) < 0);
+        CHECK_INT(err.class, ERROR_CONFIG);
+        CHECK_INT(err.http_status, 400);
+        CHECK_CONTAINS(err.message, "/nonexistent/data");
+}
+
+/* As the container's unit does it. */
+static void test_run(void)
+{
+        Error err = { 0 };
+        Wait wait = test_wait(30);
+        DockerContainer c = container();
+        DockerInfo info = { 0 };
+        Daemon start = { 0 };
+        _cleanup_buffer_ Buffer told = { 0 }, said = { 0 };
+        char path[256], said_path[256];
+        (void) snprintf(path, sizeof(path), "%s/told", data_path);
+        (void) snprintf(said_path, sizeof(said_path), "%s/said", folder);
+        daemon_start(&start, "exec /usr/bin/docker -H unix://%s start -a " NAME " > %s",
+                     docker_socket, said_path);
+        while (isempty(said.data) && wait_sleep(&wait, 100, &err) == 0) {
+                (void) file_read(said_path, 4096, &said, NULL); /* not yet there */
+        }
+        CHECK_STR(said.data, "said hello\n");
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_RUNNING);
+        CHECK_INT(docker_container_create(docker_socket, &c, &wait, &err), 0);
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_RUNNING);
+        CHECK_OK(docker_info(docker_socket, &wait, &info, &err), err);
+        CHECK_INT(info.containers_running, 1);
+        CHECK_OK(file_read(path, 4096, &told, &err), err);
+        CHECK_STR(told.data, "CapEff:\t0000000000001000\nNoNewPrivs:\t1\nroot ro\nenv b\n");
+        daemon_stop(&start);
+}
+
+static void test_replace(void)
+{
+        Error err = { 0 };
+        Wait wait = test_wait(60);
+        DockerContainer c = container();
+        const char *const argv[] = { "/program", "again", NULL };
+        REQUIRE(shell("/usr/bin/docker -H unix://%s start " NAME, docker_socket) == 0);
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_RUNNING);
+        c.argv = argv;
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_DIFFERENT);
+        CHECK_INT(docker_container_create(docker_socket, &c, &wait, &err), 1); /* while it runs */
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_STOPPED);
+        REQUIRE(make_image(IMAGE, "gcc -O2 -DNEW") == 0); /* another image under the old name */
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_DIFFERENT);
+        CHECK_INT(docker_container_create(docker_socket, &c, &wait, &err), 1);
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_STOPPED);
+        DockerMount mount = *c.mounts;
+        mount.read_only = true;
+        c.mounts = &mount;
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_DIFFERENT);
+        REQUIRE(shell("/usr/bin/docker -H unix://%s rm -f " NAME, docker_socket) == 0);
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_ABSENT);
+}
+
+static Daemon containerd, dockerd;
+
+static void test_start(void)
+{
+        Error err = { 0 };
+        Wait wait = test_wait(60);
+        (void) snprintf(docker_socket, sizeof(docker_socket), "%s/docker.sock", folder);
+        (void) snprintf(data_path, sizeof(data_path), "%s/data", folder);
+        REQUIRE(shell("cd %s && mkdir data && echo '{}' > docker.json", folder) == 0);
+        daemon_start(&containerd,
+                     "cd %s && exec " CONTAINERD " --config /dev/null --root $PWD/c-root "
+                     "--state $PWD/c-state --address $PWD/c.sock > c.log 2>&1",
+                     folder);
+        daemon_start(&dockerd,
+                     "cd %s && while [ ! -S c.sock ]; do sleep 0.1; done; exec " DOCKERD
+                     " --config-file docker.json --containerd $PWD/c.sock --data-root $PWD/d-root "
+                     "--exec-root $PWD/d-exec --pidfile $PWD/d.pid -H unix://%s --bridge none "
+                     "--iptables=false --ip6tables=false --ip-masq=false > d.log 2>&1",
+                     folder, docker_socket);
+        while (docker_ping(docker_socket, &wait, &err) == 0 && wait_sleep(&wait, 100, &err) == 0) {
+                ;
+        }
+        CHECK_INT(docker_ping(docker_socket, &wait, &err), 1);
+}
+
+/* Docker's files and mounts are in a mount namespace of the test's own, and go with it. */
+static bool make_folder(void)
+{
+        return mkdtemp(folder) && unshare(CLONE_NEWNS) == 0 &&
+               mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+               mount("docker", folder, "tmpfs", MS_NOSUID | MS_NODEV, NULL) == 0;
+}
+
+static void test_nothing(void)
+{
+}
+
+int main(void)
+{
+        static const struct {
+                const char *name;
+                void (*function)(void);
+        } cases[] = {
+                { "docker is waited for", test_start },
+                { "what docker tells of itself", test_info },
+                { "an image that is missing, and there", test_image },
+                { "a container is created once", test_create },
+                { "it runs confined, with its output attached", test_run },
+                { "it is replaced when its configuration or image changes", test_replace },
+        };
+        bool real = geteuid() == 0 && access(DOCKERD, X_OK) == 0 && access(CONTAINERD, X_OK) == 0 &&
+                    access("/usr/bin/docker", X_OK) == 0;
+        Error err = { 0 };
+        static Server local;
+        if (real && !make_folder()) {
+                perror(folder);
+                return EXIT_FAILURE;
+        }
+        if (http_init(&err) < 0) {
+                return EXIT_FAILURE;
+        }
+        (void) snprintf(local_socket, sizeof(local_socket), "%s/socket", test_folder());
+        server_start_unix(&local, local_socket);
+        test_case("nobody there", test_no_docker);
+        test_case("errors and odd replies", test_bad_replies);
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                char name[128];
+                (void) snprintf(name, sizeof(name), "%s%s", c->name,
+                                real ? "" : " # SKIP needs root, dockerd, containerd and docker");
+                test_case(name, real ? c->function : test_nothing);
+        }
+        if (real) {
+                daemon_stop(&dockerd);
+                daemon_stop(&containerd);
+                (void) umount2(folder, MNT_DETACH);
+                (void) rmdir(folder);
+        }
+        http_done();
+        return test_done();
+}
