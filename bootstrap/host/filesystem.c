@@ -274,7 +274,7 @@ int filesystem_check(const Blockdev *device, const Wait *wait, Error *err)
                          result.signal, said);
 }
 
-int filesystem_can_grow(const Blockdev *device, Error *err)
+int filesystem_can_grow(const Blockdev *device, uint64_t *ret_device_bytes, Error *err)
 {
         /* The kernel keeps the superblock of a mounted ext4 in the same page cache. */
         enum {
@@ -307,6 +307,7 @@ int filesystem_can_grow(const Blockdev *device, Error *err)
         }
         uint64_t blocks = (uint64_t) le32toh(high) << 32 | le32toh(low);
         uint64_t bytes = blocks << (10 + le32toh(log_block));
+        *ret_device_bytes = (uint64_t) size;
         return (uint64_t) size > bytes && (uint64_t) size - bytes >= GROW_BYTES_MIN;
 }
 

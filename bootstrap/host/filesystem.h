@@ -50,5 +50,6 @@ int filesystem_check(const Blockdev *device, const Wait *wait, Error *err);
 int filesystem_grow(const Blockdev *device, const Wait *wait, Error *err);
 
 /* Whether the device is noticeably larger than its filesystem: 1 or 0. EBS grows by GiB; a
- * filesystem of ours leaves the last MiB of its device alone. */
-int filesystem_can_grow(const Blockdev *device, Error *err);
+ * filesystem of ours leaves the last MiB of its device alone. ret_device_bytes: how large the
+ * device is now. */
+int filesystem_can_grow(const Blockdev *device, uint64_t *ret_device_bytes, Error *err);

@@ -445,7 +445,8 @@ static int tool(char **argv)
         } else if (r > 0 && streq(verb, "check")) {
                 r = filesystem_check(&device, &wait, &err);
         } else if (r > 0 && streq(verb, "can-grow")) {
-                r = filesystem_can_grow(&device, &err);
+                uint64_t bytes = 0;
+                r = filesystem_can_grow(&device, &bytes, &err);
                 printf("%s\n", r > 0 ? "yes" : "no");
         } else if (r > 0 && streq(verb, "grow")) {
                 r = filesystem_grow(&device, &wait, &err);

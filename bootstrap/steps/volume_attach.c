@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "aws/ec2.h"
+#include "base/string.h"
+#include "steps/boot.h"
+
+/* The attachment is the lock that makes this instance the master: EC2 attaches a volume without
+ * Multi-Attach to one instance only. So it is waited for, and never taken from another instance
+ * unless a person says so, and then not from one that may be running. */
+
+#define PAUSE_FIRST_MS  400
+#define PAUSE_MAX_MS    5000
+#define MISSING_GRACE_S 60 /* EC2's views of a new volume agree only eventually */
+#define ATTACHING_MAX_S 90 /* longer has never ended by itself */
+#define DEVICE_LOOK_MS  10000
+
+/* https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html: f to p */
+#define DEVICE_FIRST 'f'
+#define DEVICE_LAST  'p'
+
+typedef struct Attach {
+        Boot *boot;
+        StepContext *context;
+        Wait wait;
+        unsigned pauses;                               /* since something was done */
+        uint64_t missing_since_ms, attaching_since_ms; /* 0: not */
+        char device_letter;
+        bool forced; /* detached by force from another, once */
+        char waiting_for[256];
+} Attach;
+
+static void __attribute__((format(printf, 2, 3)))
+waiting_for(Attach *attach, const char *format, ...)
+{
+        va_list ap;
+        va_start(ap, format);
+        (void) vsnprintf(attach->waiting_for, sizeof(attach->waiting_for), format, ap);
+        va_end(ap);
+        step_waiting_for(attach->context, "%s", attach->waiting_for);
+}
+
+/* Since when (0: since now), and whether that is longer than limit_s. */
+static bool lasts_longer(uint64_t *since_ms, unsigned limit_s)
+{
+        uint64_t now = wait_now_ms();
+        if (*since_ms == 0) {
+                *since_ms = now;
+        }
+        return now - *since_ms > (uint64_t) limit_s * 1000;
+}
+
+/* What no waiting would change. */
+static int check_volume(const Boot *boot, const Ec2Volume *volume, Error *err)
+{
+        const char *id = boot->config.master_volume_id;
+        if (volume->multi_attach) {
+                return error_set(err, ERROR_UNSAFE, EINVAL,
+                                 "volume %s has Multi-Attach, so that being attached does not make "
+                                 "one instance the master: expected a volume without it (aws ec2 "
+                                 "modify-volume --volume-id %s --no-multi-attach-enabled, while "
+                                 "it is detached)",
+                                 id, id);
+        }
+        if (!streq(volume->zone, boot->identity.zone)) {
+                return error_set(err, ERROR_CONFIG, EXDEV,
+                                 "volume %s is in zone %s, this instance %s in zone %s: expected "
+                                 "the same; start masters in %s, or make a volume from a snapshot "
+                                 "in %s and set MASTER_VOLUME_ID in %s",
+                                 id, volume->zone, boot->identity.instance_id, boot->identity.zone,
+                                 volume->zone, boot->identity.zone, STACK_CONFIG_PATH);
+        }
+        if (streq(volume->state, "deleting") || streq(volume->state, "deleted") ||
+            streq(volume->state, "error")) {
+                return error_set(err, ERROR_CONFIG, ENODEV,
+                                 "volume %s is in state %s: expected available or in-use; restore "
+                                 "a snapshot and set MASTER_VOLUME_ID in %s",
+                                 id, volume->state, STACK_CONFIG_PATH);
+        }
+        return 0;
+}
+
+/* 1: there, and not refused; 0: EC2 does not know it. */
+static int look(const Boot *boot, const Wait *wait, Ec2Volume *ret, Error *err)
+{
+        const char *id = boot->config.master_volume_id;
+        Error failed = {};
+        int r = ec2_describe_volume(boot->aws, id, wait, ret, &failed);
+        if (r < 0) {
+                *err = failed;
+                return string_starts_with(failed.aws_code, "InvalidVolume") &&
+                                       string_ends_with(failed.aws_code, ".NotFound")
+                               ? 0
+                               : r;
+        }
+        r = check_volume(boot, ret, err);
+        return r < 0 ? r : 1;
+}
+
+static bool is_attached_here(const Boot *boot, const Ec2Volume *volume)
+{
+        return volume->attached &&
+               streq(volume->attachment.instance_id, boot->identity.instance_id);
+}
+
+int volume_attach_probe(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        Ec2Volume volume = {};
+        int r = look(boot, step_wait(context), &volume, err);
+        if (r <= 0) {
+                if (r == 0) {
+                        *err = (Error) {}; /* not there yet: apply grants it some time */
+                }
+                return r;
+        }
+        if (!is_attached_here(boot, &volume) || !streq(volume.attachment.state, "attached")) {
+                return 0;
+        }
+        Blockdev device = {};
+        r = blockdev_find(boot->config.master_volume_id, volume.attachment.device, &device, err);
+        if (r > 0) {
+                boot->volume = device;
+        }
+        return r;
+}
+
+/* Asks for it, under the first device name that is free on this instance. */
+static int ask(Attach *attach, Error *err)
+{
+        const Boot *boot = attach->boot;
+        char device[16];
+        for (;;) {
+                (void) snprintf(device, sizeof(device), "/dev/sd%c", attach->device_letter);
+                waiting_for(attach, "volume %s: EC2 to attach it as %s",
+                            boot->config.master_volume_id, device);
+                int r = ec2_attach_volume(boot->aws, boot->config.master_volume_id,
+                                          boot->identity.instance_id, device, &attach->wait, err);
+                if (r >= 0) {
+                        attach->pauses = 0;
+                        return 0;
+                }
+                if (!streq(err->aws_code, "InvalidParameterValue") ||
+                    !strstr(err->message, "in use") || attach->device_letter == DEVICE_LAST) {
+                        return r;
+                }
+                attach->device_letter++;
+        }
+}
+
+/* EC2 says attached; the kernel follows. */
+static int await_device(Attach *attach, const Ec2Volume *volume, Error *err)
+{
+        const char *id = attach->boot->config.master_volume_id;
+        Blockdev device;
+        waiting_for(attach, "volume %s: attached as %s, its disk to appear", id,
+                    volume->attachment.device);
+        /* In parts: somebody may detach it again meanwhile. */
+        Wait part = wait_part(&attach->wait, DEVICE_LOOK_MS);
+        int r = blockdev_wait(id, volume->attachment.device, &part, &device, err);
+        return r < 0 ? r : 1;
+}
+
+static int await_own_attachment(Attach *attach, const Ec2Volume *volume, Error *err)
+{
+        const Boot *boot = attach->boot;
+        const char *id = boot->config.master_volume_id;
+        if (streq(volume->attachment.state, "attached")) {
+                return await_device(attach, volume, err);
+        }
+        waiting_for(attach, "volume %s: %s here as %s since %s", id, volume->attachment.state,
+                    volume->attachment.device, volume->attachment.since);
+        if (!streq(volume->attachment.state, "attaching")) {
+                attach->attaching_since_ms = 0; /* detaching, busy: then it is asked for again */
+                return 0;
+        }
+        if (!lasts_longer(&attach->attaching_since_ms, ATTACHING_MAX_S)) {
+                return 0;
+        }
+        attach->attaching_since_ms = 0;
+        attach->pauses = 0;
+        waiting_for(attach, "volume %s: attaching for more than %d s: detached, to be tried again",
+                    id, ATTACHING_MAX_S);
+        return ec2_detach_volume(boot->aws, id, boot->identity.instance_id, false, &attach->wait,
+                                 err);
+}
+
+/* Held by another. A holder that is going lets go by itself; one that is stopped or runs may be the
+ * master, and only a person knows. */
+static int await_holder(Attach *attach, const Ec2Volume *volume, Error *err)
+{
+        const Boot *boot = attach->boot;
+        const char *id = boot->config.master_volume_id, *holder = volume->attachment.instance_id;
+        char state[24] = "unknown to EC2";
+        int r = ec2_describe_instance_state(boot->aws, holder, &attach->wait, state, err);
+        if (r < 0) {
+                return r;
+        }
+        bool gone = r == 0 || streq(state, "terminated");
+        waiting_for(attach, "volume %s: %s to %s (%s) since %s", id, volume->attachment.state,
+                    holder, state, volume->attachment.since);
+        if (!boot->overrides.force_detach || attach->forced || !(gone || streq(state, "stopped"))) {
+                return 0;
+        }
+        r = ec2_detach_volume(boot->aws, id, holder, true, &attach->wait, err);
+        if (r >= 0) {
+                attach->forced = true;
+                attach->pauses = 0;
+                step_warn(attach->context, "volume %s detached by force from %s (%s), as asked for",
+                          id, holder, state);
+        }
+        return r;
+}
+
+/* One look and what follows from it: 1 attached with its disk, 0 not yet. */
+static int take_turn(Attach *attach, Error *err)
+{
+        const Boot *boot = attach->boot;
+        const char *id = boot->config.master_volume_id;
+        Ec2Volume volume = {};
+        int r = look(boot, &attach->wait, &volume, err);
+        if (r < 0) {
+                return r;
+        }
+        if (r == 0) {
+                if (lasts_longer(&attach->missing_since_ms, MISSING_GRACE_S)) {
+                        return error_prefix(err,
+                                            "there is no volume %s in %s: expected the master "
+                                            "volume's id as MASTER_VOLUME_ID in %s",
+                                            id, boot->identity.region, STACK_CONFIG_PATH);
+                }
+                waiting_for(attach, "volume %s: EC2 to know it (it is given %d s)", id,
+                            MISSING_GRACE_S);
+                return 0;
+        }
+        attach->missing_since_ms = 0;
+        if (is_attached_here(boot, &volume)) {
+                return await_own_attachment(attach, &volume, err);
+        }
+        attach->attaching_since_ms = 0;
+        if (volume.attached) {
+                return await_holder(attach, &volume, err);
+        }
+        if (!streq(volume.state, "available")) {
+                waiting_for(attach, "volume %s: in state %s, to become available", id,
+                            volume.state);
+                return 0;
+        }
+        return ask(attach, err);
+}
+
+static int give_up(const Attach *attach, const Error *last, Error *err)
+{
+        const Boot *boot = attach->boot;
+        /* Not ERROR_RETRY: a boot that waits for ever never says that it has failed. systemd starts
+         * the daemon again, and so the wait. */
+        return error_set(
+                err, ERROR_FATAL, ETIMEDOUT,
+                "not attached after %u s (ATTACH_TIMEOUT_SECONDS): %s%s%s; if another instance "
+                "holds the volume and is no longer the master, terminate it, or detach "
+                "the volume from it",
+                boot->config.attach_timeout_s, attach->waiting_for, last->message[0] ? "; " : "",
+                last->message);
+}
+
+int volume_attach_apply(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        Attach attach = {
+                .boot = boot,
+                .context = context,
+                .wait = wait_part(step_wait(context),
+                                  (uint64_t) boot->config.attach_timeout_s * 1000),
+                .device_letter = DEVICE_FIRST,
+        };
+        for (;;) {
+                Error failed = {};
+                int r = take_turn(&attach, &failed);
+                if (r > 0) {
+                        return 0;
+                }
+                if (r < 0 && (failed.class != ERROR_RETRY || r == -ECANCELED)) {
+                        *err = failed;
+                        return r;
+                }
+                if (wait_left_ms(&attach.wait) == 0) {
+                        return give_up(&attach, &failed, err);
+                }
+                Error slept = {};
+                r = wait_sleep(&attach.wait,
+                               wait_backoff_ms(PAUSE_FIRST_MS, PAUSE_MAX_MS, attach.pauses++),
+                               &slept);
+                if (r == -ETIMEDOUT) {
+                        return give_up(&attach, &failed, err);
+                }
+                if (r < 0) {
+                        *err = slept;
+                        return r;
+                }
+        }
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <openssl/evp.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <sys/sysmacros.h>
+
+#include "base/string.h"
+#include "host/filesystem.h"
+#include "host/mount.h"
+#include "steps/boot.h"
+
+/* volume-format and volume-mount: the disk's way from attached to mounted. */
+
+#define MOUNT_OPTIONS "nodev,nosuid,noexec,noatime"
+
+/* "kb-" and half of the SHA-256 that fits ext4's 16 bytes: another cluster's disk is foreign. */
+#define LABEL_HASH_BYTES 6
+#define LABEL_MAX        (3 + 2 * LABEL_HASH_BYTES + 1)
+
+static int make_label(const StackConfig *config, char ret[LABEL_MAX], Error *err)
+{
+        unsigned char hash[EVP_MAX_MD_SIZE];
+        if (EVP_Digest(config->cluster_name, strlen(config->cluster_name), hash, NULL, EVP_sha256(),
+                       NULL) != 1) {
+                return error_set(err, ERROR_FATAL, EIO, "SHA-256 failed");
+        }
+        memcpy(ret, "kb-", 3);
+        string_hex(hash, LABEL_HASH_BYTES, ret + 3);
+        return 0;
+}
+
+static int refuse_foreign(const Boot *boot, const char *what, const char *label, Error *err)
+{
+        return error_set(err, ERROR_UNSAFE, EEXIST,
+                         "volume %s (%s) holds %s: expected nothing at all, or this cluster's ext4 "
+                         "labelled \"%s\" (CLUSTER_NAME %s). Nothing was written. If it is the "
+                         "wrong volume, correct MASTER_VOLUME_ID in %s. If its data may go, "
+                         "overwrite its first and last MiB with zeros; if it is this cluster's, "
+                         "from before a change of name, run e2label %s %s; then run "
+                         "kube-bootstrap again",
+                         boot->config.master_volume_id, boot->volume.node, what, label,
+                         boot->config.cluster_name, STACK_CONFIG_PATH, boot->volume.node, label);
+}
+
+int volume_format_probe(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        char label[LABEL_MAX];
+        int r = make_label(&boot->config, label, err);
+        if (r < 0) {
+                return r;
+        }
+        DiskProbe probe;
+        r = filesystem_probe(&boot->volume, boot->config.master_volume_id, label,
+                             step_wait(context), &probe, err);
+        if (r < 0) {
+                return error_prefix(err, "volume %s", boot->config.master_volume_id);
+        }
+        switch (probe.content) {
+        case DISK_OURS:
+                return 1;
+        case DISK_BLANK:
+        case DISK_INTERRUPTED:
+                return 0;
+        default:
+                return refuse_foreign(boot, probe.what, label, err);
+        }
+}
+
+int volume_format_apply(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        char label[LABEL_MAX];
+        int r = make_label(&boot->config, label, err);
+        if (r < 0) {
+                return r;
+        }
+        step_waiting_for(context, "mkfs.ext4 on %s (volume %s)", boot->volume.node,
+                         boot->config.master_volume_id);
+        r = filesystem_format(&boot->volume, boot->config.master_volume_id, label,
+                              step_wait(context), err);
+        return r < 0 ? error_prefix(err, "format volume %s", boot->config.master_volume_id) : 0;
+}
+
+/* The size to which the filesystem could not be grown: a smaller disk than paid for is no reason to
+ * have no master, nor to try for ever. Another size is tried again. */
+static _Atomic uint64_t refused_size;
+
+/* 1 mounted there and ours; 0 nothing mounted; anything else there is unsafe. */
+static int look_at_mount(const Boot *boot, Error *err)
+{
+        MountState state;
+        int r = mount_look(MASTER_MOUNT_POINT, &state, err);
+        if (r < 0 || !state.mounted) {
+                return r < 0 ? r : 0;
+        }
+        if (state.devnum != boot->volume.devnum) {
+                return error_set(err, ERROR_UNSAFE, EBUSY,
+                                 "%s is a mount of %s (%u:%u): expected volume %s, %s (%u:%u), or "
+                                 "nothing. Find out whose data that is, unmount it, and run "
+                                 "kube-bootstrap again",
+                                 MASTER_MOUNT_POINT, state.source, major(state.devnum),
+                                 minor(state.devnum), boot->config.master_volume_id,
+                                 boot->volume.node, major(boot->volume.devnum),
+                                 minor(boot->volume.devnum));
+        }
+        if (state.read_only) {
+                return error_set(err, ERROR_FATAL, EROFS,
+                                 "volume %s is mounted at %s read-only: the kernel does that after "
+                                 "an error (see dmesg). Reboot: it is checked before it is "
+                                 "mounted again",
+                                 boot->config.master_volume_id, MASTER_MOUNT_POINT);
+        }
+        return 1;
+}
+
+static int can_grow(const Boot *boot, uint64_t *ret_device_bytes, Error *err)
+{
+        int r = filesystem_can_grow(&boot->volume, ret_device_bytes, err);
+        return r > 0 && *ret_device_bytes == atomic_load(&refused_size) ? 0 : r;
+}
+
+int volume_mount_probe(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        (void) context;
+        int r = look_at_mount(boot, err);
+        if (r <= 0) {
+                return r;
+        }
+        /* Detached under the mount: then another may be the master by now. */
+        r = blockdev_verify(&boot->volume, boot->config.master_volume_id, err);
+        if (r < 0) {
+                return r;
+        }
+        uint64_t device_bytes;
+        r = can_grow(boot, &device_bytes, err);
+        return r < 0 ? r : !r;
+}
+
+static int check_and_mount(Boot *boot, StepContext *context, Error *err)
+{
+        const char *id = boot->config.master_volume_id;
+        int r = blockdev_verify(&boot->volume, id, err);
+        if (r < 0) {
+                return r;
+        }
+        step_waiting_for(context, "e2fsck of %s (volume %s)", boot->volume.node, id);
+        r = filesystem_check(&boot->volume, step_wait(context), err);
+        if (r < 0) {
+                return error_prefix(err, "volume %s", id);
+        }
+        step_waiting_for(context, NULL);
+        r = blockdev_verify(&boot->volume, id, err);
+        if (r < 0) {
+                return r;
+        }
+        r = mount_device(boot->volume.node, "ext4", MOUNT_OPTIONS, MASTER_MOUNT_POINT, err);
+        if (r < 0) {
+                return error_prefix(err, "volume %s", id);
+        }
+        r = look_at_mount(boot, err);
+        if (r == 0) {
+                return error_set(err, ERROR_RETRY, EIO, "%s was mounted and is not any more",
+                                 MASTER_MOUNT_POINT);
+        }
+        return r < 0 ? r : 0;
+}
+
+int volume_mount_apply(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        int r = look_at_mount(boot, err);
+        if (r < 0) {
+                return r;
+        }
+        if (r == 0) {
+                r = check_and_mount(boot, context, err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        uint64_t device_bytes;
+        r = can_grow(boot, &device_bytes, err);
+        if (r <= 0) {
+                return r;
+        }
+        step_waiting_for(context, "resize2fs of %s (volume %s)", boot->volume.node,
+                         boot->config.master_volume_id);
+        Error failed = {};
+        r = filesystem_grow(&boot->volume, step_wait(context), &failed);
+        if (r == -ECANCELED) {
+                *err = failed;
+                return r;
+        }
+        if (r < 0) {
+                atomic_store(&refused_size, device_bytes);
+                step_warn(context, "volume %s stays smaller than its disk: %s",
+                          boot->config.master_volume_id, failed.message);
+        }
+        return 0;
+}
