@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "steps/secrets.h"
+
+#include <errno.h>
+
+#include "base/file.h"
+#include "cluster/document.h"
+#include "host/mount.h"
+
+/* secrets: the first master makes them, every other machine fetches them. What may be done where
+ * volume and bucket meet is decided in cluster/lineage.h; here it is done. */
+
+static char *key_of(const Boot *boot, const char *name)
+{
+        const char *prefix = boot->config.s3_prefix;
+        return isempty(prefix) ? string_format("%s", name) : string_format("%s/%s", prefix, name);
+}
+
+/* A bucket that is not there is a line of stack-config.sh that is wrong. */
+static int name_the_setting(const Boot *boot, Error *err, int r)
+{
+        return r < 0 && err && err->class == ERROR_CONFIG
+                       ? error_prefix(err, "S3_BUCKET=%s", boot->config.s3_bucket)
+                       : r;
+}
+
+int secrets_get(const Boot *boot, StepContext *context, const char *name, size_t max_bytes,
+                Buffer *ret, char *ret_etag, Error *err)
+{
+        _cleanup_free_ char *key = key_of(boot, name);
+        if (!key) {
+                return error_oom(err);
+        }
+        int r = s3_get(boot->bucket, key, max_bytes, step_wait(context), ret, ret_etag, err);
+        return name_the_setting(boot, err, r);
+}
+
+int secrets_put(const Boot *boot, StepContext *context, const char *name, const Buffer *content,
+                S3Condition condition, const char *etag, Error *err)
+{
+        _cleanup_free_ char *key = key_of(boot, name);
+        if (!key) {
+                return error_oom(err);
+        }
+        int r = s3_put(boot->bucket, key, content->data, content->size, condition, etag,
+                       step_wait(context), NULL, err);
+        return name_the_setting(boot, err, r);
+}
+
+void secrets_index_done(SecretsIndex *index)
+{
+        buffer_done(&index->text);
+        artifacts_index_done(&index->index);
+}
+
+int secrets_get_index(const Boot *boot, StepContext *context, SecretsIndex *ret, Error *err)
+{
+        _cleanup_secrets_index_ SecretsIndex found = {};
+        int r = secrets_get(boot, context, ARTIFACTS_INDEX_NAME, ARTIFACTS_INDEX_BYTES_MAX,
+                            &found.text, found.etag, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = artifacts_index_parse(found.text.data, found.text.size, &found.index, err);
+        if (r < 0) {
+                return error_prefix(err, "s3://%s", boot->config.s3_bucket);
+        }
+        *ret = found;
+        found = (SecretsIndex) {};
+        return 1;
+}
+
+unsigned secrets_flags(const Boot *boot)
+{
+        return (boot->overrides.new_cluster ? LINEAGE_NEW_CLUSTER : 0U) |
+               (boot->overrides.new_keys ? LINEAGE_NEW_KEYS : 0U) |
+               (boot->overrides.takeover ? LINEAGE_TAKEOVER : 0U);
+}
+
+static int probe_index(Boot *boot, const SecretsIndex *index, Error *err)
+{
+        int r = secrets_are_installed(boot, index, err);
+        if (r > 0) {
+                memcpy(boot->cluster_id, index->index.cluster_id, sizeof(boot->cluster_id));
+                memcpy(boot->generation, index->index.generation, sizeof(boot->generation));
+        }
+        return r;
+}
+
+static int master_probe(Boot *boot, StepContext *context, Error *err)
+{
+        _cleanup_secrets_scene_ SecretsScene scene = {};
+        int r = secrets_look(boot, context, &scene, err);
+        if (r < 0) {
+                return r;
+        }
+        switch (lineage_decide(&scene.scene, secrets_flags(boot))) {
+        case LINEAGE_REFUSE:
+                return lineage_refusal(&scene.scene, err);
+        case LINEAGE_FETCH:
+                return probe_index(boot, &scene.index, err);
+        default:
+                return 0;
+        }
+}
+
+static int wait_for_claimant(StepContext *context, const SecretsScene *scene, unsigned attempt,
+                             Error *err)
+{
+        const Claim *claim = &scene->claim;
+        step_waiting_for(context,
+                         "instance %s (%s), which has been making the secrets in %s since %s, on "
+                         "volume %s: its index.json, or its termination",
+                         claim->instance_id, scene->holder_state, scene->url, claim->created,
+                         claim->volume_id);
+        return wait_sleep(step_wait(context),
+                          wait_backoff_ms(SECRETS_POLL_FIRST_MS, SECRETS_POLL_MAX_MS, attempt),
+                          err);
+}
+
+static int complete_identity(SecretsScene *scene, Error *err)
+{
+        LineageIdentity identity = scene->identity;
+        identity.complete = true;
+        identity.replaces[0] = '\0';
+        memcpy(identity.ca_sha256, scene->index.index.ca_sha256, sizeof(identity.ca_sha256));
+        return secrets_write_identity(&identity, err);
+}
+
+/* What the table says for what there is; 1 once the files are here, 0 to look again. */
+static int master_act(Boot *boot, StepContext *context, SecretsScene *scene, unsigned attempt,
+                      Error *err)
+{
+        LineageOutcome outcome = lineage_decide(&scene->scene, secrets_flags(boot));
+        int r = 0;
+        switch (outcome) {
+        case LINEAGE_FETCH:
+                r = secrets_install(boot, context, &scene->index, err);
+                return r < 0 ? r : 1;
+        case LINEAGE_COMPLETE:
+                return complete_identity(scene, err);
+        case LINEAGE_WAIT:
+                return wait_for_claimant(context, scene, attempt, err);
+        case LINEAGE_BEGIN:
+        case LINEAGE_RESUME:
+        case LINEAGE_TAKE_OVER:
+                r = secrets_make(boot, context, scene, outcome, err);
+                if (r == 0) { /* someone else was faster; do not run after them */
+                        return wait_sleep(step_wait(context), SECRETS_POLL_FIRST_MS, err);
+                }
+                return r < 0 ? r : 0;
+        default:
+                return lineage_refusal(&scene->scene, err);
+        }
+}
+
+static int master_apply(Boot *boot, StepContext *context, Error *err)
+{
+        for (unsigned attempt = 0;; attempt++) {
+                _cleanup_secrets_scene_ SecretsScene scene = {};
+                int r = secrets_look(boot, context, &scene, err);
+                if (r >= 0) {
+                        r = master_act(boot, context, &scene, attempt, err);
+                }
+                if (r != 0) {
+                        return r < 0 ? r : 0;
+                }
+        }
+}
+
+/* A node that was given another cluster's bucket would trust that cluster's CA. */
+static int check_cluster_name(const Boot *boot, const SecretsIndex *index, Error *err)
+{
+        if (!streq(index->index.cluster_name, boot->config.cluster_name)) {
+                return error_set(err, ERROR_CONFIG, EINVAL,
+                                 "s3://%s/%s holds the secrets of cluster %s, but CLUSTER_NAME is "
+                                 "%s: correct S3_BUCKET, S3_PREFIX or CLUSTER_NAME in %s",
+                                 boot->config.s3_bucket, boot->config.s3_prefix,
+                                 index->index.cluster_name, boot->config.cluster_name,
+                                 STACK_CONFIG_PATH);
+        }
+        return 0;
+}
+
+static int node_probe(Boot *boot, StepContext *context, Error *err)
+{
+        _cleanup_secrets_index_ SecretsIndex index = {};
+        int r = secrets_get_index(boot, context, &index, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = check_cluster_name(boot, &index, err);
+        return r < 0 ? r : probe_index(boot, &index, err);
+}
+
+static int node_apply(Boot *boot, StepContext *context, Error *err)
+{
+        _cleanup_secrets_index_ SecretsIndex index = {};
+        char since[24];
+        document_now(since);
+        for (unsigned attempt = 0;; attempt++) {
+                int r = secrets_get_index(boot, context, &index, err);
+                if (r < 0) {
+                        return r;
+                }
+                if (r > 0) {
+                        break;
+                }
+                step_waiting_for(context,
+                                 "index.json in s3://%s/%s, which the master writes once it has "
+                                 "made the secrets; since %s",
+                                 boot->config.s3_bucket, boot->config.s3_prefix, since);
+                r = wait_sleep(step_wait(context),
+                               wait_backoff_ms(SECRETS_POLL_FIRST_MS, SECRETS_POLL_MAX_MS, attempt),
+                               err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        int r = check_cluster_name(boot, &index, err);
+        return r < 0 ? r : secrets_install(boot, context, &index, err);
+}
+
+int secrets_probe(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        return boot->config.role == ROLE_MASTER ? master_probe(boot, context, err)
+                                                : node_probe(boot, context, err);
+}
+
+int secrets_apply(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        return boot->config.role == ROLE_MASTER ? master_apply(boot, context, err)
+                                                : node_apply(boot, context, err);
+}

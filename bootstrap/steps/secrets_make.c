@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/timex.h>
+#include <time.h>
+
+#include "aws/ec2.h"
+#include "cluster/document.h"
+#include "cluster/pki.h"
+#include "steps/secrets.h"
+
+/* The first boot of a cluster: identity, claim, files, index. After a crash anywhere in between the
+ * next run finds its own identity and claim, and makes a generation of its own beside the one that
+ * nobody will read. */
+
+#define CLOCK_OFFSET_MAX_S 60
+
+/* A certificate made by a clock that is wrong is not yet valid, or no longer, for everyone else. */
+static int check_clock(const Boot *boot, Error *err)
+{
+        struct timex timex = {};
+        int state = adjtimex(&timex); /* without modes it only reads */
+        if (state >= 0 && state != TIME_ERROR && !(timex.status & STA_UNSYNC)) {
+                return 0;
+        }
+        bool known = false;
+        int64_t offset = 0;
+        aws_client_clock_offset(boot->aws, &known, &offset);
+        if (!known) {
+                return error_set(err, ERROR_RETRY, ETIME,
+                                 "the clock is not synchronised, and no reply of AWS has told the "
+                                 "time yet: certificates have to wait");
+        }
+        if (offset < -CLOCK_OFFSET_MAX_S || offset > CLOCK_OFFSET_MAX_S) {
+                return error_set(err, ERROR_RETRY, ETIME,
+                                 "the clock is not synchronised, and %lld s off by AWS's replies: "
+                                 "certificates have to wait until that is at most %d s",
+                                 (long long) offset, CLOCK_OFFSET_MAX_S);
+        }
+        return 0;
+}
+
+/* A cluster id is drawn once, and stays with the volume; new keys do not make it another cluster.
+ */
+static int ensure_pending(const SecretsScene *scene, LineageIdentity *ret, Error *err)
+{
+        LineageIdentity identity = scene->identity;
+        if (scene->scene.identity && !identity.complete) {
+                *ret = identity;
+                return 0;
+        }
+        if (!scene->scene.identity) {
+                int r = artifacts_random_id(identity.cluster_id, err);
+                if (r < 0) {
+                        return r;
+                }
+                (void) snprintf(identity.cluster_name, sizeof(identity.cluster_name), "%s",
+                                scene->scene.cluster_name);
+                document_now(identity.created);
+        }
+        identity.complete = false;
+        identity.ca_sha256[0] = '\0';
+        if (scene->scene.index) { /* only ever with a person's word: see the table */
+                memcpy(identity.replaces, scene->index.index.cluster_id, sizeof(identity.replaces));
+        }
+        int r = secrets_write_identity(&identity, err);
+        if (r >= 0) {
+                *ret = identity;
+        }
+        return r;
+}
+
+static bool claim_is_ours(const Claim *claim, const LineageIdentity *identity,
+                          const SecretsScene *scene)
+{
+        return streq(claim->cluster_id, identity->cluster_id) &&
+               streq(claim->volume_id, scene->scene.volume_id);
+}
+
+static int format_claim(const SecretsScene *scene, const LineageIdentity *identity, Claim *claim,
+                        Buffer *ret, Error *err)
+{
+        (void) snprintf(claim->cluster_name, sizeof(claim->cluster_name), "%s",
+                        identity->cluster_name);
+        (void) snprintf(claim->cluster_id, sizeof(claim->cluster_id), "%s", identity->cluster_id);
+        (void) snprintf(claim->volume_id, sizeof(claim->volume_id), "%s", scene->scene.volume_id);
+        (void) snprintf(claim->instance_id, sizeof(claim->instance_id), "%s",
+                        scene->scene.instance_id);
+        document_now(claim->created);
+        int r = artifacts_random_id(claim->nonce, err);
+        return r < 0 ? r : claim_format(claim, ret, err);
+}
+
+/* The claim as it now lies there: 1 if it is ours (*ret_text), else 0. */
+static int read_back(const Boot *boot, StepContext *context, const SecretsScene *scene,
+                     const LineageIdentity *identity, Buffer *ret_text, Error *err)
+{
+        Claim found = {};
+        int r = secrets_get(boot, context, ARTIFACTS_CLAIM_NAME, CLAIM_BYTES_MAX, ret_text, NULL,
+                            err);
+        if (r <= 0) {
+                return r;
+        }
+        r = claim_parse(ret_text->data, ret_text->size, &found, err);
+        return r < 0 ? r : claim_is_ours(&found, identity, scene);
+}
+
+/* A store that ignores conditions (some that speak S3 do) would let two masters each believe that
+ * they are the first. It is asked to refuse the claim a second time. */
+static int check_conditions(const Boot *boot, StepContext *context, const Buffer *claim, Error *err)
+{
+        int r = secrets_put(boot, context, ARTIFACTS_CLAIM_NAME, claim, S3_IF_ABSENT, NULL, err);
+        if (r > 0) {
+                return error_set(err, ERROR_CONFIG, ENOTSUP,
+                                 "S3_BUCKET=%s: the store wrote over %s in spite of "
+                                 "If-None-Match: without that two masters could make a cluster "
+                                 "each",
+                                 boot->config.s3_bucket, ARTIFACTS_CLAIM_NAME);
+        }
+        return r;
+}
+
+/* 1 once the claim is ours, 0 where it is another's. An answer that was lost may leave it ours and
+ * say it is not, so the claim is read back whatever the answer was. */
+static int hold_claim(const Boot *boot, StepContext *context, const SecretsScene *scene,
+                      LineageOutcome outcome, const LineageIdentity *identity, Error *err)
+{
+        const Claim *old = scene->scene.claim;
+        if (!old || !claim_is_ours(old, identity, scene)) {
+                if (old && outcome != LINEAGE_TAKE_OVER && !scene->scene.index) {
+                        return 0;
+                }
+                Claim claim = {};
+                _cleanup_buffer_ Buffer text = {};
+                int r = format_claim(scene, identity, &claim, &text, err);
+                if (r >= 0) {
+                        r = secrets_put(boot, context, ARTIFACTS_CLAIM_NAME, &text,
+                                        old ? S3_IF_MATCH : S3_IF_ABSENT,
+                                        old ? scene->claim_etag : NULL, err);
+                }
+                if (r < 0) {
+                        return r;
+                }
+        }
+        _cleanup_buffer_ Buffer text = {};
+        int r = read_back(boot, context, scene, identity, &text, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = check_conditions(boot, context, &text, err);
+        return r < 0 ? r : 1;
+}
+
+static int make_files(const Boot *boot, StepContext *context, PkiFiles *ret, Error *err)
+{
+        const StackConfig *config = &boot->config;
+        Ec2Address address;
+        int r = ec2_describe_address(boot->aws, config->master_eip_allocation_id,
+                                     step_wait(context), &address, err);
+        if (r < 0) {
+                return r;
+        }
+        char private_ip[INET_ADDRSTRLEN];
+        (void) inet_ntop(AF_INET, &config->master_private_ip, private_ip, sizeof(private_ip));
+        const PkiFacts facts = {
+                .cluster_name = config->cluster_name,
+                .public_ip = address.public_ip,
+                .private_ip = private_ip,
+                .service_network = config->service_network,
+                .cluster_domain = config->cluster_domain,
+                .api_dns_name = config->api_dns_name,
+                .now = time(NULL),
+        };
+        return pki_make(&facts, ret, err);
+}
+
+static int upload_files(const Boot *boot, StepContext *context, const PkiFiles *files,
+                        ArtifactsIndex *index, Error *err)
+{
+        memcpy(index->ca_sha256, files->ca_sha256, sizeof(index->ca_sha256));
+        FOREACH_ARRAY(file, files->files, files->n) {
+                int r = artifacts_index_add(index, file->folder, file->name, file->mode,
+                                            file->content.data, file->content.size, err);
+                if (r >= 0) {
+                        step_waiting_for(context, "S3: upload %zu of %zu", index->n_files,
+                                         files->n);
+                        r = secrets_put(boot, context, index->files[index->n_files - 1].key,
+                                        &file->content, S3_UNCONDITIONAL, NULL, err);
+                }
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return 0;
+}
+
+/* From here on the cluster's keys are these. Only one index can be the first. */
+static int publish(const Boot *boot, StepContext *context, const SecretsScene *scene,
+                   const ArtifactsIndex *index, Error *err)
+{
+        _cleanup_buffer_ Buffer text = {};
+        int r = artifacts_index_format(index, &text, err);
+        if (r < 0) {
+                return r;
+        }
+        return secrets_put(boot, context, ARTIFACTS_INDEX_NAME, &text,
+                           scene->scene.index ? S3_IF_MATCH : S3_IF_ABSENT,
+                           scene->scene.index ? scene->index.etag : NULL, err);
+}
+
+static int describe_index(const SecretsScene *scene, const LineageIdentity *identity,
+                          ArtifactsIndex *index, Error *err)
+{
+        index->revision = scene->scene.index ? scene->index.index.revision + 1 : 1;
+        memcpy(index->cluster_name, identity->cluster_name, sizeof(index->cluster_name));
+        memcpy(index->cluster_id, identity->cluster_id, sizeof(index->cluster_id));
+        (void) snprintf(index->volume_id, sizeof(index->volume_id), "%s", scene->scene.volume_id);
+        document_now(index->created);
+        return artifacts_generation_new(index->generation, err);
+}
+
+int secrets_make(const Boot *boot, StepContext *context, const SecretsScene *scene,
+                 LineageOutcome outcome, Error *err)
+{
+        _cleanup_pki_files_ PkiFiles files = {};
+        _cleanup_artifacts_index_ ArtifactsIndex index = {};
+        LineageIdentity identity = {};
+        int r = check_clock(boot, err);
+        if (r >= 0) {
+                r = ensure_pending(scene, &identity, err);
+        }
+        if (r >= 0) {
+                step_waiting_for(context, "S3: claim of %s", scene->url);
+                r = hold_claim(boot, context, scene, outcome, &identity, err);
+        }
+        if (r <= 0) {
+                return r;
+        }
+        r = describe_index(scene, &identity, &index, err);
+        if (r >= 0) {
+                r = make_files(boot, context, &files, err);
+        }
+        if (r >= 0) {
+                r = upload_files(boot, context, &files, &index, err);
+        }
+        return r < 0 ? r : publish(boot, context, scene, &index, err);
+}
