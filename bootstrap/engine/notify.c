@@ -113,7 +113,7 @@ void notify_reloading(void)
 
 void notify_stopping(void)
 {
-        notify_send("STOPPING=1\nSTATUS=stopping");
+        notify_send("STOPPING=1");
 }
 
 void notify_alive(void)

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <malloc.h>
+
+#include "base/secret.h"
+#include "cli/run.h"
+#include "cli/verbs.h"
+
+static int protect(Error *err)
+{
+        /* workers mostly wait: more than two heaps would be memory for nothing */
+        (void) mallopt(M_ARENA_MAX, 2);
+        return secret_protect_process(err);
+}
+
+static ExitStatus dispatch(const Arguments *a)
+{
+        switch (a->verb) {
+        case VERB_RUN:
+                return cli_run(a);
+        case VERB_STATUS:
+                return cli_status(a);
+        case VERB_PLAN:
+                return cli_plan(a);
+        case VERB_CHECK_CONFIG:
+                return cli_check_config(a);
+        case VERB_GRAPH:
+                return cli_graph();
+        case VERB_VERSION:
+                (void) printf("kube-bootstrap %s\n", VERSION);
+                return EXIT_DONE;
+        default:
+                help_print(stdout);
+                return EXIT_DONE;
+        }
+}
+
+int cli_main(int argc, char *const *argv)
+{
+        Error error = { 0 };
+        Arguments arguments;
+        if (protect(&error) < 0) {
+                (void) fprintf(stderr, "kube-bootstrap: %s\n", error.message);
+                return EXIT_FAILED;
+        }
+        if (arguments_parse(argc, argv, &arguments, &error) < 0) {
+                (void) fprintf(stderr, "kube-bootstrap: %s\n", error.message);
+                return EXIT_USAGE;
+        }
+        ExitStatus status = dispatch(&arguments);
+        if (fflush(stdout) != 0 && status == EXIT_DONE) {
+                return EXIT_FAILED; /* a full disk: what was asked for was not told */
+        }
+        return (int) status;
+}

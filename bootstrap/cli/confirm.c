@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/confirm.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/string.h"
+#include "cli/args.h"
+
+static void print_consequences(const BootOverrides *o, FILE *out)
+{
+        const struct {
+                bool asked;
+                const char *text;
+        } consequences[] = {
+                { o->new_cluster, "--new-cluster: what the volume or the bucket holds of a cluster "
+                                  "is given up; a new one begins." },
+                { o->new_keys, "--new-keys: every certificate, token and kubeconfig is made anew; "
+                               "all machines must join again." },
+                { o->force_detach, "--force-detach: the volume is taken from an instance that is "
+                                   "not running; what it had not written is lost." },
+                { o->takeover, "--takeover: the claim of an instance that is gone is taken over." },
+        };
+        FOREACH_ARRAY(c, consequences, ELEMENTS(consequences)) {
+                if (c->asked) {
+                        (void) fprintf(out, "%s\n", c->text);
+                }
+        }
+}
+
+int confirm_overrides(const BootOverrides *overrides, Error *err)
+{
+        if (!overrides_any(overrides)) {
+                return 0;
+        }
+        if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
+                return error_set(
+                        err, ERROR_FATAL, EPROTO,
+                        "what only a person may decide can be asked for on a terminal only");
+        }
+        _cleanup_stack_config_ StackConfig config = { 0 };
+        int r = stack_config_load(STACK_CONFIG_PATH, &config, NULL, err);
+        if (r < 0) {
+                return r;
+        }
+        if (config.role != ROLE_MASTER) {
+                return error_set(err, ERROR_CONFIG, EINVAL, "%s: this machine is no master",
+                                 STACK_CONFIG_PATH);
+        }
+        print_consequences(overrides, stderr);
+        (void) fprintf(stderr,
+                       "This is about volume %s. Type its id to go on: ", config.master_volume_id);
+        char answer[64];
+        if (!fgets(answer, sizeof(answer), stdin) ||
+            !streq(string_strip_end(answer), config.master_volume_id)) {
+                return error_set(err, ERROR_FATAL, EPROTO, "not confirmed; nothing was done");
+        }
+        return 0;
+}

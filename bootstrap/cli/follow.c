@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/follow.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/inotify.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+typedef struct Watch {
+        const FollowOptions *options;
+        int inotify_fd;
+        int process_fd; /* of the holder */
+        bool in_folder; /* else its parent is watched, until the folder is there */
+        StateFile before;
+} Watch;
+
+static int open_process(int pid)
+{
+        /* glibc 2.36 has pidfd_open(3); the kernel, since 5.3, is what counts */
+        return pid > 0 ? (int) syscall(SYS_pidfd_open, pid, 0) : -1;
+}
+
+int follow_process(int pid, const Wait *wait, Error *err)
+{
+        _cleanup_close_ int fd = open_process(pid);
+        if (fd < 0) {
+                return 0;
+        }
+        int r = wait_fd(wait, fd, POLLIN, err);
+        return r == 0 ? error_set(err, ERROR_RETRY, ETIMEDOUT, "timed out") : r < 0 ? r : 0;
+}
+
+/* The folder may not be there yet: then what is made beside it is watched. */
+static int watch_folder(Watch *w, Error *err)
+{
+        const char *folder = w->options->runtime->folder;
+        if (w->in_folder) {
+                return 0;
+        }
+        if (inotify_add_watch(w->inotify_fd, folder, IN_MOVED_TO | IN_CLOSE_WRITE) >= 0) {
+                w->in_folder = true;
+                return 0;
+        }
+        char parent[sizeof(w->options->runtime->folder)];
+        (void) snprintf(parent, sizeof(parent), "%s", folder);
+        char *slash = strrchr(parent, '/');
+        slash[slash == parent ? 1 : 0] = '\0';
+        if (errno != ENOENT || inotify_add_watch(w->inotify_fd, parent, IN_CREATE) < 0) {
+                return error_errno(err, errno, "watch %s", folder);
+        }
+        /* made in between: the first watch missed it, the second too */
+        if (inotify_add_watch(w->inotify_fd, folder, IN_MOVED_TO | IN_CLOSE_WRITE) >= 0) {
+                w->in_folder = true;
+        }
+        return 0;
+}
+
+/* Until something happened: 1; 0 when the holder is gone. */
+static int watch_wait(Watch *w, Error *err)
+{
+        const Wait *wait = &w->options->wait;
+        struct pollfd fds[] = {
+                { .fd = w->inotify_fd, .events = POLLIN },
+                { .fd = w->process_fd, .events = POLLIN },
+                { .fd = wait->stop_fd, .events = POLLIN },
+        };
+        Wait tick = wait_part(wait, progress_tick_ms(w->options->progress) ?: UINT64_MAX);
+        int timeout = tick.deadline_ms == UINT64_MAX ? -1 : wait_left_ms(&tick);
+        if (poll(fds, ELEMENTS(fds), timeout) < 0 && errno != EINTR) {
+                return error_errno(err, errno, "poll");
+        }
+        int r = wait_check(wait, err);
+        if (r < 0) {
+                return r;
+        }
+        char events[4096];
+        while (read(w->inotify_fd, events, sizeof(events)) > 0) {
+                /* which file it was does not matter: the state is read again */
+        }
+        return fds[0].revents || !fds[1].revents;
+}
+
+static void tell_changes(Watch *w, const StateFile *now)
+{
+        Progress *progress = w->options->progress;
+        if (!progress) {
+                return;
+        }
+        bool changed = false;
+        for (size_t i = 0; i < now->status.n_steps; i++) {
+                if (memcmp(&now->status.steps[i], &w->before.status.steps[i],
+                           sizeof(now->status.steps[i])) != 0) {
+                        progress_changed(progress, &now->status, (int) i);
+                        changed = true;
+                }
+        }
+        if (now->status.phase != w->before.status.phase || now->pid != w->before.pid) {
+                progress_changed(progress, &now->status, MACHINE_PHASE);
+        } else if (!changed) {
+                progress_changed(progress, &now->status, MACHINE_TICK);
+        }
+}
+
+/* 1 once the followed run has a result. */
+static int look(Watch *w, StateFile *ret, Error *err)
+{
+        int r = runtime_read_state(w->options->runtime, ret, err);
+        if (r == -ENOENT) {
+                return 0;
+        }
+        if (r < 0) {
+                return r;
+        }
+        if (w->options->holder && ret->pid != w->options->holder) {
+                return 0; /* it has not written yet: this is an earlier one's */
+        }
+        tell_changes(w, ret);
+        w->before = *ret;
+        return ret->status.phase == PHASE_READY || ret->status.phase == PHASE_FAILED;
+}
+
+static int follow_watch(Watch *w, StateFile *ret, Error *err)
+{
+        bool gone = w->options->holder > 0 && w->process_fd < 0;
+        for (;;) {
+                int r = watch_folder(w, err);
+                if (r < 0) {
+                        return r;
+                }
+                r = look(w, ret, err); /* also when it is gone: it may have written just before */
+                if (r != 0) {
+                        return r < 0 ? r : 0;
+                }
+                if (gone) {
+                        return error_set(
+                                err, ERROR_RETRY, ESRCH,
+                                "the run that was followed (pid %d) ended without a result",
+                                w->options->holder);
+                }
+                r = watch_wait(w, err);
+                if (r < 0) {
+                        return r;
+                }
+                gone = r == 0;
+        }
+}
+
+int follow_run(const FollowOptions *options, StateFile *ret, Error *err)
+{
+        *ret = (StateFile) { 0 };
+        _cleanup_free_ Watch *w = calloc(1, sizeof(*w));
+        if (!w) {
+                return error_oom(err);
+        }
+        _cleanup_close_ int inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (inotify_fd < 0) {
+                return error_errno(err, errno, "inotify");
+        }
+        _cleanup_close_ int process_fd = open_process(options->holder);
+        w->options = options;
+        w->inotify_fd = inotify_fd;
+        w->process_fd = process_fd;
+        return follow_watch(w, ret, err);
+}

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/journal.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+#include "base/string.h"
+#include "cli/text.h"
+
+static void tell_step(const Step *step, const StepStatus *s, const char *role)
+{
+        char attempts[16], duration[TEXT_DURATION_MAX];
+        (void) snprintf(attempts, sizeof(attempts), "%u", s->attempts);
+        text_step_duration(s, text_now_us(), duration);
+        const LogField fields[] = {
+                { LOG_FIELD_STEP, step->name },
+                { LOG_FIELD_STATE, step_state_to_string(s->state) },
+                { LOG_FIELD_ROLE, role },
+                { LOG_FIELD_ATTEMPT, attempts },
+        };
+        const size_t n = ELEMENTS(fields);
+        switch (s->state) {
+        case STEP_APPLYING:
+                log_write(LOG_INFO, LOG_ID_STEP_APPLY, fields, n, "%s: not so yet, applying",
+                          step->name);
+                break;
+        case STEP_DONE:
+                log_write(LOG_INFO, LOG_ID_STEP_DONE, fields, n, "%s: done after %s%s", step->name,
+                          duration, s->attempts ? "" : ", was so already");
+                if (s->warning[0]) {
+                        log_write(LOG_WARNING, LOG_ID_STEP_WARNING, fields, n, "%s: %s", step->name,
+                                  s->warning);
+                }
+                break;
+        case STEP_BACKOFF:
+                log_error(LOG_NOTICE, LOG_ID_STEP_RETRY, fields, n, &s->error, "%s: will try again",
+                          step->name);
+                break;
+        case STEP_FAILED:
+                if (s->error.class == ERROR_UNSAFE) {
+                        log_error(LOG_CRIT, LOG_ID_STEP_UNSAFE, fields, n, &s->error,
+                                  "%s: unsafe to go on", step->name);
+                } else {
+                        log_error(LOG_ERR, LOG_ID_STEP_FAILED, fields, n, &s->error, "%s: failed",
+                                  step->name);
+                }
+                break;
+        default:
+                break;
+        }
+}
+
+void journal_changed(Journal *journal, const MachineStatus *status, const char *role, int step)
+{
+        if (step == MACHINE_PHASE) {
+                const char *phase = phase_to_string(status->phase);
+                const LogField fields[] = { { LOG_FIELD_PHASE, phase }, { LOG_FIELD_ROLE, role } };
+                log_write(LOG_INFO, LOG_ID_PHASE, fields, ELEMENTS(fields), "%s", phase);
+        }
+        if (step < 0) {
+                return;
+        }
+        const StepStatus *s = &status->steps[step];
+        const size_t n = sizeof(journal->told[step].error) - 1;
+        bool same_error = strncmp(journal->told[step].error, s->error.message, n) == 0;
+        bool news = s->state != journal->told[step].state ||
+                    s->attempts != journal->told[step].attempts;
+        bool again = s->state == STEP_BACKOFF || s->attempts > 1;
+        journal->told[step].state = s->state;
+        journal->told[step].attempts = s->attempts;
+        if (s->state == STEP_BACKOFF) { /* one that is only waiting has nothing to tell */
+                news = s->error.message[0] && !same_error;
+                (void) snprintf(journal->told[step].error, n + 1, "%s", s->error.message);
+        }
+        if (news && !(s->state == STEP_APPLYING && again)) {
+                tell_step(&status->table[step], s, role);
+        }
+}

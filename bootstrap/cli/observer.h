@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "cli/journal.h"
+#include "cli/progress.h"
+#include "cli/runtime.h"
+#include "steps/boot.h"
+
+/* Tells a run's changes to all who want to know: the journal, the state file, systemd, and who
+ * started it by hand. */
+typedef struct Observer {
+        const Runtime *runtime;
+        const Boot *boot;
+        Progress *progress; /* NULL: nobody watches */
+        Journal journal;
+        char instance_id[32]; /* as far as the steps have told */
+        const char *role;
+        bool state_failed; /* said once */
+} Observer;
+
+/* MachineOptions.changed; `observer` is an Observer. */
+void observer_changed(const MachineStatus *status, int step, void *observer);

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdio.h>
+
+#include "engine/machine.h"
+
+/* Shows a run as it happens: on a terminal the steps, redrawn in place; else a line for each change
+ * worth one, with the time since the start. */
+typedef struct Progress {
+        FILE *out;
+        bool terminal;
+        uint64_t started_us, drawn_us;
+        unsigned n_drawn;           /* lines on the terminal that the next drawing replaces */
+        StepState told[STEPS_MAX];  /* plain lines: what was last said of each step */
+        char words[STEPS_MAX][128]; /* and the beginning of its words */
+} Progress;
+
+void progress_init(Progress *progress, FILE *out);
+
+/* How often a terminal wants to be redrawn; 0: never. */
+unsigned progress_tick_ms(const Progress *progress); /* of NULL: 0 */
+
+/* As MachineOptions.changed. */
+void progress_changed(Progress *progress, const MachineStatus *status, int step);
+
+/* The table of steps, as `status` prints it: returns the lines printed. `columns` 0: not cut. */
+unsigned progress_table(FILE *out, const MachineStatus *status, uint64_t now_us, unsigned columns,
+                        bool colour);

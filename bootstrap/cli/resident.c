@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <poll.h>
+
+#include "base/log.h"
+#include "cli/follow.h"
+#include "cli/run.h"
+#include "engine/lock.h"
+#include "engine/notify.h"
+
+/* Steps that fall due within this of each other are looked at in one go. */
+#define TOGETHER_MS 1000
+
+/* One that took the lock but has not said who it is yet. */
+#define UNKNOWN_HOLDER_MS 200
+
+static uint64_t alive_part_ms(void)
+{
+        unsigned ms = notify_alive_ms();
+        return ms ? ms : UINT64_MAX;
+}
+
+/* An administrator's run has the lock: until it is over, or for a while. */
+static int wait_for_other(const Run *run, int holder, Error *err)
+{
+        const Wait wait = { .deadline_ms = UINT64_MAX, .stop_fd = run->signals.stop_fd };
+        int r = 0;
+        notify_alive();
+        if (holder > 0) {
+                Wait part = wait_part(&wait, alive_part_ms());
+                r = follow_process(holder, &part, err);
+        } else {
+                r = wait_sleep(&wait, UNKNOWN_HOLDER_MS, err);
+        }
+        return r == -ETIMEDOUT ? 0 : r;
+}
+
+static int converge_alone(Run *run, Error *err)
+{
+        _cleanup_lock_ Lock lock = LOCK_INIT;
+        int last_holder = -1;
+        for (;;) {
+                int holder = 0;
+                int r = lock_try(run->runtime.lock, &lock, &holder, err);
+                if (r != 0) {
+                        return r < 0 ? r : run_converge(run, err);
+                }
+                if (holder != last_holder) {
+                        log_write(LOG_INFO, NULL, NULL, 0, "waiting for the run of pid %d", holder);
+                        last_holder = holder;
+                }
+                r = wait_for_other(run, holder, err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+}
+
+typedef struct Schedule {
+        uint64_t due_ms[_STEP_ID_MAX]; /* UINT64_MAX: never */
+} Schedule;
+
+static void schedule_next(Schedule *s, const MachineStatus *status, uint64_t which)
+{
+        uint64_t now = wait_now_ms();
+        for (size_t i = 0; i < _STEP_ID_MAX; i++) {
+                if (which & STEP_MASK(i)) {
+                        bool again = status->steps[i].in_role && boot_steps[i].reprobe_s;
+                        s->due_ms[i] = again ? now + (uint64_t) boot_steps[i].reprobe_s * 1000
+                                             : UINT64_MAX;
+                }
+        }
+}
+
+static uint64_t schedule_first(const Schedule *s)
+{
+        uint64_t first = UINT64_MAX;
+        for (size_t i = 0; i < _STEP_ID_MAX; i++) {
+                first = s->due_ms[i] < first ? s->due_ms[i] : first;
+        }
+        return first;
+}
+
+static uint64_t schedule_due(const Schedule *s)
+{
+        uint64_t mask = 0, soon = wait_now_ms() + TOGETHER_MS;
+        if (schedule_first(s) > wait_now_ms()) {
+                return 0;
+        }
+        for (size_t i = 0; i < _STEP_ID_MAX; i++) {
+                mask |= s->due_ms[i] <= soon ? STEP_MASK(i) : 0;
+        }
+        return mask;
+}
+
+/* Probes what is due: 1 all hold, 0 something does not, or cannot be told. The lock is not held
+ * meanwhile, as probes change nothing and an administrator's run is not to wait for them; while
+ * such a run has it, nothing is probed. */
+static int look_again(Run *run, uint64_t due, Error *err)
+{
+        Lock lock = LOCK_INIT;
+        int holder = 0;
+        int r = lock_try(run->runtime.lock, &lock, &holder, err);
+        lock_release(&lock);
+        if (r <= 0) {
+                return r < 0 ? r : 1;
+        }
+        MachineOptions options = run_options(run);
+        options.only = due;
+        Error error = { 0 };
+        r = machine_run(&options, NULL, &error);
+        if (r == -ECANCELED) {
+                *err = error;
+                return r;
+        }
+        if (r < 0) {
+                log_error(LOG_NOTICE, NULL, NULL, 0, &error, "looked again");
+        }
+        return r >= 0;
+}
+
+/* Until the table is to be run again: 0; -ECANCELED when asked to end. */
+static int idle(Run *run, Error *err)
+{
+        const Wait stop = { .deadline_ms = UINT64_MAX, .stop_fd = run->signals.stop_fd };
+        Schedule schedule;
+        schedule_next(&schedule, &run->status, UINT64_MAX);
+        for (;;) {
+                Wait wait = wait_part(&stop, alive_part_ms());
+                uint64_t first = schedule_first(&schedule);
+                wait.deadline_ms = first < wait.deadline_ms ? first : wait.deadline_ms;
+                int r = wait_fd(&wait, run->signals.reload_fd, POLLIN, err);
+                if (r < 0) {
+                        return r;
+                }
+                if (signals_take_reload(&run->signals)) {
+                        notify_reloading();
+                        return 0;
+                }
+                notify_alive();
+                uint64_t due = schedule_due(&schedule);
+                if (due) {
+                        r = look_again(run, due, err);
+                        if (r <= 0) {
+                                return r;
+                        }
+                        schedule_next(&schedule, &run->status, due);
+                }
+        }
+}
+
+int resident_run(Run *run, Error *err)
+{
+        for (;;) {
+                int r = converge_alone(run, err);
+                if (r < 0) {
+                        return r;
+                }
+                notify_ready();
+                r = idle(run, err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+}

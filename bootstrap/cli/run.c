@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/run.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "cli/confirm.h"
+#include "cli/follow.h"
+#include "engine/lock.h"
+#include "engine/notify.h"
+#include "host/http.h"
+
+MachineOptions run_options(Run *run)
+{
+        return (MachineOptions) {
+                .steps = boot_steps,
+                .n_steps = _STEP_ID_MAX,
+                .userdata = &run->boot,
+                .role = boot_role,
+                .all_roles = ROLE_ALL,
+                .stop_fd = run->signals.stop_fd,
+                .changed = observer_changed,
+                .observer = &run->observer,
+                .tick_ms = progress_tick_ms(run->observer.progress),
+        };
+}
+
+int run_converge(Run *run, Error *err)
+{
+        boot_done(&run->boot); /* what it knew may be what is no longer so */
+        run->boot = (Boot) { .overrides = run->arguments->overrides };
+        MachineOptions options = run_options(run);
+        options.force = run->arguments->force;
+        options.before = run->was_ready ? &run->status : NULL;
+        MachineStatus status;
+        int r = machine_run(&options, &status, err);
+        run->status = status;
+        run->was_ready = r >= 0;
+        return r;
+}
+
+/* A failure for whoever started the run by hand. That of a step was told step by step already; this
+ * is the last line, with what decides. */
+static ExitStatus say(int r, const Error *error)
+{
+        if (r >= 0) {
+                return EXIT_DONE;
+        }
+        if (r == -ECANCELED) {
+                (void) fprintf(stderr, "kube-bootstrap: interrupted; run it again to go on\n");
+                return EXIT_CONVERGING;
+        }
+        (void) fprintf(stderr, "kube-bootstrap: %s\n", error->message);
+        return exit_status_from_class(error->class);
+}
+
+static ExitStatus follow_other(Run *run, int holder)
+{
+        const Arguments *a = run->arguments;
+        if (a->no_follow || a->force || overrides_any(&a->overrides)) {
+                (void) fprintf(
+                        stderr, "kube-bootstrap: another run holds the lock: pid %d%s\n", holder,
+                        a->no_follow ? ""
+                                     : "; what was asked for needs a run of its own, so wait "
+                                       "for its end (status --wait)");
+                return EXIT_LOCKED;
+        }
+        (void) fprintf(stderr, "kube-bootstrap: another run is at it, pid %d: following it\n",
+                       holder);
+        const FollowOptions options = {
+                .runtime = &run->runtime,
+                .holder = holder,
+                .progress = &run->progress,
+                .wait = { .deadline_ms = UINT64_MAX, .stop_fd = run->signals.stop_fd },
+        };
+        Error error = { 0 };
+        _cleanup_free_ StateFile *state = malloc(sizeof(*state));
+        if (!state) {
+                return say(error_oom(&error), &error);
+        }
+        int r = follow_run(&options, state, &error);
+        if (r >= 0 && state->status.phase == PHASE_FAILED) {
+                const StepStatus *decisive = machine_decisive(&state->status);
+                if (decisive) {
+                        error = decisive->error;
+                        r = error_prefix(&error, "%s",
+                                         boot_steps[decisive - state->status.steps].name);
+                } else {
+                        r = error_set(&error, ERROR_FATAL, EIO, "the other run failed");
+                }
+        }
+        return say(r, &error);
+}
+
+static ExitStatus run_by_hand(Run *run)
+{
+        Error error = { 0 };
+        int holder = 0;
+        _cleanup_lock_ Lock lock = LOCK_INIT;
+        int r = lock_try(run->runtime.lock, &lock, &holder, &error);
+        if (r == 0) {
+                return follow_other(run, holder);
+        }
+        if (r > 0) {
+                r = run_converge(run, &error);
+        }
+        return say(r, &error);
+}
+
+static ExitStatus run_as_service(Run *run)
+{
+        Error error = { 0 };
+        int r = resident_run(run, &error);
+        notify_stopping();
+        if (r == -ECANCELED) {
+                return EXIT_DONE;
+        }
+        if (!machine_decisive(&run->status)) { /* a step's failure has its entry already */
+                log_error(LOG_ERR, LOG_ID_STEP_FAILED, NULL, 0, &error, "cannot run");
+        }
+        return exit_status_from_class(error.class);
+}
+
+static int prepare(Run *run, Error *err)
+{
+        if (run->observer.progress && access("/run/systemd/journal/socket", F_OK) < 0) {
+                log_set_max_priority(-1); /* it would go where the progress is shown, twice */
+        }
+        int r = runtime_init(&run->runtime, err);
+        if (r >= 0) {
+                r = runtime_make_folder(&run->runtime, err);
+        }
+        if (r >= 0) {
+                r = confirm_overrides(&run->arguments->overrides, err);
+        }
+        if (r >= 0) { /* after the question, which Ctrl-C may still answer */
+                r = signals_open(run->arguments->resident, &run->signals, err);
+        }
+        if (r >= 0) {
+                r = http_init(err);
+                run->has_http = r >= 0;
+        }
+        return r;
+}
+
+static void run_free(Run *run)
+{
+        boot_done(&run->boot);
+        signals_done(&run->signals);
+        if (run->has_http) {
+                http_done();
+        }
+        free(run);
+}
+
+DEFINE_CLEANUP(Run *, run_free);
+
+ExitStatus cli_run(const Arguments *arguments)
+{
+        Error error = { 0 };
+        _cleanup_(run_freep) Run *run = calloc(1, sizeof(*run));
+        if (!run) {
+                return say(error_oom(&error), &error);
+        }
+        run->arguments = arguments;
+        run->signals = SIGNALS_INIT;
+        progress_init(&run->progress, stdout);
+        run->observer = (Observer) { .runtime = &run->runtime,
+                                     .boot = &run->boot,
+                                     .progress = arguments->resident ? NULL : &run->progress };
+        int r = prepare(run, &error);
+        if (r == -EPROTO) { /* not confirmed, or nobody to ask */
+                (void) fprintf(stderr, "kube-bootstrap: %s\n", error.message);
+                return EXIT_USAGE;
+        }
+        if (r < 0) {
+                return say(r, &error);
+        }
+        return arguments->resident ? run_as_service(run) : run_by_hand(run);
+}

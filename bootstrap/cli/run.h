@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "cli/args.h"
+#include "cli/exit_status.h"
+#include "cli/observer.h"
+#include "cli/signals.h"
+
+/* A run, by hand or by systemd, and what it carries along. */
+typedef struct Run {
+        const Arguments *arguments;
+        Runtime runtime;
+        Signals signals;
+        Progress progress;
+        Observer observer;
+        Boot boot;
+        MachineStatus status; /* how the last converging ended */
+        bool was_ready;
+        bool has_http;
+} Run;
+
+ExitStatus cli_run(const Arguments *arguments);
+
+/* Runs the table, with facts learned anew. The caller holds the lock. */
+int run_converge(Run *run, Error *err);
+
+/* The options every pass over this run's table has in common. */
+MachineOptions run_options(Run *run);
+
+/* Converges, stays, looks again now and then, and mends. Returns only with a failure, or -ECANCELED
+ * once it was asked to end. */
+int resident_run(Run *run, Error *err);

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "cli/args.h"
+#include "cli/exit_status.h"
+
+/* The verbs besides run (cli/run.h), each in its file. They print to standard output, what is wrong
+ * to standard error. */
+ExitStatus cli_status(const Arguments *arguments);
+ExitStatus cli_plan(const Arguments *arguments);
+ExitStatus cli_check_config(const Arguments *arguments);
+ExitStatus cli_graph(void);
+
+/* The whole program: parses, does what is asked for, returns main()'s result. */
+int cli_main(int argc, char *const *argv);

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The verbs as a person or a script sees them: output and exit status, over fake steps. */
+#include "cli_world.h"
+
+#include "base/file.h"
+
+static Program program, other;
+
+static void test_run(void)
+{
+        world_reset();
+        CHECK_INT(program_run(&program, WORDS("run", NULL)), 0);
+        CHECK_CONTAINS(program.output, "volume-format: applying");
+        CHECK_CONTAINS(program.output, "volume-format: done");
+        CHECK_CONTAINS(program.output, "converging\n");
+        CHECK_CONTAINS(program.output, "ready\n");
+        CHECK(!strstr(program.output, "\033")); /* piped: no escape sequences */
+        CHECK_INT(world_applies(), _STEP_ID_MAX - 3);
+
+        _cleanup_buffer_ Buffer state = { 0 };
+        Error error = { 0 };
+        CHECK_OK(file_read(runtime_path("state.json"), 1 << 20, &state, &error), error);
+        CHECK_CONTAINS(state.data, "\"phase\":\"ready\"");
+        CHECK_CONTAINS(state.data, "\"instance_id\":\"i-0123456789abcdef0\",\"role\":\"master\"");
+
+        /* again, and without the verb: nothing to do */
+        CHECK_INT(program_run(&program, WORDS(NULL)), 0);
+        CHECK_INT(world_applies(), _STEP_ID_MAX - 3);
+        CHECK(!strstr(program.output, "applying"));
+}
+
+static void test_from(void)
+{
+        world_reset();
+        for (StepId id = 0; id < _STEP_ID_MAX; id++) {
+                world->so[id] = 1;
+        }
+        CHECK_INT(program_run(&program, WORDS("run", "--from", "volume-attach")), 0);
+        CHECK_INT(world->applies[STEP_VOLUME_ATTACH], 1);
+        CHECK_INT(world->applies[STEP_VOLUME_FORMAT], 0); /* can destroy data */
+        CHECK_INT(world->applies[STEP_ETCD], 1);
+        CHECK_INT(world->applies[STEP_KUBELET], 1);
+        CHECK_INT(world->applies[STEP_DOCKER_BOOTSTRAP], 0);
+}
+
+static void test_exit_statuses(void)
+{
+        const struct {
+                ErrorClass class;
+                int status;
+        } cases[] = {
+                { ERROR_FATAL, 1 },   { ERROR_RETRY, 75 },  { ERROR_CONFIG, 78 },
+                { ERROR_DENIED, 77 }, { ERROR_UNSAFE, 65 },
+        };
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                world_reset();
+                world->class = c->class;
+                world->apply_fails[STEP_VOLUME_FORMAT] = 1; /* never tried again */
+                CHECK_INT(program_run(&program, WORDS("run")), c->status);
+                CHECK_CONTAINS(program.output, "volume-format: failed: the apply refused");
+                CHECK_CONTAINS(program.output, "kube-bootstrap: volume-format: the apply refused");
+                CHECK_INT(world->probes[STEP_VOLUME_MOUNT], 0);
+                CHECK_INT(program_run(&program, WORDS("status")), 1);
+                CHECK_CONTAINS(program.output, "failed for");
+                CHECK_CONTAINS(program.output, "needs volume-format (failed)");
+        }
+}
+
+static void test_denial_warning(void)
+{
+        world_reset();
+        world->class = ERROR_DENIED;
+        world->fails[STEP_SOURCE_DEST_CHECK] = 1;
+        CHECK_INT(program_run(&program, WORDS("run")), 0);
+        CHECK_CONTAINS(program.output, "source-dest-check: done: warning: the probe refused");
+}
+
+static void test_status(void)
+{
+        world_reset();
+        CHECK_INT(program_run(&program, WORDS("status")), 2);
+        CHECK_CONTAINS(program.output, "starting: no run has said anything");
+        CHECK_INT(program_run(&program, WORDS("status", "--json")), 2);
+        CHECK_STR(program.output,
+                  "{\"schema\":1,\"instance_id\":null,\"role\":null,\"phase\":\"starting\","
+                  "\"since\":null,\"boot_id\":null,\"pid\":0,\"steps\":[]}\n");
+        CHECK_INT(program_run(&program, WORDS("status", "--wait=1")), 2);
+
+        CHECK_INT(program_run(&program, WORDS("run")), 0);
+        CHECK_INT(program_run(&program, WORDS("status")), 0);
+        CHECK_CONTAINS(program.output, "ready for ");
+        CHECK_CONTAINS(program.output, "master i-0123456789abcdef0, 17 of 17 steps done");
+        CHECK_CONTAINS(program.output, "  volume-mount       done ");
+        CHECK_INT(program_run(&program, WORDS("status", "--wait", "--json")), 0);
+        CHECK_CONTAINS(program.output, "\"phase\":\"ready\"");
+}
+
+static void test_status_wait_and_follow(void)
+{
+        static Program third;
+        world_reset();
+        world->probe_ms[STEP_ETCD] = 300;
+        /* both before the folder is there */
+        program_start(&program, false, WORDS("status", "--follow"));
+        program_start(&other, false, WORDS("status", "--wait=20"));
+        program_start(&third, false, WORDS("run"));
+        CHECK(program_says(&program, "etcd: probing: the etcd of another world"));
+        CHECK_INT(program_end(&program), 0);
+        CHECK_CONTAINS(program.output, "ready\n");
+        CHECK_INT(program_end(&other), 0);
+        CHECK_CONTAINS(other.output, "17 of 17 steps done");
+        CHECK_INT(program_end(&third), 0);
+}
+
+static void test_second_run(void)
+{
+        world_reset();
+        world->probe_ms[STEP_ETCD] = 700;
+        program_start(&program, false, WORDS("run"));
+        REQUIRE(program_says(&program, "etcd: probing"));
+        _cleanup_free_ char *pid = string_format("pid %d", program.pid);
+
+        CHECK_INT(program_run(&other, WORDS("run", "--no-follow")), 4);
+        CHECK_CONTAINS(other.output, pid);
+        CHECK_INT(program_run(&other, WORDS("run", "--from=etcd")), 4);
+        CHECK_CONTAINS(other.output, "needs a run of its own");
+
+        CHECK_INT(program_run(&other, WORDS("run")), 0);
+        CHECK_CONTAINS(other.output, "following it");
+        CHECK_CONTAINS(other.output, "ready\n");
+        CHECK_INT(program_end(&program), 0);
+        CHECK_INT(world->applies[STEP_ETCD], 1);
+}
+
+static void test_followed_failure(void)
+{
+        world_reset();
+        world->probe_ms[STEP_ETCD] = 300;
+        world->fails[STEP_ETCD] = 1;
+        world->class = ERROR_UNSAFE;
+        program_start(&program, false, WORDS("run"));
+        REQUIRE(program_says(&program, "etcd: probing"));
+        CHECK_INT(program_run(&other, WORDS("run")), 65);
+        CHECK_CONTAINS(other.output, "kube-bootstrap: etcd: the probe refused");
+        CHECK_INT(program_end(&program), 65);
+}
+
+static void test_followed_death(void)
+{
+        world_reset();
+        world->probe_ms[STEP_ETCD] = 30000;
+        program_start(&program, false, WORDS("run"));
+        REQUIRE(program_says(&program, "etcd: probing"));
+        program_start(&other, false, WORDS("run"));
+        REQUIRE(program_says(&other, "following it"));
+        (void) kill(program.pid, SIGKILL);
+        CHECK_INT(program_end(&other), 75);
+        CHECK_CONTAINS(other.output, "ended without a result");
+        CHECK_INT(program_end(&program), -1);
+
+        CHECK_INT(program_run(&other, WORDS("status")), 2);
+        CHECK_CONTAINS(other.output, "nobody is at it");
+
+        /* its lock died with it */
+        world->probe_ms[STEP_ETCD] = 0;
+        CHECK_INT(program_run(&other, WORDS("run")), 0);
+}
+
+static void test_interrupted(void)
+{
+        const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+        FOREACH_ARRAY(signal, signals, ELEMENTS(signals)) {
+                world_reset();
+                world->probe_ms[STEP_ETCD] = 30000;
+                program_start(&program, false, WORDS("run"));
+                REQUIRE(program_says(&program, "etcd: probing"));
+                uint64_t before = wait_now_ms();
+                (void) kill(program.pid, *signal);
+                CHECK_INT(program_end(&program), 2);
+                CHECK(wait_now_ms() - before < 2000);
+                CHECK_CONTAINS(program.output, "interrupted");
+        }
+}
+
+static void test_plan(void)
+{
+        world_reset();
+        world->so[STEP_SOURCE_DEST_CHECK] = 1;
+        CHECK_INT(program_run(&program, WORDS("plan")), 0);
+        CHECK_INT(world_applies(), 0);
+        CHECK_CONTAINS(program.output, "config             already so\n");
+        CHECK_CONTAINS(program.output, "source-dest-check  already so\n");
+        CHECK_CONTAINS(program.output,
+                       "volume-attach      would do: the master volume is attached");
+        CHECK_CONTAINS(program.output, "volume-format      unknown until volume-attach\n");
+        CHECK_CONTAINS(program.output, "docker-bootstrap   would do: ");
+        CHECK_CONTAINS(program.output, "etcd               unknown until ");
+        CHECK_INT(access(runtime_path(""), F_OK), -1); /* not even the folder */
+
+        world->fails[STEP_CONFIG] = 1;
+        world->class = ERROR_CONFIG;
+        CHECK_INT(program_run(&program, WORDS("plan")), 78);
+        CHECK_CONTAINS(program.output, "config             cannot tell: the probe refused");
+        CHECK_CONTAINS(program.output, "identity           unknown until config");
+}
+
+static void test_check_config(void)
+{
+        _cleanup_free_ char *path = string_format("%s/stack-config.sh", test_folder());
+        const char bad[] = "KUBERNETES_ROLE=king\nCLUSTER_NAME=\"a; b\"\nODD_KEY=1\n";
+        Error error = { 0 };
+        CHECK_OK(file_write(path, bad, sizeof(bad) - 1, 0644, &error), error);
+        CHECK_INT(program_run(&program, WORDS("check-config", path)), 78);
+        CHECK_CONTAINS(program.output, "stack-config.sh:1: ");
+        CHECK_CONTAINS(program.output, "\n/tmp/"); /* a line for each problem */
+        CHECK_CONTAINS(program.output, "a; b");
+
+        const char *marker = runtime_path("../executed");
+        _cleanup_free_ char *evil = string_format("KUBERNETES_ROLE=$(touch %s)\n", marker);
+        CHECK_OK(file_write(path, evil, strlen(evil), 0644, &error), error);
+        CHECK_INT(program_run(&program, WORDS("check-config", path)), 78);
+        CHECK_CONTAINS(program.output, "stack-config.sh:1:17: ");
+        CHECK_INT(access(marker, F_OK), -1);
+
+        CHECK_INT(program_run(&program, WORDS("check-config", "/does/not/exist")), 78);
+        CHECK_CONTAINS(program.output, "/does/not/exist does not exist");
+}
+
+static void test_small_verbs(void)
+{
+        CHECK_INT(program_run(&program, WORDS("graph")), 0);
+        CHECK_CONTAINS(program.output, "digraph boot {");
+        CHECK_CONTAINS(program.output, "\"volume-attach\" -> \"volume-format\";");
+        CHECK_CONTAINS(program.output, "\"volume-mount\" -> \"secrets\" [style=dashed];");
+        CHECK_INT(program_run(&program, WORDS("--version")), 0);
+        CHECK_STR(program.output, "kube-bootstrap " VERSION "\n");
+        CHECK_INT(program_run(&program, WORDS("help")), 0);
+        CHECK_CONTAINS(program.output, "--no-follow");
+        CHECK_INT(program_run(&program, WORDS("dance")), 64);
+        CHECK_CONTAINS(program.output, "there is no verb \"dance\"");
+}
+
+static void test_person_only(void)
+{
+        world_reset();
+        CHECK_INT(program_run(&program, WORDS("run", "--new-cluster")), 64);
+        CHECK_CONTAINS(program.output, "on a terminal only");
+        CHECK_INT(world->probes[STEP_CONFIG], 0);
+}
+
+static void test_terminal(void)
+{
+        world_reset();
+        world->probe_ms[STEP_ETCD] = 1200;
+        program_start(&program, true, WORDS("run"));
+        CHECK_INT(program_end(&program), 0);
+        CHECK_CONTAINS(program.output, "\033[18A"); /* the head and all of 17 steps */
+        CHECK_CONTAINS(program.output, "the etcd of another world");
+        CHECK_CONTAINS(program.output, "1.0 s"); /* drawn again while nothing changes */
+        CHECK_CONTAINS(program.output, "ready: 17 of 17 steps done");
+}
+
+static void test_folder_that_cannot_be(void)
+{
+        world_reset();
+        CHECK(setenv(RUNTIME_FOLDER_VARIABLE, "/proc/nothing/here", 1) == 0);
+        CHECK(program_run(&program, WORDS("run")) > 0);
+        CHECK_CONTAINS(program.output, "/proc/nothing");
+        CHECK_INT(world->probes[STEP_CONFIG], 0);
+        CHECK(setenv(RUNTIME_FOLDER_VARIABLE, "relative", 1) == 0);
+        CHECK_INT(program_run(&program, WORDS("status")), 78);
+}
+
+int main(void)
+{
+        test_case("run converges, and once more changes nothing", test_run);
+        test_case("run --from", test_from);
+        test_case("exit statuses follow from the class", test_exit_statuses);
+        test_case("a denial that is only a warning", test_denial_warning);
+        test_case("status, and before anything ran", test_status);
+        test_case("status --wait and --follow", test_status_wait_and_follow);
+        test_case("a second run follows the first", test_second_run);
+        test_case("its failure is the follower's", test_followed_failure);
+        test_case("one that dies has no result, and no lock", test_followed_death);
+        test_case("signals end a run at once", test_interrupted);
+        test_case("plan changes nothing", test_plan);
+        test_case("check-config names every problem and runs nothing", test_check_config);
+        test_case("graph, version, help, usage", test_small_verbs);
+        test_case("what only a person may decide needs a terminal", test_person_only);
+        test_case("on a terminal the steps are redrawn in place", test_terminal);
+        test_case("a runtime folder that cannot be", test_folder_that_cannot_be);
+        return test_done();
+}
