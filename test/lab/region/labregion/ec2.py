@@ -10,7 +10,7 @@ from typing import Any
 import botocore.parsers
 import botocore.session
 
-from . import ec2_addresses, ec2_instances, ec2_interfaces, ec2_volumes  # noqa: F401 (register)
+from . import ec2_addresses, ec2_instances, ec2_interfaces, ec2_volumes
 from .calls import Calls, is_mutating
 from .ec2_world import ACTIONS, World
 from .errors import ApiError
@@ -22,6 +22,7 @@ from .shapes import Ec2Shapes
 from .wire import Reply, Request
 
 CONTENT_TYPE = "text/xml;charset=UTF-8"
+OWN = (ec2_addresses, ec2_instances, ec2_interfaces, ec2_volumes)  # they have filled ACTIONS
 _REQUEST_ID = re.compile(rb"<requestId>[^<]*</requestId>")
 
 # Action -> the resources that its permission is asked for; all others are asked for "*".

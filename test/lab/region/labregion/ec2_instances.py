@@ -132,7 +132,7 @@ def _select(world: World, params: Params) -> list[Instance]:
 def describe_instances(world: World, params: Params) -> Result:
     found, token = filters.page(_select(world, params), params, "InstanceIds")
     reservations = []
-    for _, group in itertools.groupby(found, lambda i: i.reservation.get("ReservationId", i.id)):
+    for _, group in itertools.groupby(found, lambda i: str(i.reservation.get("ReservationId"))):
         members = list(group)
         reservations.append(members[0].reservation | {
             "OwnerId": world.region.account,

@@ -128,6 +128,8 @@ class Imds:
         if version not in VERSIONS:
             return _error(404)
         with self._region.lock:
+            if instance.state == "terminated":
+                return _error(404)
             tree = build(self._region, instance, self.settings.tags)
             credentials = self._credentials(instance)
         if credentials is not None:
@@ -157,7 +159,7 @@ def _walk(tree: Tree, path: str) -> Reply:
         node = node[part]
     if isinstance(node, str):
         kind = "application/json" if node.startswith("{") else "text/plain"
-        return Reply(200, node.encode(), kind)
+        return Reply(200, node.encode("utf-8", "surrogateescape"), kind)
     # A folder lists itself: those that have something below them end in a slash.
     names = [name + ("/" if isinstance(below, dict) else "") for name, below in node.items()]
     return Reply(200, "\n".join(names).encode(), "text/plain")

@@ -19,6 +19,7 @@ class Lifecycle:
     def __init__(self, region: Region, hypervisor: Hypervisor) -> None:
         self._region = region
         self._hypervisor = hypervisor
+        self.failed: Callable[[], None] = lambda: None  # called when a launch came to nothing
 
     # Instances
 
@@ -39,6 +40,7 @@ class Lifecycle:
                 return  # terminated meanwhile
             if error:
                 self._gone(instance, "Server.InternalError")
+                self.failed()
             else:
                 instance.enter("running")
 

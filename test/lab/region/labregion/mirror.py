@@ -13,6 +13,8 @@ from .lifecycle import Lifecycle
 from .model import Address, Attachment, Facts, Instance, Interface, Region, Volume, new_id, now
 from .moto import Moto
 
+ENDED = ("shutting-down", "terminated")
+
 
 class Mirror:
     def __init__(self, region: Region, moto: Moto, lifecycle: Lifecycle) -> None:
@@ -36,8 +38,12 @@ class Mirror:
             region.subnets = {s["SubnetId"]: s for s in self._all("describe_subnets", "Subnets")}
             self._volumes(self._all("describe_volumes", "Volumes"))
             self._addresses(self._all("describe_addresses", "Addresses"))
-            self._interfaces(self._all("describe_network_interfaces", "NetworkInterfaces"))
-            self._instances(self._all("describe_instances", "Reservations"))
+            reservations = self._all("describe_instances", "Reservations")
+            ended = {i["InstanceId"] for r in reservations for i in r["Instances"]
+                     if i["State"]["Name"] in ENDED}
+            ended |= {i.id for i in region.instances.values() if i.state == "terminated"}
+            self._interfaces(self._all("describe_network_interfaces", "NetworkInterfaces"), ended)
+            self._instances(reservations)
 
     def _volumes(self, listed: list[Facts]) -> None:
         volumes = self._region.volumes
@@ -76,20 +82,22 @@ class Mirror:
             self._lifecycle.disassociate(addresses[allocation])
             del addresses[allocation]
 
-    def _interfaces(self, listed: list[Facts]) -> None:
+    def _interfaces(self, listed: list[Facts], ended: set[str]) -> None:
         interfaces = self._region.interfaces
         for facts in listed:
             known = interfaces.get(facts["NetworkInterfaceId"])
+            attachment = facts.get("Attachment") or {}
             if known is not None:
                 known.facts = facts
                 continue
+            if attachment.get("InstanceId") in ended:
+                continue  # moto may keep an interface longer than its instance
             subnet = self._region.subnets[facts["SubnetId"]]
             interface = Interface(
                 facts["NetworkInterfaceId"], facts, subnet["SubnetId"], subnet["VpcId"],
                 subnet["AvailabilityZone"],
                 self._primary(subnet["SubnetId"], facts.get("PrivateIpAddress", "")))
             interfaces[interface.id] = interface
-            attachment = facts.get("Attachment") or {}
             if attachment.get("InstanceId"):
                 interface.instance_id = attachment["InstanceId"]
                 interface.device_index = int(attachment.get("DeviceIndex", 0))
@@ -121,9 +129,12 @@ class Mirror:
                     self._adopt(reservation, facts)
                 elif known is not None:
                     known.facts = facts
-                    if state in ("shutting-down", "terminated"):
+                    if state in ENDED:
                         # Somebody else's doing: Auto Scaling, or a stack's end.
                         self._lifecycle.terminate(known)
+                    elif known.state == "terminated":
+                        # It never came up; unless moto knows, it would be adopted once forgotten.
+                        self._moto.ec2.terminate_instances(InstanceIds=[known.id])
 
     def _adopt(self, reservation: Facts, facts: Facts) -> None:
         instance_id = facts["InstanceId"]

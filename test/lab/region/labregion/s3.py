@@ -22,6 +22,11 @@ from .wire import Reply, Request
 
 _CONDITIONS = ("if-match", "if-none-match")
 _MATCH_FAILED = "At least one of the pre-conditions you specified did not hold"
+# moto takes a request without this header for an anonymous one, and looks no further than that.
+_AUTHORIZATION = ("AWS4-HMAC-SHA256 Credential=front/20000101/us-east-1/s3/aws4_request, "
+                  "SignedHeaders=host, Signature=0")
+# moto takes a body of this type for a form, and stores nothing; curl sends it unless told.
+_FORM = "application/x-www-form-urlencoded"
 _SSE = ("AES256", "aws:kms", "aws:kms:dsse")
 
 
@@ -152,14 +157,20 @@ class S3:
             raise ApiError("PreconditionFailed", _MATCH_FAILED, 412, {"Condition": "If-Match"})
 
     def _send(self, method: str, target: str) -> Reply:
-        return self._moto.send(method, target, b"", {"Host": "s3.amazonaws.com"})
+        return self._moto.send(method, target, b"", {
+            "Host": "s3.amazonaws.com", "Authorization": _AUTHORIZATION})
 
     def _pass_on(self, request: Request, call: S3Call, drop: tuple[str, ...] = ()) -> Reply:
         # Path style and one host name, whatever the client used.
         target = f"/{quote(call.bucket)}" + (f"/{quote(call.key)}" if call.key else "")
         target += f"?{request.query}" if request.query else ""
-        reply = self._moto.forward(request, target, {"Host": "s3.amazonaws.com"},
-                                   ("host", *drop))
+        headers = {"Host": "s3.amazonaws.com"}
+        if request.header("Content-Type").startswith(_FORM):
+            headers["Content-Type"] = "binary/octet-stream"
+            drop = (*drop, "content-type")
+        reply = self._moto.forward(request, target, headers, ("host", *drop))
+        if not reply.body:
+            reply.content_type = reply.content_type if request.method == "HEAD" else ""
         if reply.status < 400:
             return reply
         if request.method == "HEAD":

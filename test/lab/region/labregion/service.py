@@ -89,6 +89,7 @@ class Service:
         hypervisor = Hypervisor(options.hypervisor, calls.write)
         lifecycle = Lifecycle(region, hypervisor)
         mirror = Mirror(region, moto, lifecycle)
+        lifecycle.failed = mirror.sync
         ec2 = Ec2(region, lifecycle, mirror, moto, shapes, calls, session)
         s3 = S3(moto, options.region, calls)
         api = Api(region, keyring, Policies(moto), faults, calls, moto, mirror, ec2, s3,

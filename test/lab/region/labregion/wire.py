@@ -64,6 +64,8 @@ class Server(ThreadingHTTPServer):
         self.handler = handler
         self.tls = tls
         self.stopping = threading.Event()
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1},
+                                        daemon=True)
         super().__init__(address, _Connection)
 
     def server_bind(self) -> None:
@@ -74,12 +76,12 @@ class Server(ThreadingHTTPServer):
         self.server_address = self.bound
 
     def start(self) -> None:
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.1},
-                         daemon=True).start()
+        self._thread.start()
 
     def stop(self) -> None:
         self.stopping.set()
-        self.shutdown()
+        if self._thread.is_alive():  # shutdown() waits for a loop, for ever if there is none
+            self.shutdown()
         self.server_close()
 
     def handle_error(self, request: object, client_address: object) -> None:
