@@ -250,7 +250,7 @@ static int send_once(AwsClient *client, const AwsCall *call, const Wait *wait, O
         HttpHeader headers[SIGV4_HEADERS_MAX];
         const char *query;
         char effect[96];
-        size_t n_headers;
+        size_t n_headers = 0;
 
         if (split_url(call->url, &host, &path, &query) < 0) {
                 return error_oom(err);

@@ -37,7 +37,7 @@ void aws_keys_done(AwsKeys *keys)
         explicit_bzero(keys->access_key_id, sizeof(keys->access_key_id));
 }
 
-static int copy_buffer(const Secret *from, Secret *to)
+static int copy_secret(const Secret *from, Secret *to)
 {
         *to = SECRET_INIT;
         return from->size > 0 ? buffer_append(to, from->data, from->size) : 0;
@@ -45,25 +45,26 @@ static int copy_buffer(const Secret *from, Secret *to)
 
 static int keys_copy(const AwsKeys *from, AwsKeys *ret, Error *err)
 {
-        _cleanup_aws_keys_ AwsKeys keys = { .expires = from->expires };
-        memcpy(keys.access_key_id, from->access_key_id, sizeof(keys.access_key_id));
-        if (copy_buffer(&from->secret_access_key, &keys.secret_access_key) < 0 ||
-            copy_buffer(&from->session_token, &keys.session_token) < 0) {
+        AwsKeys keys = *from;
+        int r = copy_secret(&from->secret_access_key, &keys.secret_access_key);
+        int q = copy_secret(&from->session_token, &keys.session_token);
+        if (r < 0 || q < 0) {
+                aws_keys_done(&keys);
                 return error_oom(err);
         }
         *ret = keys;
-        keys = (AwsKeys) {};
         return 0;
 }
 
-static int credentials_new(Imds *imds, Credentials **ret, Error *err)
+static Credentials *credentials_new(Imds *imds, Error *err)
 {
+        pthread_condattr_t attributes;
         Credentials *c = calloc(1, sizeof(*c));
         if (!c) {
-                return error_oom(err);
+                (void) error_oom(err);
+                return NULL;
         }
         c->imds = imds;
-        pthread_condattr_t attributes;
         int r = pthread_condattr_init(&attributes);
         if (r == 0) {
                 r = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -71,41 +72,41 @@ static int credentials_new(Imds *imds, Credentials **ret, Error *err)
                 (void) pthread_condattr_destroy(&attributes); /* cannot fail once initialised */
         }
         if (r != 0) {
+                (void) error_errno(err, r, "make a condition variable");
                 free(c);
-                return error_errno(err, r, "make a condition variable");
+                return NULL;
         }
         (void) pthread_mutex_init(&c->mutex, NULL); /* cannot fail with default attributes */
-        *ret = c;
-        return 0;
+        return c;
 }
 
 int credentials_new_imds(Imds *imds, Credentials **ret, Error *err)
 {
-        return credentials_new(imds, ret, err);
+        Credentials *c = credentials_new(imds, err);
+        if (!c) {
+                return -ENOMEM;
+        }
+        *ret = c;
+        return 0;
 }
 
 int credentials_new_static(const char *access_key_id, const char *secret, const char *token,
                            Credentials **ret, Error *err)
 {
-        AwsKeys given = {
-                .secret_access_key = { .data = (char *) (uintptr_t) secret,
-                                       .size = strlen(secret) },
-                .session_token = { .data = (char *) (uintptr_t) token,
-                                   .size = token ? strlen(token) : 0 },
-        };
-        if (strlen(access_key_id) >= sizeof(given.access_key_id)) {
+        if (strlen(access_key_id) >= sizeof((*ret)->keys.access_key_id)) {
                 return error_set(err, ERROR_CONFIG, EINVAL, "access key id is too long");
         }
-        memcpy(given.access_key_id, access_key_id, strlen(access_key_id));
-        Credentials *c = NULL;
-        int r = credentials_new(NULL, &c, err);
-        if (r < 0) {
-                return r;
+        Credentials *c = credentials_new(NULL, err);
+        if (!c) {
+                return -ENOMEM;
         }
-        r = keys_copy(&given, &c->keys, err);
-        if (r < 0) {
+        AwsKeys *keys = &c->keys;
+        (void) snprintf(keys->access_key_id, sizeof(keys->access_key_id), "%s", access_key_id);
+        keys->secret_access_key = keys->session_token = SECRET_INIT;
+        if (buffer_append_string(&keys->secret_access_key, secret) < 0 ||
+            (token && buffer_append_string(&keys->session_token, token) < 0)) {
                 credentials_free(c);
-                return r;
+                return error_oom(err);
         }
         *ret = c;
         return 0;

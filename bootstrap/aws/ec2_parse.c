@@ -17,23 +17,29 @@ typedef struct Field {
         bool needed;
 } Field;
 
+static int copy_field(const XmlNode *node, Field field, Error *err)
+{
+        const char *text = xml_text(node, field.path);
+        size_t length = strlen(text);
+        if (length >= field.size) {
+                return error_set(err, ERROR_RETRY, EBADMSG,
+                                 "EC2's reply: %s is longer than %zu characters", field.path,
+                                 field.size - 1);
+        }
+        if (length == 0 && field.needed) {
+                return error_set(err, ERROR_RETRY, EBADMSG, "EC2's reply: no %s", field.path);
+        }
+        memcpy(field.value, text, length + 1);
+        return 0;
+}
+
 static int copy_fields(const XmlNode *node, const Field *fields, size_t n, Error *err)
 {
-        FOREACH_ARRAY (field, fields, n) {
-                const char *text = xml_text(node, field->path);
-                size_t length = strlen(text);
-                if (length >= field->size) {
-                        return error_set(err, ERROR_RETRY, EBADMSG,
-                                         "EC2's reply: %s is longer than %zu characters",
-                                         field->path, field->size - 1);
-                }
-                if (length == 0 && field->needed) {
-                        return error_set(err, ERROR_RETRY, EBADMSG, "EC2's reply: no %s",
-                                         field->path);
-                }
-                memcpy(field->value, text, length + 1);
+        int r = 0;
+        for (size_t i = 0; i < n && r == 0; i++) {
+                r = copy_field(node, fields[i], err);
         }
-        return 0;
+        return r;
 }
 
 static int copy_bool(const XmlNode *node, const char *path, bool absent, bool *ret, Error *err)
@@ -126,7 +132,7 @@ int ec2_parse_instance_state(const XmlNode *root, char ret[24], Error *err)
                 return 0;
         }
         const Field field = { "instanceState/name", state, sizeof(state), true };
-        int r = copy_fields(instance, &field, 1, err);
+        int r = copy_field(instance, field, err);
         if (r < 0) {
                 return r;
         }
@@ -163,7 +169,7 @@ static int parse_interface(const XmlNode *node, Ec2Interface *ret, Error *err)
                 const Field address = { "privateIpAddress",
                                         interface.addresses[interface.n_addresses++],
                                         sizeof(interface.addresses[0]), true };
-                r = copy_fields(item, &address, 1, err);
+                r = copy_field(item, address, err);
                 if (r < 0) {
                         return r;
                 }

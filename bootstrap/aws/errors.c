@@ -86,7 +86,7 @@ static const ErrorsRow table[] = {
         { "IllegalLocationConstraintException", ERROR_CONFIG, 0 },
         { "AuthorizationHeaderMalformed", ERROR_CONFIG, 0 },
         { "PermanentRedirect", ERROR_CONFIG, 0 },
-        { "TemporaryRedirect", ERROR_RETRY, AGAIN },
+        { "TemporaryRedirect", ERROR_RETRY, 0 },
         { "InvalidObjectState", ERROR_CONFIG, 0 },
         { "KMS.DisabledException", ERROR_CONFIG, 0 },
         { "KMS.NotFoundException", ERROR_CONFIG, 0 },
@@ -105,7 +105,7 @@ const ErrorsRow *errors_table(size_t *ret_n)
 
 static const ErrorsRow *find(const char *aws_code)
 {
-        FOREACH_ARRAY (row, table, ELEMENTS(table)) {
+        FOREACH_ARRAY(row, table, ELEMENTS(table)) {
                 if (streq_ptr(row->aws_code, aws_code)) {
                         return row;
                 }

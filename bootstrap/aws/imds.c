@@ -51,7 +51,8 @@ int imds_new_at(const char *const *endpoints, size_t n, Imds **ret, Error *err)
                                          "http:// address",
                                          given);
                 }
-                memcpy(imds->endpoints[imds->n_endpoints++], given, length);
+                (void) snprintf(imds->endpoints[imds->n_endpoints++], ENDPOINT_MAX, "%.*s",
+                                (int) length, given);
         }
         imds->token = SECRET_INIT;
         (void) pthread_mutex_init(&imds->mutex, NULL); /* cannot fail with default attributes */
@@ -81,7 +82,7 @@ void imds_free(Imds *imds)
 static void beginning(const HttpReply *reply, char ret[96])
 {
         size_t n = 0;
-        for (const char *p = reply->body.data; *p && n < 90; p++) {
+        for (const char *p = reply->body.data; p && *p && n < 90; p++) {
                 bool plain = *p > ' ' && *p <= '~';
                 if (plain || (n > 0 && ret[n - 1] != ' ')) {
                         ret[n++] = plain ? *p : ' ';

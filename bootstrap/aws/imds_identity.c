@@ -154,7 +154,7 @@ int imds_identity(Imds *imds, const Wait *wait, ImdsIdentity *ret, Error *err)
                 { "meta-data/tags/instance/KubernetesRole", is_anything, id.role_tag,
                   sizeof(id.role_tag), true },
         };
-        FOREACH_ARRAY (v, values, ELEMENTS(values)) {
+        FOREACH_ARRAY(v, values, ELEMENTS(values)) {
                 int r = (v->optional ? get_first : get_checked)(imds, v->path, v->check, wait,
                                                                 v->value, v->size, err);
                 if (r < 0) {

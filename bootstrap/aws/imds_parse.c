@@ -21,7 +21,7 @@ bool imds_is_markup(const char *body, size_t n)
                 body++;
                 n--;
         }
-        FOREACH_ARRAY (b, beginnings, ELEMENTS(beginnings)) {
+        FOREACH_ARRAY(b, beginnings, ELEMENTS(beginnings)) {
                 if (n >= strlen(*b) && strncasecmp(body, *b, strlen(*b)) == 0) {
                         return true;
                 }

@@ -8,16 +8,18 @@
 #include <string.h>
 
 #include "aws/errors.h"
+#include "aws/s3_url.h"
 #include "aws/sigv4.h"
 
-#define KEY_MAX 1024
+#define KEY_MAX    1024
+#define REGION_MAX 64
 
 struct S3Bucket {
         AwsClient *client;
         char name[64];
         char *kms_key_id; /* NULL: the bucket's default */
         pthread_mutex_t mutex;
-        char region[64]; /* "": not known to be another than the client's */
+        char region[REGION_MAX]; /* "": not known to be another than the client's */
 };
 
 /* One request to the bucket, before it is known where that is. */
@@ -69,31 +71,27 @@ void s3_bucket_free(S3Bucket *bucket)
         free(bucket);
 }
 
-static int format_url(const S3Bucket *bucket, const char *region, const char *key, Buffer *ret,
-                      Error *err)
+int s3_url(const Endpoint *endpoint, const char *bucket, const char *key, Buffer *ret)
 {
-        Endpoint endpoint;
-        int r = aws_client_endpoint(bucket->client, "s3", region, &endpoint, err);
-        if (r < 0) {
-                return r;
-        }
-        /* The certificate's wildcard stands for one label. */
-        bool by_path = endpoint.overridden || strchr(bucket->name, '.');
-        const char *host = strstr(endpoint.url, "://") + 3;
-        r = by_path ? buffer_append_format(ret, "%s/%s/", endpoint.url, bucket->name)
-                    : buffer_append_format(ret, "%.*s%s.%s/", (int) (host - endpoint.url),
-                                           endpoint.url, bucket->name, host);
-        r = r < 0 ? r : sigv4_uri_encode(key, true, ret);
-        return r < 0 ? error_oom(err) : 0;
+        bool by_path = endpoint->overridden || strchr(bucket, '.');
+        const char *host = strstr(endpoint->url, "://") + 3;
+        int r = by_path ? buffer_append_format(ret, "%s/%s/", endpoint->url, bucket)
+                        : buffer_append_format(ret, "%.*s%s.%s/", (int) (host - endpoint->url),
+                                               endpoint->url, bucket, host);
+        return r < 0 ? r : sigv4_uri_encode(key, true, ret);
 }
 
 static int send_to(const S3Bucket *bucket, const char *region, const Request *request,
                    const char *resource, const Wait *wait, HttpReply *ret, Error *err)
 {
         _cleanup_buffer_ Buffer url = {};
-        int r = format_url(bucket, region, request->key, &url, err);
+        Endpoint endpoint;
+        int r = aws_client_endpoint(bucket->client, "s3", region, &endpoint, err);
         if (r < 0) {
                 return r;
+        }
+        if (s3_url(&endpoint, bucket->name, request->key, &url) < 0) {
+                return error_oom(err);
         }
         const AwsCall call = {
                 .service = "s3",
@@ -118,8 +116,12 @@ static const char *other_region(const HttpReply *reply, const char *asked)
 {
         const char *region = http_reply_header(reply, "x-amz-bucket-region");
         bool redirect = reply->status == 301 || reply->status == 307 || reply->status == 400;
-        return redirect && !isempty(region) && strlen(region) < 64 && !streq(region, asked) ? region
-                                                                                            : NULL;
+        if (!redirect || isempty(region) || strlen(region) >= REGION_MAX || streq(region, asked)) {
+                return NULL;
+        }
+        /* It becomes part of a host name. */
+        size_t n = strspn(region, "abcdefghijklmnopqrstuvwxyz0123456789-");
+        return region[n] ? NULL : region;
 }
 
 /* What S3's plain "Access Denied" may hide. */
@@ -153,7 +155,7 @@ static void explain_denial(const S3Bucket *bucket, const Request *request, Error
 static int exchange(S3Bucket *bucket, const Request *request, const Wait *wait, HttpReply *ret,
                     Error *err)
 {
-        char region[64], resource[64 + KEY_MAX + 8];
+        char region[REGION_MAX], resource[64 + KEY_MAX + 8];
         if (isempty(request->key) || strlen(request->key) > KEY_MAX || request->key[0] == '/') {
                 return error_set(err, ERROR_CONFIG, EINVAL, "\"%.100s\" is no S3 key",
                                  request->key ? request->key : "");

@@ -133,7 +133,7 @@ static int parameter_new(const char *part, size_t length, char **ret)
 
 static int canonical_query(const char *query, Buffer *ret)
 {
-        char *parts[QUERY_PARTS_MAX];
+        char *parts[QUERY_PARTS_MAX] = { NULL };
         size_t n = 0;
         int r = 0;
 

@@ -1,0 +1,364 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aws/ec2.h"
+
+#include <errno.h>
+
+#include "aws/ec2_parse.h"
+#include "aws/xml.h"
+#include "base/file.h"
+#include "scripted_server.h"
+
+#define VOLUME     "vol-0123456789abcdef0"
+#define INSTANCE   "i-1234567890abcdef0"
+#define INTERFACE  "eni-0123456789abcdef0"
+#define ALLOCATION "eipalloc-0123456789abcdef0"
+#define OK         "<Response><requestId>r</requestId><return>true</return></Response>"
+
+static ScriptedServer server;
+static AwsClient *client;
+
+static XmlNode *parse(const char *text)
+{
+        XmlNode *root = NULL;
+        Error err = {};
+        if (xml_parse(text, strlen(text), &root, &err) < 0) {
+                test_fail(__FILE__, __LINE__, "%s", err.message);
+        }
+        return root;
+}
+
+/* A recorded reply. */
+static char *read_vector(const char *name)
+{
+        char path[128];
+        Buffer text = {};
+        Error err = {};
+        (void) snprintf(path, sizeof(path), "test/vectors/ec2/%s.xml", name);
+        if (file_read(path, 1 << 20, &text, &err) < 0) {
+                test_fail(__FILE__, __LINE__, "%s", err.message);
+        }
+        return text.data ? text.data : strdup("");
+}
+
+static void answer(const char *vector)
+{
+        _cleanup_free_ char *body = read_vector(vector);
+        server_reset(&server, NULL);
+        server_script(&server, "200 OK", "Content-Type: text/xml\r\n", body);
+}
+
+static const char *asked(void)
+{
+        const char *body = strstr(server_request(&server, 0), "\r\n\r\n");
+        return body ? body + 4 : "";
+}
+
+static void test_volume(void)
+{
+        Ec2Volume volume = {};
+        Wait wait = test_wait(10);
+        Error err = {};
+        answer("describe-volumes");
+        CHECK_OK(ec2_describe_volume(client, VOLUME, &wait, &volume, &err), err);
+        CHECK_STR(asked(), "Action=DescribeVolumes&Version=2016-11-15&VolumeId.1=" VOLUME);
+        CHECK(string_starts_with(server_request(&server, 0), "POST / HTTP/1.1\r\n"));
+        CHECK_CONTAINS(server_request(&server, 0),
+                       "Content-Type: application/x-www-form-urlencoded; charset=utf-8\r\n");
+        CHECK_STR(volume.state, "in-use");
+        CHECK_STR(volume.zone, "us-east-1a");
+        CHECK_INT(volume.size_gib, 80);
+        CHECK(!volume.multi_attach);
+        CHECK(volume.attached);
+        CHECK_STR(volume.attachment.instance_id, INSTANCE); /* not the one that is detached */
+        CHECK_STR(volume.attachment.device, "/dev/sdf");
+        CHECK_STR(volume.attachment.state, "attached");
+        CHECK_STR(volume.attachment.since, "2026-02-03T04:05:06.000Z");
+
+        CHECK_OK(ec2_describe_volume(client, "vol-00000000000000001", &wait, &volume, &err), err);
+        CHECK_STR(volume.state, "available");
+        CHECK(volume.multi_attach);
+        CHECK(!volume.attached);
+        CHECK_STR(volume.attachment.instance_id, "");
+
+        CHECK_INT(ec2_describe_volume(client, "vol-2", &wait, &volume, &err), -ENOENT);
+        CHECK_INT(err.class, ERROR_RETRY);
+        CHECK_STR(volume.state, "available"); /* untouched */
+}
+
+static void test_instance(void)
+{
+        char state[24] = "kept";
+        Wait wait = test_wait(10);
+        Error err = {};
+        answer("describe-instances");
+        CHECK_INT(ec2_describe_instance_state(client, INSTANCE, &wait, state, &err), 1);
+        CHECK_STR(state, "running");
+        CHECK_STR(asked(), "Action=DescribeInstances&Version=2016-11-15&InstanceId.1=" INSTANCE);
+
+        server_reset(&server, NULL);
+        server_script(&server, "200 OK", "", "<R><reservationSet/></R>");
+        CHECK_INT(ec2_describe_instance_state(client, INSTANCE, &wait, state, &err), 0);
+        server_reset(&server, NULL);
+        server_script(&server, "400 Bad", "",
+                      "<Response><Errors><Error><Code>InvalidInstanceID.NotFound</Code></Error>"
+                      "</Errors></Response>");
+        CHECK_INT(ec2_describe_instance_state(client, INSTANCE, &wait, state, &err), 0);
+        CHECK_INT(server_count(&server), 1);
+        server_reset(&server, NULL);
+        server_script(&server, "403 No", "",
+                      "<Response><Errors><Error><Code>UnauthorizedOperation</Code></Error>"
+                      "</Errors></Response>");
+        CHECK(ec2_describe_instance_state(client, INSTANCE, &wait, state, &err) < 0);
+        CHECK_INT(err.class, ERROR_DENIED);
+        CHECK_CONTAINS(err.message, "ec2:DescribeInstances on " INSTANCE);
+        CHECK_STR(state, "running");
+}
+
+static void test_interfaces(void)
+{
+        static Ec2Interface interfaces[EC2_INTERFACES_MAX];
+        const char *ids[EC2_INTERFACES_MAX + 1] = { "eni-0123456789abcdef1", INTERFACE };
+        Wait wait = test_wait(10);
+        Error err = {};
+        answer("describe-network-interfaces");
+        CHECK_OK(ec2_describe_interfaces(client, ids, 2, &wait, interfaces, &err), err);
+        CHECK_STR(asked(), "Action=DescribeNetworkInterfaces&Version=2016-11-15"
+                           "&NetworkInterfaceId.1=eni-0123456789abcdef1"
+                           "&NetworkInterfaceId.2=" INTERFACE);
+        CHECK_STR(interfaces[0].eni_id, ids[0]); /* in the order that was asked */
+        CHECK(!interfaces[0].source_dest_check);
+        CHECK_STR(interfaces[0].instance_id, "");
+        CHECK_INT(interfaces[0].n_addresses, 1);
+        CHECK_STR(interfaces[1].subnet_id, "subnet-0123456789abcdef0");
+        CHECK_STR(interfaces[1].mac, "0a:1b:2c:3d:4e:5f");
+        CHECK(interfaces[1].source_dest_check);
+        CHECK_STR(interfaces[1].instance_id, INSTANCE);
+        CHECK_STR(interfaces[1].primary_ip, "172.20.128.10");
+        REQUIRE(interfaces[1].n_addresses == 2);
+        CHECK_STR(interfaces[1].addresses[1], "172.20.128.9");
+
+        ids[1] = "eni-0";
+        CHECK_INT(ec2_describe_interfaces(client, ids, 2, &wait, interfaces, &err), -ENOENT);
+        CHECK_CONTAINS(err.message, "does not hold interface eni-0");
+        CHECK_INT(ec2_describe_interfaces(client, ids, EC2_INTERFACES_MAX + 1, &wait, interfaces,
+                                          &err),
+                  -EINVAL);
+        CHECK_INT(ec2_describe_interfaces(client, ids, 0, &wait, interfaces, &err), -EINVAL);
+}
+
+static void test_find_interface(void)
+{
+        static Ec2Interface interface;
+        Wait wait = test_wait(10);
+        Error err = {};
+        answer("describe-network-interfaces");
+        CHECK_INT(ec2_find_interface_by_address(client, "subnet-1", "172.20.128.9", &wait,
+                                                &interface, &err),
+                  1);
+        CHECK_STR(interface.eni_id, INTERFACE);
+        CHECK_STR(asked(), "Action=DescribeNetworkInterfaces&Version=2016-11-15"
+                           "&Filter.1.Name=subnet-id&Filter.1.Value.1=subnet-1"
+                           "&Filter.2.Name=addresses.private-ip-address"
+                           "&Filter.2.Value.1=172.20.128.9");
+        server_reset(&server, NULL);
+        server_script(&server, "200 OK", "", "<R><networkInterfaceSet/></R>");
+        CHECK_INT(ec2_find_interface_by_address(client, "subnet-1", "172.20.128.9", &wait,
+                                                &interface, &err),
+                  0);
+        server_reset(&server, NULL); /* some other reply is not "nobody has it" */
+        server_script(&server, "200 OK", "", "<R/>");
+        CHECK(ec2_find_interface_by_address(client, "subnet-1", "172.20.128.9", &wait, &interface,
+                                            &err) < 0);
+}
+
+static void test_address(void)
+{
+        Ec2Address address = {};
+        Wait wait = test_wait(10);
+        Error err = {};
+        answer("describe-addresses");
+        CHECK_OK(ec2_describe_address(client, ALLOCATION, &wait, &address, &err), err);
+        CHECK_STR(asked(),
+                  "Action=DescribeAddresses&Version=2016-11-15&AllocationId.1=" ALLOCATION);
+        CHECK_STR(address.public_ip, "203.0.113.10");
+        CHECK_STR(address.association_id, "eipassoc-0123456789abcdef0");
+        CHECK_STR(address.instance_id, INSTANCE);
+        CHECK_STR(address.eni_id, INTERFACE);
+        CHECK_STR(address.private_ip, "172.20.128.10");
+        CHECK_OK(ec2_describe_address(client, "eipalloc-0123456789abcdef1", &wait, &address, &err),
+                 err);
+        CHECK_STR(address.association_id, "");
+        CHECK_STR(address.private_ip, "");
+}
+
+static int attach(const Wait *wait, Error *err)
+{
+        return ec2_attach_volume(client, VOLUME, INSTANCE, "/dev/sdf", wait, err);
+}
+
+static int detach(const Wait *wait, Error *err)
+{
+        return ec2_detach_volume(client, VOLUME, INSTANCE, true, wait, err);
+}
+
+static int source_dest_check(const Wait *wait, Error *err)
+{
+        return ec2_set_source_dest_check(client, INTERFACE, false, wait, err);
+}
+
+static int assign(const Wait *wait, Error *err)
+{
+        return ec2_assign_private_address(client, INTERFACE, "172.20.128.9", wait, err);
+}
+
+static int associate(const Wait *wait, Error *err)
+{
+        return ec2_associate_address(client, ALLOCATION, INTERFACE, "172.20.128.10", wait, err);
+}
+
+/* Each change: what is asked, and what its replies mean. */
+static void test_changes(void)
+{
+        static const struct {
+                int (*change)(const Wait *wait, Error *err);
+                const char *asked, *action;
+        } cases[] = {
+                { attach, "&VolumeId=" VOLUME "&InstanceId=" INSTANCE "&Device=%2Fdev%2Fsdf",
+                  "AttachVolume" },
+                { detach, "&VolumeId=" VOLUME "&InstanceId=" INSTANCE "&Force=true",
+                  "DetachVolume" },
+                { source_dest_check,
+                  "&NetworkInterfaceId=" INTERFACE "&SourceDestCheck.Value=false",
+                  "ModifyNetworkInterfaceAttribute" },
+                { assign,
+                  "&NetworkInterfaceId=" INTERFACE "&PrivateIpAddress.1=172.20.128.9"
+                  "&AllowReassignment=true",
+                  "AssignPrivateIpAddresses" },
+                { associate,
+                  "&AllocationId=" ALLOCATION "&NetworkInterfaceId=" INTERFACE
+                  "&PrivateIpAddress=172.20.128.10&AllowReassociation=true",
+                  "AssociateAddress" },
+        };
+        Wait wait = test_wait(10);
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                Error err = {};
+                char expected[512];
+                (void) snprintf(expected, sizeof(expected), "Action=%s&Version=2016-11-15%s",
+                                c->action, c->asked);
+                server_reset(&server, NULL);
+                server_script(&server, "200 OK", "", OK);
+                CHECK_OK(c->change(&wait, &err), err);
+                CHECK_STR(asked(), expected);
+
+                server_reset(&server, NULL);
+                server_script(&server, "200 OK", "", "<R><return>false</return></R>");
+                CHECK(c->change(&wait, &err) < 0);
+                CHECK_INT(err.class, ERROR_RETRY);
+                CHECK_CONTAINS(err.message, c->action);
+
+                server_reset(&server, NULL);
+                server_script(&server, "200 OK", "", "<html>");
+                CHECK(c->change(&wait, &err) < 0);
+                CHECK_INT(err.class, ERROR_RETRY);
+                CHECK_CONTAINS(err.message, c->action);
+        }
+}
+
+/* Replies that leave out what must be there, or say more than fits: errors, and nothing copied. */
+static void test_bad_replies(void)
+{
+        static const struct {
+                const char *text;
+                const char *message;
+        } volumes[] = {
+                { "<R/>", "does not hold volume" },
+                { "<R><volumeSet><item><volumeId>v</volumeId></item></volumeSet></R>",
+                  "no status" },
+                { "<R><volumeSet><item><volumeId>v</volumeId><status>a-state-that-is-far-too-long"
+                  "</status></item></volumeSet></R>",
+                  "status is longer than 23" },
+                { "<R><volumeSet><item><volumeId>v</volumeId><status>available</status>"
+                  "<availabilityZone>z</availabilityZone><size>-1</size></item></volumeSet></R>",
+                  "size is no number" },
+                { "<R><volumeSet><item><volumeId>v</volumeId><status>available</status>"
+                  "<availabilityZone>z</availabilityZone><size>1</size><multiAttachEnabled>maybe"
+                  "</multiAttachEnabled></item></volumeSet></R>",
+                  "multiAttachEnabled is \"maybe\"" },
+                { "<R><volumeSet><item><volumeId>v</volumeId><status>in-use</status>"
+                  "<availabilityZone>z</availabilityZone><size>1</size><attachmentSet><item/>"
+                  "</attachmentSet></item></volumeSet></R>",
+                  "no instanceId" },
+        };
+        FOREACH_ARRAY(c, volumes, ELEMENTS(volumes)) {
+                _cleanup_xml_ XmlNode *root = parse(c->text);
+                Ec2Volume volume = { .size_gib = 7 };
+                Error err = {};
+                CHECK(ec2_parse_volume(root, "v", &volume, &err) < 0);
+                CHECK_INT(err.class, ERROR_RETRY);
+                CHECK_CONTAINS(err.message, c->message);
+                CHECK_INT(volume.size_gib, 7);
+        }
+        static Ec2Interface interface;
+        const char *id = "e";
+        Error err = {};
+        _cleanup_xml_ XmlNode *bare =
+                parse("<R><networkInterfaceSet><item><networkInterfaceId>e</networkInterfaceId>"
+                      "<subnetId>s</subnetId></item></networkInterfaceSet></R>");
+        CHECK(ec2_parse_interfaces(bare, &id, 1, &interface, &err) < 0);
+        CHECK_CONTAINS(err.message, "no sourceDestCheck"); /* absent is neither on nor off */
+}
+
+static void test_many_addresses(void)
+{
+        static Ec2Interface interface;
+        const char *id = "e";
+        for (unsigned n = EC2_ADDRESSES_MAX; n <= EC2_ADDRESSES_MAX + 1; n++) {
+                _cleanup_buffer_ Buffer text = {};
+                int r = buffer_append_string(
+                        &text, "<R><networkInterfaceSet><item><networkInterfaceId>e"
+                               "</networkInterfaceId><subnetId>s</subnetId><sourceDestCheck>true"
+                               "</sourceDestCheck><privateIpAddressesSet>");
+                for (unsigned i = 0; i < n; i++) {
+                        r = r < 0 ? r
+                                  : buffer_append_format(&text,
+                                                         "<item><privateIpAddress>10.0.0.%u"
+                                                         "</privateIpAddress></item>",
+                                                         i);
+                }
+                r = r < 0 ? r
+                          : buffer_append_string(&text, "</privateIpAddressesSet></item>"
+                                                        "</networkInterfaceSet></R>");
+                CHECK_INT(r, 0);
+                _cleanup_xml_ XmlNode *root = parse(text.data);
+                CHECK_INT(ec2_parse_interfaces(root, &id, 1, &interface, NULL) < 0,
+                          n > EC2_ADDRESSES_MAX);
+        }
+        CHECK_STR(interface.addresses[EC2_ADDRESSES_MAX - 1], "10.0.0.63");
+}
+
+int main(void)
+{
+        char url[64];
+        Credentials *credentials = NULL;
+        Error err = {};
+        server_start(&server);
+        (void) snprintf(url, sizeof(url), "http://127.0.0.1:%d", server.port);
+        if (setenv("AWS_ENDPOINT_URL_EC2", url, 1) != 0 || http_init(&err) < 0 ||
+            credentials_new_static("AKID", "secret", NULL, &credentials, &err) < 0 ||
+            aws_client_new(credentials, "us-east-1", NULL, &client, &err) < 0) {
+                abort();
+        }
+        test_case("a volume and its attachment", test_volume);
+        test_case("an instance's state, or that there is none", test_instance);
+        test_case("interfaces", test_interfaces);
+        test_case("the interface that has an address", test_find_interface);
+        test_case("an Elastic IP", test_address);
+        test_case("changes", test_changes);
+        test_case("replies that cannot be right", test_bad_replies);
+        test_case("as many addresses as there is room for", test_many_addresses);
+        server_reset(&server, NULL);
+        aws_client_free(client);
+        credentials_free(credentials);
+        http_done();
+        return test_done();
+}
