@@ -29,6 +29,7 @@ typedef struct Attach {
         unsigned pauses;                               /* since something was done */
         uint64_t missing_since_ms, attaching_since_ms; /* 0: not */
         char device_letter;
+        bool held;   /* by another instance, at the last look */
         bool forced; /* detached by force from another, once */
         char waiting_for[256];
 } Attach;
@@ -41,6 +42,13 @@ waiting_for(Attach *attach, const char *format, ...)
         (void) vsnprintf(attach->waiting_for, sizeof(attach->waiting_for), format, ap);
         va_end(ap);
         step_waiting_for(attach->context, "%s", attach->waiting_for);
+}
+
+/* A limit within the whole: something is still to be done after it. */
+static unsigned limit_within(const Boot *boot, unsigned limit_s)
+{
+        unsigned half = boot->config.attach_timeout_s / 2;
+        return half < limit_s ? half : limit_s;
 }
 
 /* Since when (0: since now), and whether that is longer than limit_s. */
@@ -83,6 +91,12 @@ static int check_volume(const Boot *boot, const Ec2Volume *volume, Error *err)
         return 0;
 }
 
+static bool is_missing(const Error *err)
+{
+        return string_starts_with(err->aws_code, "InvalidVolume") &&
+               string_ends_with(err->aws_code, ".NotFound");
+}
+
 /* 1: there, and not refused; 0: EC2 does not know it. */
 static int look(const Boot *boot, const Wait *wait, Ec2Volume *ret, Error *err)
 {
@@ -91,10 +105,7 @@ static int look(const Boot *boot, const Wait *wait, Ec2Volume *ret, Error *err)
         int r = ec2_describe_volume(boot->aws, id, wait, ret, &failed);
         if (r < 0) {
                 *err = failed;
-                return string_starts_with(failed.aws_code, "InvalidVolume") &&
-                                       string_ends_with(failed.aws_code, ".NotFound")
-                               ? 0
-                               : r;
+                return is_missing(&failed) ? 0 : r;
         }
         r = check_volume(boot, ret, err);
         return r < 0 ? r : 1;
@@ -177,13 +188,14 @@ static int await_own_attachment(Attach *attach, const Ec2Volume *volume, Error *
                 attach->attaching_since_ms = 0; /* detaching, busy: then it is asked for again */
                 return 0;
         }
-        if (!lasts_longer(&attach->attaching_since_ms, ATTACHING_MAX_S)) {
+        unsigned limit_s = limit_within(boot, ATTACHING_MAX_S);
+        if (!lasts_longer(&attach->attaching_since_ms, limit_s)) {
                 return 0;
         }
         attach->attaching_since_ms = 0;
         attach->pauses = 0;
-        waiting_for(attach, "volume %s: attaching for more than %d s: detached, to be tried again",
-                    id, ATTACHING_MAX_S);
+        waiting_for(attach, "volume %s: attaching for more than %u s: detached, to be tried again",
+                    id, limit_s);
         return ec2_detach_volume(boot->aws, id, boot->identity.instance_id, false, &attach->wait,
                                  err);
 }
@@ -215,6 +227,17 @@ static int await_holder(Attach *attach, const Ec2Volume *volume, Error *err)
         return r;
 }
 
+/* *err: what EC2 said. */
+static int refuse_missing(const Boot *boot, Error *err)
+{
+        err->class = ERROR_CONFIG;
+        return error_prefix(err,
+                            "there is no volume %s in %s: expected the master volume's id as "
+                            "MASTER_VOLUME_ID in %s",
+                            boot->config.master_volume_id, boot->identity.region,
+                            STACK_CONFIG_PATH);
+}
+
 /* One look and what follows from it: 1 attached with its disk, 0 not yet. */
 static int take_turn(Attach *attach, Error *err)
 {
@@ -226,22 +249,21 @@ static int take_turn(Attach *attach, Error *err)
                 return r;
         }
         if (r == 0) {
-                if (lasts_longer(&attach->missing_since_ms, MISSING_GRACE_S)) {
-                        return error_prefix(err,
-                                            "there is no volume %s in %s: expected the master "
-                                            "volume's id as MASTER_VOLUME_ID in %s",
-                                            id, boot->identity.region, STACK_CONFIG_PATH);
+                unsigned limit_s = limit_within(boot, MISSING_GRACE_S);
+                if (lasts_longer(&attach->missing_since_ms, limit_s)) {
+                        return refuse_missing(boot, err);
                 }
-                waiting_for(attach, "volume %s: EC2 to know it (it is given %d s)", id,
-                            MISSING_GRACE_S);
+                waiting_for(attach, "volume %s: EC2 to know it (it is given %u s)", id, limit_s);
                 return 0;
         }
         attach->missing_since_ms = 0;
+        attach->held = false;
         if (is_attached_here(boot, &volume)) {
                 return await_own_attachment(attach, &volume, err);
         }
         attach->attaching_since_ms = 0;
         if (volume.attached) {
+                attach->held = true;
                 return await_holder(attach, &volume, err);
         }
         if (!streq(volume.state, "available")) {
@@ -255,15 +277,19 @@ static int take_turn(Attach *attach, Error *err)
 static int give_up(const Attach *attach, const Error *last, Error *err)
 {
         const Boot *boot = attach->boot;
+        if (is_missing(last)) {
+                *err = *last;
+                return refuse_missing(boot, err);
+        }
         /* Not ERROR_RETRY: a boot that waits for ever never says that it has failed. systemd starts
          * the daemon again, and so the wait. */
-        return error_set(
-                err, ERROR_FATAL, ETIMEDOUT,
-                "not attached after %u s (ATTACH_TIMEOUT_SECONDS): %s%s%s; if another instance "
-                "holds the volume and is no longer the master, terminate it, or detach "
-                "the volume from it",
-                boot->config.attach_timeout_s, attach->waiting_for, last->message[0] ? "; " : "",
-                last->message);
+        return error_set(err, ERROR_FATAL, ETIMEDOUT,
+                         "not attached after %u s (ATTACH_TIMEOUT_SECONDS): %s%s%s%s",
+                         boot->config.attach_timeout_s, attach->waiting_for,
+                         last->message[0] ? "; " : "", last->message,
+                         attach->held ? "; if that instance is no longer the master, terminate it, "
+                                        "or detach the volume from it"
+                                      : "");
 }
 
 int volume_attach_apply(void *userdata, StepContext *context, Error *err)
