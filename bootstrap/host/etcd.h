@@ -13,8 +13,9 @@
 
 /* etcd v3 through its JSON gateway (/v3/, etcd 3.4 and later).
  * https://etcd.io/docs/v3.4/dev-guide/api_grpc_gateway/
- * The gateway ignores the certificate's name once authentication is on: a client with a password
- * asks for a token first and sends it along. */
+ * Once authentication is on, the gateway knows a client by name and password alone: it asks for a
+ * token first and sends it along. A client certificate with a common name is then refused (status
+ * 400), so the one given here has none, like the server's, which the gateway itself presents. */
 
 typedef struct EtcdClient {
         const char *endpoint; /* https://127.0.0.1:2379 */

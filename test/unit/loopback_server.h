@@ -56,6 +56,15 @@ static const struct {
         { "/v1.40/images/odd/json ", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]" },
         { "/v1.40/images/refused/json ", "HTTP/1.1 400 Bad\r\nContent-Length: 2\r\n\r\n{}" },
         { "/v1.40/images/absent/json ", "HTTP/1.1 404 None\r\nContent-Length: 2\r\n\r\n{}" },
+        /* etcd's */
+        { "/odd/v3/kv/range ", "HTTP/1.1 200 OK\r\nContent-Length: 38\r\n\r\n"
+                               "{\"kvs\":[{\"key\":\"YQ==\",\"value\":\"!!!!\"}]}" },
+        { "/text/v3/kv/range ", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi" },
+        { "/old/v3/kv/range ", "HTTP/1.1 404 None\r\nContent-Length: 9\r\n\r\nNot Found" },
+        { "/down/v3/kv/range ", "HTTP/1.1 503 Unavailable\r\nContent-Length: 43\r\n\r\n"
+                                "{\"error\":\"etcdserver: no leader\",\"code\":14}" },
+        { "/down/health ", "HTTP/1.1 503 Unavailable\r\nContent-Length: 18\r\n\r\n"
+                           "{\"health\":\"false\"}" },
 };
 
 static void say(Connection *c, const char *text)

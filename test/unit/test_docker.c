@@ -3,15 +3,13 @@
 
 #include <errno.h>
 #include <sched.h>
-#include <stdarg.h>
-#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "harness.h"
 #include "host/http.h"
-#include "host/process.h"
+#include "local_daemon.h"
 #include "loopback_server.h"
 
 /* Against a dockerd of the test's own, with a containerd, a data root and an image of its own, all
@@ -24,65 +22,6 @@
 
 static char folder[] = "/var/tmp/kube-bootstrap-docker-XXXXXX";
 static char docker_socket[128], data_path[128], local_socket[128];
-
-/* A program that runs until it is told to stop. */
-typedef struct Daemon {
-        char script[1024];
-        Wait wait;
-        ProcessResult result;
-        pthread_t thread;
-} Daemon;
-
-static void *daemon_main(void *userdata)
-{
-        Daemon *d = userdata;
-        const char *argv[] = { "/bin/sh", "-c", d->script, NULL };
-        ProcessOptions options = { .argv = argv };
-        (void) process_run(&options, &d->wait, &d->result, NULL); /* stopped: its usual end */
-        return NULL;
-}
-
-static void daemon_start(Daemon *d, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void daemon_start(Daemon *d, const char *format, ...)
-{
-        va_list ap;
-        va_start(ap, format);
-        (void) vsnprintf(d->script, sizeof(d->script), format, ap);
-        va_end(ap);
-        d->wait = (Wait) { .deadline_ms = UINT64_MAX, .stop_fd = eventfd(0, EFD_CLOEXEC) };
-        if (pthread_create(&d->thread, NULL, daemon_main, d) != 0) {
-                abort();
-        }
-}
-
-static void daemon_stop(Daemon *d)
-{
-        (void) eventfd_write(d->wait.stop_fd, 1);
-        (void) pthread_join(d->thread, NULL);
-        (void) close(d->wait.stop_fd);
-        process_result_done(&d->result);
-}
-
-static int shell(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static int shell(const char *format, ...)
-{
-        char script[1024];
-        Error err = { 0 };
-        Wait wait = test_wait(60);
-        ProcessResult result = { 0 };
-        va_list ap;
-        va_start(ap, format);
-        (void) vsnprintf(script, sizeof(script), format, ap);
-        va_end(ap);
-        const char *argv[] = { "/bin/sh", "-c", script, NULL };
-        ProcessOptions options = { .argv = argv };
-        int r = process_run_checked(&options, &wait, &result, &err);
-        if (r < 0) {
-                printf("# %s\n", err.message);
-        }
-        process_result_done(&result);
-        return r;
-}
 
 /* The image is one static program, which tells what it is allowed and then waits for its end. */
 static const char program[] =

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/etcd.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "host/etcd_gateway.h"
+
+#define HEALTH_TIMEOUT_MS 10000
+#define LIST_MAX          5000
+
+void etcd_client_done(EtcdClient *client)
+{
+        buffer_done(&client->token);
+}
+
+int etcd_is_healthy(EtcdClient *client, const Wait *wait, Error *err)
+{
+        _cleanup_free_ char *url = string_format("%s/health", client->endpoint);
+        if (!url) {
+                return error_oom(err);
+        }
+        HttpRequest request = { .method = "GET",
+                                .url = url,
+                                .tls = client->tls,
+                                .timeout_ms = HEALTH_TIMEOUT_MS,
+                                .effect = "etcd health" };
+        _cleanup_http_reply_ HttpReply reply = { 0 };
+        int r = http_exchange(&request, wait, &reply, err);
+        if (r == -ECONNREFUSED) {
+                return 0;
+        }
+        if (r < 0) {
+                return r;
+        }
+        _cleanup_(json_decrefp) json_t *json =
+                json_loadb(reply.body.data, reply.body.size, 0, NULL);
+        const char *health = json_string_value(json_object_get(json, "health"));
+        return reply.status == 200 && streq_ptr(health, "true");
+}
+
+static int range(EtcdClient *client, Buffer *body, const Wait *wait, EtcdAnswer *ret, Error *err)
+{
+        return etcd_demand(client, "kv/range", body, NULL, wait, ret, err);
+}
+
+static int bad_value(int r, Error *err)
+{
+        return r == -ENOMEM ? error_oom(err)
+                            : error_set(err, ERROR_RETRY, EBADMSG, "etcd's reply is malformed");
+}
+
+int etcd_get(EtcdClient *client, const char *key, const Wait *wait, Buffer *ret, Error *err)
+{
+        _cleanup_buffer_ Buffer body = { 0 };
+        _cleanup_etcd_answer_ EtcdAnswer answer = { 0 };
+        if (etcd_body_bytes(&body, "key", key, strlen(key)) < 0) {
+                return error_oom(err);
+        }
+        int r = range(client, &body, wait, &answer, err);
+        if (r < 0) {
+                return r;
+        }
+        json_t *kv = json_array_get(json_object_get(answer.json, "kvs"), 0);
+        if (!kv) {
+                return 0;
+        }
+        r = etcd_decode(json_object_get(kv, "value"), ret);
+        return r < 0 ? bad_value(r, err) : 1;
+}
+
+/* The first key after all that begin with the prefix: its last byte one higher; none after 0xff,
+ * and "\0" is etcd's "to the end". */
+static int add_range(Buffer *body, const char *prefix)
+{
+        size_t n = strlen(prefix);
+        _cleanup_free_ char *end = strdup(prefix);
+        if (!end) {
+                return -ENOMEM;
+        }
+        while (n > 0 && (unsigned char) end[n - 1] == 0xff) {
+                n--;
+        }
+        if (n > 0) {
+                end[n - 1] = (char) (end[n - 1] + 1);
+        }
+        int r = etcd_body_bytes(body, "key", prefix, *prefix ? strlen(prefix) : 1);
+        return r < 0 ? r : etcd_body_bytes(body, "range_end", n ? end : "", n ? n : 1);
+}
+
+static int visit_one(const json_t *kv, EtcdVisit *visit, void *userdata, Error *err)
+{
+        _cleanup_buffer_ Buffer key = { 0 }, value = { .wipe = true };
+        int r = etcd_decode(json_object_get(kv, "key"), &key);
+        r = r < 0 ? r : etcd_decode(json_object_get(kv, "value"), &value);
+        return r < 0 ? bad_value(r, err) : visit(key.data, value.data, userdata, err);
+}
+
+int etcd_list(EtcdClient *client, const char *prefix, const Wait *wait, EtcdVisit *visit,
+              void *userdata, Error *err)
+{
+        _cleanup_buffer_ Buffer body = { 0 };
+        _cleanup_etcd_answer_ EtcdAnswer answer = { 0 };
+        int r = add_range(&body, prefix);
+        r = r < 0 ? r : etcd_body_name(&body, "limit");
+        r = r < 0 ? r : buffer_append_format(&body, "%d", LIST_MAX + 1);
+        r = r < 0 ? error_oom(err) : range(client, &body, wait, &answer, err);
+        if (r < 0) {
+                return r;
+        }
+        json_t *kvs = json_object_get(answer.json, "kvs");
+        if (json_array_size(kvs) > LIST_MAX) {
+                return error_set(err, ERROR_FATAL, E2BIG, "etcd has more than %d keys below %s",
+                                 LIST_MAX, prefix);
+        }
+        for (size_t i = 0; r >= 0 && i < json_array_size(kvs); i++) {
+                r = visit_one(json_array_get(kvs, i), visit, userdata, err);
+        }
+        return r < 0 ? r : 0;
+}
+
+int etcd_put(EtcdClient *client, const char *key, const char *value, const Wait *wait, Error *err)
+{
+        _cleanup_buffer_ Buffer body = { 0 };
+        int r = etcd_body_bytes(&body, "key", key, strlen(key));
+        r = r < 0 ? r : etcd_body_bytes(&body, "value", value, strlen(value));
+        return r < 0 ? error_oom(err) : etcd_demand(client, "kv/put", &body, NULL, wait, NULL, err);
+}
+
+/* 1 if the role has exactly this permission. The gateway leaves out what is zero: READ. */
+static int has_permission(const EtcdAnswer *role, const char *key, const char *range_end,
+                          const char *permission)
+{
+        size_t i;
+        json_t *item;
+        json_array_foreach(json_object_get(role->json, "perm"), i, item) {
+                _cleanup_buffer_ Buffer k = { 0 }, end = { 0 };
+                const char *type = json_string_value(json_object_get(item, "permType"));
+                int r = etcd_decode(json_object_get(item, "key"), &k);
+                r = r < 0 ? r : etcd_decode(json_object_get(item, "range_end"), &end);
+                if (r < 0) {
+                        return r;
+                }
+                if (streq(type ? type : "READ", permission) && streq(k.data, key) &&
+                    streq(end.data, range_end ? range_end : "")) {
+                        return 1;
+                }
+        }
+        return 0;
+}
+
+static int add_permission(Buffer *body, const char *key, const char *range_end,
+                          const char *permission)
+{
+        _cleanup_buffer_ Buffer perm = { 0 };
+        int r = etcd_body_text(&perm, "permType", permission);
+        r = r < 0 ? r : etcd_body_bytes(&perm, "key", key, strlen(key));
+        if (r == 0 && range_end) {
+                r = etcd_body_bytes(&perm, "range_end", range_end, strlen(range_end));
+        }
+        r = r < 0 ? r : etcd_body_name(body, "perm");
+        return r < 0 ? r : buffer_append_format(body, "%s}", perm.data);
+}
+
+/* Looks first: each grant, also of what was granted before, ends everybody's tokens. */
+int etcd_role_ensure(EtcdClient *client, const char *role, const char *key, const char *range_end,
+                     const char *permission, const Wait *wait, Error *err)
+{
+        _cleanup_buffer_ Buffer look = { 0 }, add = { 0 }, grant = { 0 };
+        _cleanup_etcd_answer_ EtcdAnswer answer = { 0 };
+        int r = etcd_body_text(&look, "role", role);
+        r = r < 0 ? r : etcd_body_text(&add, "name", role);
+        r = r < 0 ? r : etcd_body_text(&grant, "name", role);
+        r = r < 0 ? r : add_permission(&grant, key, range_end, permission);
+        r = r < 0 ? error_oom(err) : etcd_call(client, "auth/role/get", &look, wait, &answer, err);
+        if (r < 0) {
+                return r;
+        }
+        if (etcd_says(&answer, ETCD_SAYS_NO_ROLE)) {
+                r = etcd_demand(client, "auth/role/add", &add, ETCD_SAYS_ROLE_EXISTS, wait, NULL,
+                                err);
+        } else if (answer.code != GRPC_OK) {
+                r = etcd_failed(&answer, "auth/role/get", err);
+        } else {
+                r = has_permission(&answer, key, range_end, permission);
+                if (r != 0) {
+                        return r < 0 ? bad_value(r, err) : 0;
+                }
+        }
+        return r < 0 ? r : etcd_demand(client, "auth/role/grant", &grant, NULL, wait, NULL, err);
+}
+
+static bool has_role(const EtcdAnswer *user, const char *role)
+{
+        size_t i;
+        json_t *item;
+        json_array_foreach(json_object_get(user->json, "roles"), i, item) {
+                if (streq_ptr(json_string_value(item), role)) {
+                        return true;
+                }
+        }
+        return false;
+}
+
+static int add_password(Buffer *body, const char *password)
+{
+        if (password) {
+                return etcd_body_text(body, "password", password);
+        }
+        int r = etcd_body_name(body, "options");
+        return r < 0 ? r : buffer_append_string(body, "{\"no_password\":true}");
+}
+
+int etcd_user_ensure(EtcdClient *client, const char *user, const char *password, const char *role,
+                     const Wait *wait, Error *err)
+{
+        _cleanup_secret_ Secret add = SECRET_INIT;
+        _cleanup_buffer_ Buffer look = { 0 }, grant = { 0 };
+        _cleanup_etcd_answer_ EtcdAnswer answer = { 0 };
+        int r = etcd_body_text(&look, "name", user);
+        r = r < 0 ? r : etcd_body_text(&add, "name", user);
+        r = r < 0 ? r : add_password(&add, password);
+        r = r < 0 ? r : etcd_body_text(&grant, "user", user);
+        r = r < 0 ? r : etcd_body_text(&grant, "role", role);
+        r = r < 0 ? error_oom(err) : etcd_call(client, "auth/user/get", &look, wait, &answer, err);
+        if (r < 0) {
+                return r;
+        }
+        if (etcd_says(&answer, ETCD_SAYS_NO_USER)) {
+                r = etcd_demand(client, "auth/user/add", &add, ETCD_SAYS_USER_EXISTS, wait, NULL,
+                                err);
+        } else if (answer.code != GRPC_OK) {
+                r = etcd_failed(&answer, "auth/user/get", err);
+        } else if (has_role(&answer, role)) {
+                return 0;
+        }
+        return r < 0 ? r : etcd_demand(client, "auth/user/grant", &grant, NULL, wait, NULL, err);
+}
+
+/* etcd 3.4 has no call that tells. A read by nobody does: the gateway passes no certificate's name
+ * on, so without a token the request has no user. */
+int etcd_auth_is_enabled(EtcdClient *client, const Wait *wait, Error *err)
+{
+        static const char path[] = "kv/range";
+        _cleanup_buffer_ Buffer body = { 0 };
+        _cleanup_etcd_answer_ EtcdAnswer answer = { 0 };
+        int r = etcd_body_bytes(&body, "key", "", 1);
+        r = r < 0 ? r : buffer_append(&body, "}", 1);
+        r = r < 0 ? error_oom(err) : etcd_post(client, path, &body, false, wait, &answer, err);
+        if (r < 0) {
+                return r;
+        }
+        if (etcd_says(&answer, ETCD_SAYS_NOBODY) || answer.code == GRPC_PERMISSION_DENIED) {
+                return 1;
+        }
+        return answer.code == GRPC_OK ? 0 : etcd_failed(&answer, path, err);
+}
+
+int etcd_auth_enable(EtcdClient *client, const Wait *wait, Error *err)
+{
+        _cleanup_buffer_ Buffer body = { 0 };
+        return etcd_demand(client, "auth/enable", &body, NULL, wait, NULL, err);
+}
