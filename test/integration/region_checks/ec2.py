@@ -66,6 +66,21 @@ def the_reserved_address_is_never_given_out(front):
     front.ec2.terminate_instances(InstanceIds=[i["InstanceId"] for i in made])
 
 
+def an_instance_that_ec2_would_not_launch_is_refused(front):
+    with refused("InvalidParameterValue"):
+        front.launch(role="no-such-profile")
+    with refused("InvalidSubnetID.NotFound"):
+        front.ec2.run_instances(ImageId=front.seed["image_id"], MinCount=1, MaxCount=1,
+                                SubnetId="subnet-00000000")
+    instance = front.launch()
+    front.ec2.modify_instance_attribute(InstanceId=instance, DisableApiTermination={"Value": True})
+    with refused("OperationNotPermitted"):
+        front.ec2.terminate_instances(InstanceIds=[instance])
+    same(front.describe(instance)["State"]["Name"], "running")
+    front.ec2.modify_instance_attribute(InstanceId=instance, DisableApiTermination={"Value": False})
+    front.ec2.terminate_instances(InstanceIds=[instance])
+
+
 def an_address_asked_for_is_given_once(front):
     instance = front.launch(PrivateIpAddress="172.20.128.77")
     same(front.describe(instance)["PrivateIpAddress"], "172.20.128.77")

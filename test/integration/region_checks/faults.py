@@ -22,7 +22,7 @@ def calls_are_counted_by_action_and_caller(front):
     instance = front.launch(role="kb-node")
     who = front.role_credentials(instance, "kb-node")
     front.control("POST", "/calls/reset")
-    front.client("ec2", who).describe_instances()
+    front.client("ec2", who).describe_network_interfaces()
     with refused("UnauthorizedOperation"):
         front.client("ec2", who).describe_volumes()
     front.s3.put_object(Bucket=BUCKET, Key="counted", Body=b"")
@@ -30,7 +30,7 @@ def calls_are_counted_by_action_and_caller(front):
     same((calls["total"], calls["mutating"], calls["imds"]), (3, 1, 0))
     same(calls["by_action"]["s3:PutObject"]["mutating"], True)
     same(calls["by_action"]["ec2:DescribeVolumes"]["errors"], {"UnauthorizedOperation": 1})
-    same(calls["by_action"]["ec2:DescribeInstances"]["instances"], {instance: 1})
+    same(calls["by_action"]["ec2:DescribeNetworkInterfaces"]["instances"], {instance: 1})
     same(front.control("GET", f"/calls?instance={instance}")["total"], 2)
     front.get_metadata(instance, "meta-data/instance-id")
     same(front.control("GET", "/calls")["imds"], 2)

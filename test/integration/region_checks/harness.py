@@ -35,7 +35,10 @@ class Skip(Exception):
 
 
 class Front:
-    """One front for all checks: starting moto takes longer than everything that is checked."""
+    """One front for many checks, since starting moto takes longer than any of them."""
+
+    def __init__(self, *options):
+        self._options = options
 
     def __enter__(self):
         root = CACHE / "region-root"
@@ -48,7 +51,7 @@ class Front:
         self._log = (self.state / "front.log").open("wb")
         self._process = subprocess.Popen(
             [REGION / "front", "--state", self.state, "--moto-root", root, "--moto-port", "0",
-             "--seed", "--ready-file", ready], stdout=self._log, stderr=self._log)
+             "--seed", "--ready-file", ready, *self._options], stdout=self._log, stderr=self._log)
         try:
             deadline = time.monotonic() + START_S
             while not ready.exists():

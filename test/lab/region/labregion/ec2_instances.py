@@ -168,7 +168,14 @@ def run_instances(world: World, params: Params) -> Result:
             if region.holder_of(subnet, address) is not None:
                 raise ApiError("InvalidIPAddress.InUse", f"Address {address} is in use.")
             world.mirror.wanted_addresses[subnet] = address
-        made = world.pass_on("RunInstances")
+        try:
+            made = world.pass_on("RunInstances")
+        except ApiError as error:
+            if error.code != "NoSuchEntity":
+                raise
+            raise ApiError("InvalidParameterValue",
+                           "Value for parameter iamInstanceProfile is invalid. Invalid IAM "
+                           "Instance Profile") from None
         world.mirror.sync()
         instances = [region.instances[i["InstanceId"]] for i in made["Instances"]]
         options = params.get("MetadataOptions") or {}
@@ -200,9 +207,11 @@ def _change(world: World, params: Params, allowed: tuple[str, ...],
 
 @action("TerminateInstances")
 def terminate_instances(world: World, params: Params) -> Result:
-    changes = _change(world, params, tuple(STATE_CODES), world.lifecycle.terminate)
-    # moto must know too: its Auto Scaling group then makes the replacement.
+    for instance_id in params["InstanceIds"]:
+        world.region.instance(instance_id)
+    # moto first: it may refuse, and its Auto Scaling group makes the replacement.
     world.pass_on("TerminateInstances")
+    changes = _change(world, params, tuple(STATE_CODES), world.lifecycle.terminate)
     world.mirror.sync()
     return {"TerminatingInstances": changes}
 

@@ -50,7 +50,7 @@ class Mirror:
         for facts in listed:
             known = volumes.get(facts["VolumeId"])
             if known is not None:
-                known.facts = facts
+                known.facts, known.size_gib = facts, facts["Size"]
                 continue
             volume = Volume(facts["VolumeId"], facts, facts["AvailabilityZone"], facts["Size"],
                             bool(facts.get("MultiAttachEnabled")))
@@ -154,6 +154,9 @@ class Mirror:
         if not profile_arn:
             return ""
         name = profile_arn.rsplit("/", 1)[-1]
-        roles = self._moto.iam.get_instance_profile(InstanceProfileName=name)
+        try:
+            roles = self._moto.iam.get_instance_profile(InstanceProfileName=name)
+        except self._moto.iam.exceptions.NoSuchEntityException:
+            return ""  # deleted since a launch template or a group was made with it
         listed = roles["InstanceProfile"]["Roles"]
         return str(listed[0]["RoleName"]) if listed else ""

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The hook that moves hardware: when it is called, with what, and what its failure does."""
+
+import json
+from pathlib import Path
+
+from .harness import same, wait
+
+PROGRAM = Path(__file__).with_name("hook-program")
+
+
+def _told(front, verb):
+    """What the hook was told by verb so far."""
+    lines = (front.state / "requests.jsonl").read_text().splitlines()
+    events = [json.loads(line) for line in lines if '"hypervisor"' in line]
+    return [e["payload"] for e in events if e["verb"] == verb]
+
+
+def _tag(name):
+    return [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": name}]}]
+
+
+def it_is_told_of_a_machines_whole_life(front):
+    instance = front.launch(TagSpecifications=_tag("life"))
+    interface = front.describe(instance)["NetworkInterfaces"][0]
+    launch = _told(front, "launch")[-1]
+    same(launch, {
+        "instance_id": instance, "private_ip": interface["PrivateIpAddress"], "prefix_len": 20,
+        "gateway": "172.20.128.1", "mac": interface["MacAddress"],
+        "eni_id": interface["NetworkInterfaceId"], "zone": "us-east-1a", "name": "life"})
+    volume = front.new_volume()
+    front.ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device="/dev/sdf")
+    front.wait_volume(volume, "attached")
+    disk = {"instance_id": instance, "volume_id": volume, "device": "/dev/sdf", "size_gib": 1}
+    same(_told(front, "attach"), [disk])
+    front.ec2.detach_volume(VolumeId=volume)
+    front.wait_volume(volume, "available")
+    same(_told(front, "detach"), [disk])
+    allocated = front.ec2.allocate_address(Domain="vpc")
+    front.ec2.associate_address(AllocationId=allocated["AllocationId"], InstanceId=instance)
+    front.ec2.reboot_instances(InstanceIds=[instance])
+    front.ec2.terminate_instances(InstanceIds=[instance])
+    front.wait_instance(instance, "terminated")
+    mapped = {"public_ip": allocated["PublicIp"], "private_ip": interface["PrivateIpAddress"]}
+    wait(lambda: _told(front, "disassociate") == [mapped], "the address taken back")
+    same(_told(front, "associate"), [mapped])
+    for verb in ("reboot", "terminate"):
+        same(_told(front, verb), [{"instance_id": instance}])
+
+
+def a_machine_that_does_not_start_is_terminated(front):
+    made = front.ec2.run_instances(
+        ImageId=front.seed["image_id"], MinCount=1, MaxCount=1, InstanceType="t3.small",
+        SubnetId=front.seed["subnets"]["us-east-1a"],
+        TagSpecifications=_tag("fails-to-launch"))["Instances"][0]["InstanceId"]
+    front.wait_instance(made, "terminated")
+    same(front.describe(made)["StateReason"]["Code"], "Server.InternalError")
+    # And stays so, once moto is asked again and the instance forgotten.
+    front.control("POST", "/instances/forget", {"instance": made})
+    front.ec2.create_tags(Resources=[front.seed["volume_id"]], Tags=[{"Key": "a", "Value": "b"}])
+    assert made not in [i["id"] for i in front.control("GET", "/instances")]
+
+
+def a_disk_that_does_not_come_stays_attaching(front):
+    instance, volume = front.launch(), front.new_volume()
+    front.ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device="/dev/sdz")  # fails
+    wait(lambda: volume in [d["volume_id"] for d in _told(front, "attach")], "the hook's end")
+    same(front.volume(volume)["Attachments"][0]["State"], "attaching")
+    front.ec2.detach_volume(VolumeId=volume)
+    front.wait_volume(volume, "available")
+    front.ec2.terminate_instances(InstanceIds=[instance])
