@@ -227,14 +227,34 @@ static void program_start(Program *p, bool terminal, const char *const *words)
         }
 }
 
-/* Some more of what it says: false at its end. A program that says nothing for long has hung. */
-static bool program_read(Program *p)
+/* Where systemd would listen (sd_notify(3)), and what it heard so far. Read whenever the test waits
+ * for anything: ten messages fit in the socket, and then the sender waits. */
+static int systemd_fd = -EBADF;
+static char systemd_heard[OUTPUT_MAX];
+
+/* Waits for more from the program (where there is one) and for systemd, and reads it: false at the
+ * program's end, or when nothing came for long. */
+static bool world_read(Program *p)
 {
-        struct pollfd fd = { .fd = p->fd, .events = POLLIN };
-        if (poll(&fd, 1, PATIENCE_MS) <= 0) {
-                printf("# hung, after saying: %s\n", p->output);
-                (void) kill(p->pid, SIGKILL);
+        struct pollfd fds[] = { { .fd = p ? p->fd : -1, .events = POLLIN },
+                                { .fd = systemd_fd, .events = POLLIN } };
+        if (poll(fds, 2, PATIENCE_MS) <= 0) {
+                printf("# nothing came for long, after: %s\n", p ? p->output : systemd_heard);
+                if (p) {
+                        (void) kill(p->pid, SIGKILL);
+                }
                 return false;
+        }
+        if (fds[1].revents) {
+                size_t used = strlen(systemd_heard);
+                ssize_t n =
+                        recv(systemd_fd, systemd_heard + used, sizeof(systemd_heard) - used - 2, 0);
+                if (n > 0) {
+                        (void) strcpy(systemd_heard + used + n, "\n");
+                }
+        }
+        if (!fds[0].revents) {
+                return true;
         }
         ssize_t n = read(p->fd, p->output + p->n, sizeof(p->output) - 1 - p->n);
         if (n <= 0) { /* a terminal's end is EIO */
@@ -249,7 +269,7 @@ static bool program_read(Program *p)
 MAYBE_UNUSED static bool program_says(Program *p, const char *text)
 {
         while (!strstr(p->output, text)) {
-                if (!program_read(p)) {
+                if (!world_read(p)) {
                         return false;
                 }
         }
@@ -260,7 +280,7 @@ MAYBE_UNUSED static bool program_says(Program *p, const char *text)
 static int program_end(Program *p)
 {
         int status = 0;
-        while (program_read(p)) {}
+        while (world_read(p)) {}
         (void) close(p->fd);
         if (waitpid(p->pid, &status, 0) != p->pid) {
                 perror("waitpid");
