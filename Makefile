@@ -16,7 +16,7 @@ CPPFLAGS := -Ibootstrap -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSI
 CPPFLAGS += $(shell pkg-config --cflags-only-I $(PACKAGES))
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough \
-            -Wno-missing-field-initializers $(if $(filter clang,$(CC)),-Wno-unknown-warning-option) -Wno-format-truncation -Werror
+            -Wno-missing-field-initializers $(if $(filter clang,$(CC)),-Wno-unknown-warning-option) -Wno-format-truncation -Wno-unused-result -Werror
 CFLAGS   := -std=gnu11 -pthread -g $(WARNINGS)
 LDFLAGS  := -pthread -Wl,--as-needed
 LDLIBS   := $(shell pkg-config --libs $(PACKAGES))

@@ -66,9 +66,11 @@ int s3_bucket_new(AwsClient *client, const char *name, const char *kms_key_id, S
 
 void s3_bucket_free(S3Bucket *bucket)
 {
-        (void) pthread_mutex_destroy(&bucket->mutex);
-        free(bucket->kms_key_id);
-        free(bucket);
+        if (bucket) {
+                (void) pthread_mutex_destroy(&bucket->mutex);
+                free(bucket->kms_key_id);
+                free(bucket);
+        }
 }
 
 int s3_url(const Endpoint *endpoint, const char *bucket, const char *key, Buffer *ret)

@@ -13,14 +13,13 @@
  * addresses are taken from whoever has them: they follow the volume, and we hold that. */
 
 /* The one the instance was launched with: device number 0, sorted first. */
-static int primary_interface(const Boot *boot, const ImdsInterface **ret, Error *err)
+static const ImdsInterface *primary_interface(const Boot *boot, Error *err)
 {
-        if (boot->identity.n_interfaces == 0) {
-                return error_set(err, ERROR_FATAL, ENODEV,
-                                 "instance metadata names no network interface");
+        if (boot->identity.n_interfaces > 0) {
+                return &boot->identity.interfaces[0];
         }
-        *ret = &boot->identity.interfaces[0];
-        return 0;
+        (void) error_set(err, ERROR_FATAL, ENODEV, "instance metadata names no network interface");
+        return NULL;
 }
 
 int source_dest_check_probe(void *userdata, StepContext *context, Error *err)
@@ -29,15 +28,13 @@ int source_dest_check_probe(void *userdata, StepContext *context, Error *err)
         const char *ids[IMDS_INTERFACES_MAX];
         Ec2Interface interfaces[IMDS_INTERFACES_MAX];
         size_t n = boot->identity.n_interfaces;
-        const ImdsInterface *primary;
-        int r = primary_interface(boot, &primary, err);
-        if (r < 0) {
-                return r;
+        if (!primary_interface(boot, err)) {
+                return -ENODEV;
         }
         for (size_t i = 0; i < n; i++) {
                 ids[i] = boot->identity.interfaces[i].eni_id;
         }
-        r = ec2_describe_interfaces(boot->aws, ids, n, step_wait(context), interfaces, err);
+        int r = ec2_describe_interfaces(boot->aws, ids, n, step_wait(context), interfaces, err);
         if (r < 0) {
                 return r;
         }
@@ -67,14 +64,13 @@ int source_dest_check_apply(void *userdata, StepContext *context, Error *err)
 int elastic_ip_probe(void *userdata, StepContext *context, Error *err)
 {
         const Boot *boot = userdata;
-        const ImdsInterface *primary;
+        const ImdsInterface *primary = primary_interface(boot, err);
         Ec2Address address = {};
-        int r = primary_interface(boot, &primary, err);
-        if (r < 0) {
-                return r;
+        if (!primary) {
+                return -ENODEV;
         }
-        r = ec2_describe_address(boot->aws, boot->config.master_eip_allocation_id,
-                                 step_wait(context), &address, err);
+        int r = ec2_describe_address(boot->aws, boot->config.master_eip_allocation_id,
+                                     step_wait(context), &address, err);
         if (r < 0) {
                 return error_prefix(err, "Elastic IP (MASTER_EIP_ALLOCATION_ID in %s)",
                                     STACK_CONFIG_PATH);
@@ -86,10 +82,9 @@ int elastic_ip_probe(void *userdata, StepContext *context, Error *err)
 int elastic_ip_apply(void *userdata, StepContext *context, Error *err)
 {
         const Boot *boot = userdata;
-        const ImdsInterface *primary;
-        int r = primary_interface(boot, &primary, err);
-        if (r < 0) {
-                return r;
+        const ImdsInterface *primary = primary_interface(boot, err);
+        if (!primary) {
+                return -ENODEV;
         }
         return ec2_associate_address(boot->aws, boot->config.master_eip_allocation_id,
                                      primary->eni_id, primary->primary_ip, step_wait(context), err);
@@ -149,11 +144,11 @@ static int look_at_interface(const Boot *boot, const Wait *wait, PrivateIp *ret,
 {
         (void) inet_ntop(AF_INET, &boot->config.master_private_ip, ret->address,
                          sizeof(ret->address)); /* always fits */
-        int r = primary_interface(boot, &ret->primary, err);
-        if (r < 0) {
-                return r;
+        ret->primary = primary_interface(boot, err);
+        if (!ret->primary) {
+                return -ENODEV;
         }
-        r = check_subnet(boot, ret->primary, ret->address, err);
+        int r = check_subnet(boot, ret->primary, ret->address, err);
         if (r < 0) {
                 return r;
         }
