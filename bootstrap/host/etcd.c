@@ -172,7 +172,7 @@ int etcd_role_ensure(EtcdClient *client, const char *role, const char *key, cons
         int r = etcd_body_text(&look, "role", role);
         r = r < 0 ? r : etcd_body_text(&add, "name", role);
         r = r < 0 ? r : etcd_body_text(&grant, "name", role);
-        r = r < 0 ? r : add_permission(&grant, key, range_end, permission);
+        r = r < 0 || !key ? r : add_permission(&grant, key, range_end, permission);
         r = r < 0 ? error_oom(err) : etcd_call(client, "auth/role/get", &look, wait, &answer, err);
         if (r < 0) {
                 return r;
@@ -182,13 +182,15 @@ int etcd_role_ensure(EtcdClient *client, const char *role, const char *key, cons
                                 err);
         } else if (answer.code != GRPC_OK) {
                 r = etcd_failed(&answer, "auth/role/get", err);
-        } else {
+        } else if (key) {
                 r = has_permission(&answer, key, range_end, permission);
                 if (r != 0) {
                         return r < 0 ? bad_value(r, err) : 0;
                 }
         }
-        return r < 0 ? r : etcd_demand(client, "auth/role/grant", &grant, NULL, wait, NULL, err);
+        return r < 0 || !key
+                       ? r
+                       : etcd_demand(client, "auth/role/grant", &grant, NULL, wait, NULL, err);
 }
 
 static bool has_role(const EtcdAnswer *user, const char *role)

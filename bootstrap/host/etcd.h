@@ -41,9 +41,10 @@ int etcd_list(EtcdClient *client, const char *prefix, const Wait *wait, EtcdVisi
 
 int etcd_put(EtcdClient *client, const char *key, const char *value, const Wait *wait, Error *err);
 
-/* Users and roles (idempotent: what is there already is left). range_end NULL: the one key;
- * permission "READ", "WRITE" or "READWRITE". A user without a password is known by certificate
- * name. */
+/* Users and roles (idempotent: what is there already is left, a password too). range_end NULL: the
+ * one key; key NULL: a role without a permission; permission "READ", "WRITE" or "READWRITE". A user
+ * without a password is known by certificate name. Before authentication can be enabled, a user
+ * "root" must have the role "root". */
 int etcd_role_ensure(EtcdClient *client, const char *role, const char *key, const char *range_end,
                      const char *permission, const Wait *wait, Error *err);
 int etcd_user_ensure(EtcdClient *client, const char *user, const char *password, const char *role,

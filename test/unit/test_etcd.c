@@ -221,6 +221,7 @@ static void ensure_all(EtcdClient *root)
 {
         Error err = { 0 };
         Wait wait = test_wait(30);
+        CHECK_OK(etcd_role_ensure(root, "root", NULL, NULL, NULL, &wait, &err), err);
         CHECK_OK(etcd_role_ensure(root, "overlay", PREFIX, PREFIX_END, "READWRITE", &wait, &err),
                  err);
         CHECK_OK(etcd_role_ensure(root, "reader", "/version", NULL, "READ", &wait, &err), err);
