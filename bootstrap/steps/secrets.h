@@ -22,6 +22,11 @@ int secrets_get(const Boot *boot, StepContext *context, const char *name, size_t
 int secrets_put(const Boot *boot, StepContext *context, const char *name, const Buffer *content,
                 S3Condition condition, const char *etag, Error *err);
 
+/* Does job 0 to n - 1, a few at once, in any order; 0, or the first failure, after which none is
+ * begun. */
+typedef int SecretsJob(void *userdata, size_t i, Error *err);
+int secrets_transfer(size_t n, SecretsJob *job, void *userdata, Error *err);
+
 /* The index as it lies in the bucket. */
 typedef struct SecretsIndex {
         Buffer text;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -80,34 +79,41 @@ int secrets_are_installed(const Boot *boot, const SecretsIndex *index, Error *er
         return 1;
 }
 
-/* The contents of an index's files, in its order; those for other roles stay empty. */
-typedef struct Contents {
-        Secret *items;
-        size_t n;
-} Contents;
+/* What the index names for this machine's role, with its content once fetched. */
+typedef struct Fetched {
+        const ArtifactsFile *file; /* the index's */
+        Secret content;
+} Fetched;
 
-static void contents_done(Contents *contents)
+typedef struct Fetch {
+        const Boot *boot;
+        StepContext *context;
+        Fetched files[ARTIFACTS_FILES_MAX];
+        size_t n;
+} Fetch;
+
+static void fetch_done(Fetch *fetch)
 {
-        FOREACH_ARRAY(content, contents->items, contents->n) {
-                buffer_done(content);
+        FOREACH_ARRAY(fetched, fetch->files, fetch->n) {
+                buffer_done(&fetched->content);
         }
-        free(TAKE(contents->items));
-        contents->n = 0;
+        fetch->n = 0;
 }
 
-static int fetch_one(const Boot *boot, StepContext *context, const ArtifactsFile *file, Secret *ret,
-                     Error *err)
+static int fetch_one(void *userdata, size_t i, Error *err)
 {
-        int r = secrets_get(boot, context, file->key, ARTIFACTS_FILE_BYTES_MAX, ret, NULL, err);
+        Fetch *fetch = userdata;
+        const ArtifactsFile *file = fetch->files[i].file;
+        Secret *content = &fetch->files[i].content;
+        int r = secrets_get(fetch->boot, fetch->context, file->key, ARTIFACTS_FILE_BYTES_MAX,
+                            content, NULL, err);
         if (r < 0) {
                 return r;
         }
         if (r == 0) {
-                return error_set(err, ERROR_UNSAFE, ENOENT,
-                                 "index.json names %s, which is not in S3_BUCKET=%s", file->key,
-                                 boot->config.s3_bucket);
+                return error_set(err, ERROR_UNSAFE, ENOENT, "%s is not there", file->key);
         }
-        return artifacts_file_verify(file, ret->data, ret->size, err);
+        return artifacts_file_verify(file, content->data, content->size, err);
 }
 
 /* The index vouches for a CA besides the file's digest: a master's volume knows it by that. */
@@ -130,85 +136,78 @@ static int check_authority(const ArtifactsIndex *index, const Secret *pem, Error
         return 0;
 }
 
-static int fetch_all(const Boot *boot, StepContext *context, const ArtifactsIndex *index,
-                     Contents *ret, Error *err)
+static int check_files(const Fetch *fetch, const ArtifactsIndex *index, Error *err)
 {
-        contents_done(ret);
-        ret->items = calloc(index->n_files, sizeof(*ret->items));
-        if (!ret->items) {
-                return error_oom(err);
+        FOREACH_ARRAY(fetched, fetch->files, fetch->n) {
+                if (streq(artifacts_file_name(fetched->file), "ca.crt")) {
+                        return check_authority(index, &fetched->content, err);
+                }
         }
-        ret->n = index->n_files;
-        bool has_authority = false;
-        for (size_t i = 0; i < index->n_files; i++) {
-                const ArtifactsFile *file = &index->files[i];
-                ret->items[i] = SECRET_INIT;
-                if (!artifacts_file_is_in(file, folder_of(boot))) {
-                        continue;
+        return error_set(err, ERROR_UNSAFE, ENOENT, "index.json names no %s/GENERATION/ca.crt",
+                         artifacts_folder_to_string(folder_of(fetch->boot)));
+}
+
+static int fetch_all(Fetch *fetch, const ArtifactsIndex *index, Error *err)
+{
+        fetch_done(fetch);
+        FOREACH_ARRAY(file, index->files, index->n_files) {
+                if (artifacts_file_is_in(file, folder_of(fetch->boot))) {
+                        fetch->files[fetch->n++] = (Fetched) { file, SECRET_INIT };
                 }
-                step_waiting_for(context, "S3: fetch %s", file->key);
-                int r = fetch_one(boot, context, file, &ret->items[i], err);
-                if (r >= 0 && streq(artifacts_file_name(file), "ca.crt")) {
-                        r = check_authority(index, &ret->items[i], err);
-                        has_authority = true;
-                }
+        }
+        step_waiting_for(fetch->context, "S3: fetch of %zu files", fetch->n);
+        int r = secrets_transfer(fetch->n, fetch_one, fetch, err);
+        if (r >= 0) {
+                r = check_files(fetch, index, err);
+        }
+        if (r < 0 && err && err->class == ERROR_UNSAFE) {
+                return error_prefix(err,
+                                    "s3://%s/%s is not as its index.json says, and nothing was "
+                                    "written (restore the version of the object, or of "
+                                    "index.json, that fits the other)",
+                                    fetch->boot->config.s3_bucket, fetch->boot->config.s3_prefix);
+        }
+        return r;
+}
+
+/* As fetch_all(), with a second look at the index where something does not fit it. */
+static int fetch_twice(Fetch *fetch, SecretsIndex *index, Error *err)
+{
+        Error first = {};
+        int r = fetch_all(fetch, &index->index, &first);
+        if (r >= 0) {
+                return 0;
+        }
+        _cleanup_secrets_index_ SecretsIndex again = {};
+        if (first.class == ERROR_UNSAFE) {
+                r = secrets_get_index(fetch->boot, fetch->context, &again, err);
                 if (r < 0) {
                         return r;
                 }
         }
-        if (!has_authority) {
-                return error_set(err, ERROR_UNSAFE, ENOENT, "index.json names no %s/…/ca.crt",
-                                 artifacts_folder_to_string(folder_of(boot)));
-        }
-        return 0;
-}
-
-/* As fetch_all(), with a second look at the index where something does not fit it. */
-static int fetch(const Boot *boot, StepContext *context, SecretsIndex *index, Contents *ret,
-                 Error *err)
-{
-        Error first = {};
-        int r = fetch_all(boot, context, &index->index, ret, &first);
-        if (r >= 0 || first.class != ERROR_UNSAFE) {
-                if (r < 0 && err) {
-                        *err = first;
-                }
-                return r;
-        }
-        _cleanup_secrets_index_ SecretsIndex again = {};
-        r = secrets_get_index(boot, context, &again, err);
-        if (r < 0) {
-                return r;
-        }
-        bool replaced = r > 0 && (again.text.size != index->text.size ||
-                                  memcmp(again.text.data, index->text.data, again.text.size) != 0);
-        if (!replaced || !streq(again.index.ca_sha256, index->index.ca_sha256)) {
+        /* The same CA: another one is not for this step to accept on the way. */
+        if (again.text.size == 0 || streq(again.text.data, index->text.data) ||
+            !streq(again.index.ca_sha256, index->index.ca_sha256)) {
                 if (err) {
                         *err = first;
                 }
-                return -first.error;
+                return first.error ? -first.error : -EIO;
         }
         secrets_index_done(index);
         *index = again;
         again = (SecretsIndex) {};
-        return fetch_all(boot, context, &index->index, ret, err);
+        return fetch_all(fetch, &index->index, err);
 }
 
-static int write_files(const Boot *boot, const ArtifactsIndex *index, const Contents *contents,
-                       Error *err)
+static int write_files(const Fetch *fetch, Error *err)
 {
-        for (size_t i = 0; i < index->n_files; i++) {
-                const ArtifactsFile *file = &index->files[i];
-                if (!artifacts_file_is_in(file, folder_of(boot))) {
-                        continue;
-                }
-                _cleanup_free_ char *path = path_of(file);
+        FOREACH_ARRAY(fetched, fetch->files, fetch->n) {
+                _cleanup_free_ char *path = path_of(fetched->file);
                 if (!path) {
                         return error_oom(err);
                 }
-                int r = file_write_if_changed(path, contents->items[i].data,
-                                              contents->items[i].size, artifacts_file_mode(file),
-                                              err);
+                int r = file_write_if_changed(path, fetched->content.data, fetched->content.size,
+                                              artifacts_file_mode(fetched->file), err);
                 if (r < 0) {
                         return r;
                 }
@@ -252,13 +251,13 @@ static int remove_stale(const Boot *boot, const ArtifactsIndex *index, Error *er
 
 int secrets_install(const Boot *boot, StepContext *context, SecretsIndex *index, Error *err)
 {
-        _cleanup_(contents_done) Contents contents = {};
-        int r = fetch(boot, context, index, &contents, err);
+        _cleanup_(fetch_done) Fetch fetch = { .boot = boot, .context = context };
+        int r = fetch_twice(&fetch, index, err);
         if (r >= 0) {
                 r = mount_tmpfs(SECRETS_DIR, SECRETS_SIZE_BYTES, err);
         }
         if (r >= 0) {
-                r = write_files(boot, &index->index, &contents, err);
+                r = write_files(&fetch, err);
         }
         if (r >= 0) {
                 r = remove_stale(boot, &index->index, err);

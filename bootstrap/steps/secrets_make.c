@@ -175,6 +175,20 @@ static int make_files(const Boot *boot, StepContext *context, PkiFiles *ret, Err
         return pki_make(&facts, ret, err);
 }
 
+typedef struct Upload {
+        const Boot *boot;
+        StepContext *context;
+        const PkiFiles *files;
+        const ArtifactsIndex *index; /* its files stand in the same order */
+} Upload;
+
+static int upload_one(void *userdata, size_t i, Error *err)
+{
+        const Upload *upload = userdata;
+        return secrets_put(upload->boot, upload->context, upload->index->files[i].key,
+                           &upload->files->files[i].content, S3_UNCONDITIONAL, NULL, err);
+}
+
 static int upload_files(const Boot *boot, StepContext *context, const PkiFiles *files,
                         ArtifactsIndex *index, Error *err)
 {
@@ -182,17 +196,13 @@ static int upload_files(const Boot *boot, StepContext *context, const PkiFiles *
         FOREACH_ARRAY(file, files->files, files->n) {
                 int r = artifacts_index_add(index, file->folder, file->name, file->mode,
                                             file->content.data, file->content.size, err);
-                if (r >= 0) {
-                        step_waiting_for(context, "S3: upload %zu of %zu", index->n_files,
-                                         files->n);
-                        r = secrets_put(boot, context, index->files[index->n_files - 1].key,
-                                        &file->content, S3_UNCONDITIONAL, NULL, err);
-                }
                 if (r < 0) {
                         return r;
                 }
         }
-        return 0;
+        Upload upload = { .boot = boot, .context = context, .files = files, .index = index };
+        step_waiting_for(context, "S3: upload of %zu files", files->n);
+        return secrets_transfer(files->n, upload_one, &upload, err);
 }
 
 /* From here on the cluster's keys are these. Only one index can be the first. */
