@@ -77,20 +77,20 @@ def a_missing_key_is_404_only_for_who_may_list(front):
 
 
 def a_node_reads_its_own_part_and_writes_nothing(front):
-    for key in ("kb/index.json", "kb/node/1/ca.pem", "kb/master/1/ca.key"):
+    for key in ("pki/index.json", "pki/node/1/ca.pem", "pki/master/1/ca.key"):
         front.s3.put_object(Bucket=BUCKET, Key=key, Body=b"x")
     instance = front.launch(role="kb-node")
     s3 = front.client("s3", front.role_credentials(instance, "kb-node"))
-    s3.get_object(Bucket=BUCKET, Key="kb/index.json")
-    s3.get_object(Bucket=BUCKET, Key="kb/node/1/ca.pem")
+    s3.get_object(Bucket=BUCKET, Key="pki/index.json")
+    s3.get_object(Bucket=BUCKET, Key="pki/node/1/ca.pem")
     with refused("NoSuchKey", 404):
-        s3.get_object(Bucket=BUCKET, Key="kb/node/1/none")
+        s3.get_object(Bucket=BUCKET, Key="pki/node/1/none")
     with refused("AccessDenied", 403):
-        s3.get_object(Bucket=BUCKET, Key="kb/master/1/ca.key")
+        s3.get_object(Bucket=BUCKET, Key="pki/master/1/ca.key")
     with refused("AccessDenied", 403):
-        s3.put_object(Bucket=BUCKET, Key="kb/node/1/ca.pem", Body=b"y")
+        s3.put_object(Bucket=BUCKET, Key="pki/node/1/ca.pem", Body=b"y")
     with refused("AccessDenied", 403):
-        s3.delete_object(Bucket=BUCKET, Key="kb/index.json")
+        s3.delete_object(Bucket=BUCKET, Key="pki/index.json")
     front.ec2.terminate_instances(InstanceIds=[instance])
 
 
