@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/string.h"
 #include "cli/text.h"
+#include "steps/boot.h"
 
 static void tell_step(const Step *step, const StepStatus *s, const char *role)
 {
@@ -28,8 +29,9 @@ static void tell_step(const Step *step, const StepStatus *s, const char *role)
                 log_write(LOG_INFO, LOG_ID_STEP_DONE, fields, n, "%s: done after %s%s", step->name,
                           duration, s->attempts ? "" : ", was so already");
                 if (s->warning[0]) {
-                        log_write(LOG_WARNING, LOG_ID_STEP_WARNING, fields, n, "%s: %s", step->name,
-                                  s->warning);
+                        bool config = step == &boot_steps[STEP_CONFIG];
+                        log_write(LOG_WARNING, config ? LOG_ID_CONFIG : LOG_ID_STEP_WARNING, fields,
+                                  n, "%s: %s", step->name, s->warning);
                 }
                 break;
         case STEP_BACKOFF:

@@ -21,7 +21,7 @@ void step_waiting_for(StepContext *context, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
 
 /* Something worth an administrator's attention that does not stop the step; logged and kept in
- * status. */
+ * status. Further ones are added; those of an earlier attempt are forgotten. */
 void step_warn(StepContext *context, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Probe: 1 already so, 0 not yet, negative cannot tell (never "not yet"). It writes nothing

@@ -27,16 +27,19 @@ const Wait *step_wait(const StepContext *context)
         return &context->wait;
 }
 
-static void context_tell(StepContext *c, char *place, const char *format, va_list ap)
+/* Puts text into one of the context's places; with `more` after what is there, unless it is. */
+static void context_tell(StepContext *c, char *place, bool more, const char *format, va_list ap)
 {
         char text[STEP_WAITING_FOR_MAX] = "";
         if (format) {
                 (void) vsnprintf(text, sizeof(text), format, ap); /* a long one is cut */
         }
         (void) pthread_mutex_lock(&c->machine->lock);
-        bool news = !streq(place, text);
+        bool news = more ? !strstr(place, text) : !streq(place, text);
         if (news) {
-                memcpy(place, text, sizeof(text));
+                size_t used = more ? strlen(place) : 0;
+                (void) snprintf(place + used, STEP_WAITING_FOR_MAX - used, "%s%s", used ? "; " : "",
+                                text);
                 c->told = true;
         }
         (void) pthread_mutex_unlock(&c->machine->lock);
@@ -49,7 +52,7 @@ void step_waiting_for(StepContext *context, const char *format, ...)
 {
         va_list ap;
         va_start(ap, format);
-        context_tell(context, context->waiting_for, format, ap);
+        context_tell(context, context->waiting_for, false, format, ap);
         va_end(ap);
 }
 
@@ -57,7 +60,7 @@ void step_warn(StepContext *context, const char *format, ...)
 {
         va_list ap;
         va_start(ap, format);
-        context_tell(context, context->warning, format, ap);
+        context_tell(context, context->warning, true, format, ap);
         va_end(ap);
 }
 
@@ -255,6 +258,9 @@ void step_start(Machine *m, size_t i, StepState state)
         c->function =
                 state == STEP_APPLYING ? machine_step(m, i)->apply : machine_step(m, i)->probe;
         c->waiting_for[0] = s->waiting_for[0] = '\0'; /* no worker has it: no lock */
+        if (state == STEP_PROBING) {
+                c->warning[0] = s->warning[0] = '\0';
+        }
         if (!s->started_us) {
                 s->started_us = machine_now_us();
         }

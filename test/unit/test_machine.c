@@ -44,6 +44,8 @@ static int fake_probe(Fake *f, StepContext *context, Error *err)
         }
         if (f->warning) {
                 step_warn(context, "%s", f->warning);
+                step_warn(context, "and more");
+                step_warn(context, "%s", f->warning); /* told already */
         }
         count_in();
         int r = wait_sleep(step_wait(context), f->probe_ms, err);
@@ -517,7 +519,7 @@ static void test_words_and_ticks(void)
         CHECK_CONTAINS(seen, "starting a:probing a:probing "); /* told while it probes */
         CHECK_CONTAINS(seen, " a:done converging ready ");
         CHECK(n_ticks >= 2 && n_ticks <= 6);
-        CHECK_STR(status.steps[0].warning, "old kernel");
+        CHECK_STR(status.steps[0].warning, "old kernel; and more");
         CHECK_STR(status.steps[0].waiting_for, "");
 }
 

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* THE table, and what is to agree with it. */
+#include <stdlib.h>
+
+#include "base/file.h"
+#include "harness.h"
+#include "steps/boot.h"
+
+static const Role roles[] = { ROLE_MASTER, ROLE_NODE };
+
+static void test_sound(void)
+{
+        Error error = { 0 };
+        CHECK_OK(step_table_check(boot_steps, _STEP_ID_MAX, ROLE_ALL, &error), error);
+        CHECK(_STEP_ID_MAX <= STEPS_MAX);
+}
+
+/* All that the step needs, and what that needs. */
+static uint64_t all_needs(StepId id, Role role)
+{
+        uint64_t needs = step_needs(&boot_steps[id], role), before = 0;
+        while (needs != before) {
+                before = needs;
+                for (StepId i = 0; i < _STEP_ID_MAX; i++) {
+                        if (needs & STEP_MASK(i)) {
+                                needs |= step_needs(&boot_steps[i], role);
+                        }
+                }
+        }
+        return needs;
+}
+
+static void test_every_role_ends_at_ready(void)
+{
+        FOREACH_ARRAY(role, roles, ELEMENTS(roles)) {
+                uint64_t needs = all_needs(STEP_READY, *role);
+                for (StepId id = 0; id < _STEP_ID_MAX; id++) {
+                        if (id != STEP_READY && (boot_steps[id].roles & *role) &&
+                            !(needs & STEP_MASK(id))) {
+                                test_fail(__FILE__, __LINE__, "%s of a %s: ready does not need it",
+                                          boot_steps[id].name, role_to_string(*role));
+                        }
+                }
+        }
+}
+
+/* Without the volume there is no master: nothing that moves an address or touches data comes first.
+ */
+static void test_fencing(void)
+{
+        const StepId fenced[] = { STEP_VOLUME_FORMAT, STEP_VOLUME_MOUNT,   STEP_ELASTIC_IP,
+                                  STEP_PRIVATE_IP,    STEP_FLANNEL_CONFIG, STEP_ETCD,
+                                  STEP_SECRETS };
+        FOREACH_ARRAY(id, fenced, ELEMENTS(fenced)) {
+                CHECK(all_needs(*id, ROLE_MASTER) & STEP_MASK(STEP_VOLUME_ATTACH));
+        }
+}
+
+static void test_beginning(void)
+{
+        for (StepId id = 0; id < _STEP_ID_MAX; id++) {
+                bool needs_config = all_needs(id, ROLE_ALL) & STEP_MASK(STEP_CONFIG);
+                CHECK(needs_config == (id != STEP_CONFIG)); /* nothing moves before it is read */
+        }
+        CHECK_INT(boot_steps[STEP_CONFIG].roles, ROLE_ALL);
+}
+
+static void test_destroyers(void)
+{
+        for (StepId id = 0; id < _STEP_ID_MAX; id++) {
+                CHECK(boot_steps[id].destroys_data == (id == STEP_VOLUME_FORMAT));
+                CHECK(boot_steps[id].denial_is_warning == (id == STEP_SOURCE_DEST_CHECK));
+        }
+}
+
+/* What a file says, without a roff source's escapes. */
+static char *load(const char *path)
+{
+        Buffer text = { 0 };
+        Error error = { 0 };
+        if (file_read(path, 1 << 20, &text, &error) < 0) {
+                test_fail(__FILE__, __LINE__, "%s", error.message);
+                return NULL;
+        }
+        char *to = text.data;
+        for (const char *from = text.data; *from; from++) {
+                if (*from != '\\') {
+                        *to++ = *from;
+                }
+        }
+        *to = '\0';
+        return text.data;
+}
+
+static void test_manual(void)
+{
+        _cleanup_free_ char *manual = load("bootstrap/man/kube-bootstrap.8");
+        REQUIRE(manual);
+        const char *at = strstr(manual, ".SH STEPS"), *end = strstr(manual, ".SH EXIT STATUS");
+        REQUIRE(at && end);
+        for (StepId id = 0; id < _STEP_ID_MAX; id++) { /* in the table's order */
+                bool all = boot_steps[id].roles == ROLE_ALL;
+                _cleanup_free_ char *text = string_format(
+                        "\n.TP\n%s %s%s\n%s\n", all ? ".B" : ".BR", boot_steps[id].name,
+                        all ? "" : " \" (master)\"", boot_steps[id].makes_true);
+                const char *found = text ? strstr(at, text) : NULL;
+                if (!found || found > end) {
+                        test_fail(__FILE__, __LINE__, "the manual page lacks, here:%s", text);
+                        continue;
+                }
+                at = found + strlen(text) - 1;
+        }
+        CHECK(strstr(at, "\n.TP\n") > end); /* and no step that the table does not have */
+}
+
+int main(void)
+{
+        test_case("the table is sound", test_sound);
+        test_case("every role ends at ready, and needs all it runs", test_every_role_ends_at_ready);
+        test_case("a master's steps come after its volume", test_fencing);
+        test_case("nothing comes before the configuration", test_beginning);
+        test_case("one row destroys data, one takes a denial as a warning", test_destroyers);
+        test_case("the manual page lists the steps", test_manual);
+        return test_done();
+}
