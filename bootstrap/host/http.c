@@ -68,7 +68,7 @@ static const struct {
 
 ErrorClass http_class_from_curl(int code, int *ret_errno)
 {
-        FOREACH_ARRAY (row, curl_classes, ELEMENTS(curl_classes)) {
+        FOREACH_ARRAY(row, curl_classes, ELEMENTS(curl_classes)) {
                 if ((int) row->code == code) {
                         *ret_errno = row->error;
                         return row->class;
@@ -157,7 +157,7 @@ static size_t body_received(char *data, size_t size, size_t n, void *userdata)
 
 static void headers_clear(HttpReply *reply)
 {
-        FOREACH_ARRAY (header, reply->headers, reply->n_headers) {
+        FOREACH_ARRAY(header, reply->headers, reply->n_headers) {
                 free(TAKE(header->name));
                 free(TAKE(header->value));
         }
@@ -223,7 +223,7 @@ static int headers_make(const HttpRequest *request, struct curl_slist **ret, Err
 {
         bool has_type = false;
         _cleanup_(curl_slist_free_allp) struct curl_slist *list = NULL;
-        FOREACH_ARRAY (header, request->headers, request->n_headers) {
+        FOREACH_ARRAY(header, request->headers, request->n_headers) {
                 if (strpbrk(header->name, "\r\n:;") || strpbrk(header->value, "\r\n")) {
                         return error_set(err, ERROR_FATAL, EINVAL, "malformed header to send: %s",
                                          header->name);
@@ -457,8 +457,8 @@ int http_exchange(const HttpRequest *request, const Wait *wait, HttpReply *ret, 
 
 const char *http_reply_header(const HttpReply *reply, const char *name)
 {
-        FOREACH_ARRAY (header, reply->headers, reply->n_headers) {
-                if (streq(header->name, name)) {
+        FOREACH_ARRAY(header, reply->headers, reply->n_headers) {
+                if (streq_ptr(header->name, name)) {
                         return header->value;
                 }
         }

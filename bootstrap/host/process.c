@@ -133,7 +133,7 @@ static int input_open(const ProcessOptions *options, Error *err)
 
 static void close_fds(int (*fds)[CHILD_FDS])
 {
-        FOREACH_ARRAY (fd, *fds, CHILD_FDS) {
+        FOREACH_ARRAY(fd, *fds, CHILD_FDS) {
                 close_fdp(fd);
                 *fd = -EBADF; /* done early and once more at the end */
         }
@@ -287,7 +287,7 @@ static int child_watch(Child *child, const Wait *wait, ProcessResult *result, Er
 static int child_kill(Child *child, Error *err)
 {
         static const int signals[] = { SIGTERM, SIGKILL };
-        FOREACH_ARRAY (s, signals, ELEMENTS(signals)) {
+        FOREACH_ARRAY(s, signals, ELEMENTS(signals)) {
                 Wait grace = { .deadline_ms = wait_now_ms() + GRACE_MS, .stop_fd = -1 };
                 (void) kill(-child->pid, *s); /* its group is there until the child is reaped */
                 if (child_watch(child, &grace, NULL, NULL) == 0) {
