@@ -87,10 +87,11 @@ const ArtifactsFile *artifacts_index_find(const ArtifactsIndex *index, Artifacts
  * "..", or stand in the place where the index itself is kept. */
 static bool key_is_valid(const ArtifactsFile *file)
 {
-        if (folder_of(file) < 0) {
+        const char *slash = strchr(file->key, '/');
+        if (!slash) {
                 return false;
         }
-        const char *generation = strchr(file->key, '/') + 1;
+        const char *generation = slash + 1;
         size_t n = strcspn(generation, "/");
         char label[40] = "";
         if (n >= sizeof(label) || generation[n] != '/') {
@@ -111,7 +112,8 @@ static bool mode_is_valid(const ArtifactsFile *file)
 static int check_file(const ArtifactsIndex *index, const ArtifactsFile *file, ErrorClass class,
                       Error *err)
 {
-        if (!key_is_valid(file)) {
+        ArtifactsFolder folder = folder_of(file);
+        if (folder < 0 || !key_is_valid(file)) {
                 return error_set(err, class, EBADMSG,
                                  WHAT ": key \"%s\" is not {master,node,admin}/GENERATION/NAME",
                                  file->key);
@@ -120,7 +122,7 @@ static int check_file(const ArtifactsIndex *index, const ArtifactsFile *file, Er
                 return error_set(err, class, EBADMSG, WHAT ": %s: mode %s is neither 0600 nor 0644",
                                  file->key, file->mode);
         }
-        if (artifacts_index_find(index, folder_of(file), artifacts_file_name(file))) {
+        if (artifacts_index_find(index, folder, artifacts_file_name(file))) {
                 return error_set(err, class, EBADMSG, WHAT ": %s: a second file of this name",
                                  file->key);
         }

@@ -105,7 +105,7 @@ static int append_names(StringList *list, const Name *names, size_t n, Error *er
 
 static int api_names(const PkiFacts *facts, StringList *ret, Error *err)
 {
-        char service_ip[INET_ADDRSTRLEN];
+        char service_ip[INET_ADDRSTRLEN] = "";
         int r = first_address(facts->service_network, service_ip, err);
         if (r < 0) {
                 return r;
@@ -221,6 +221,9 @@ static int issue(Maker *maker, const PkiArtifact *row, X509 **ret_certificate, E
         _cleanup_string_list_ StringList names = {};
         _cleanup_key_ EVP_PKEY *key = NULL;
         _cleanup_x509_ X509 *certificate = NULL;
+        if (row->signer && !signer) { /* never a certificate that signs itself instead */
+                return error_set(err, ERROR_FATAL, ENOENT, "there is no authority %s", row->signer);
+        }
         int r = pki_names(row->names, maker->facts, &names, err);
         if (r >= 0) {
                 r = certificate_key_new(&key, err);
@@ -400,8 +403,11 @@ int pki_make(const PkiFacts *facts, PkiFiles *ret, Error *err)
                         return error_prefix(err, "make %s", row->name);
                 }
         }
-        int r = certificate_fingerprint(find_authority(&maker, "ca")->certificate, files.ca_sha256,
-                                        err);
+        const Authority *authority = find_authority(&maker, "ca");
+        if (!authority) {
+                return error_set(err, ERROR_FATAL, ENOENT, "there is no authority ca");
+        }
+        int r = certificate_fingerprint(authority->certificate, files.ca_sha256, err);
         if (r < 0) {
                 return r;
         }

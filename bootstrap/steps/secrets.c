@@ -65,8 +65,7 @@ int secrets_get_index(const Boot *boot, StepContext *context, SecretsIndex *ret,
         if (r < 0) {
                 return error_prefix(err, "s3://%s", boot->config.s3_bucket);
         }
-        *ret = found;
-        found = (SecretsIndex) {};
+        *ret = TAKE_GENERIC(found, (SecretsIndex) {});
         return 1;
 }
 
