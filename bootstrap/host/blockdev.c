@@ -38,22 +38,27 @@ void blockdev_set_roots(const char *sys, const char *dev)
 
 DEFINE_CLEANUP(DIR *, closedir);
 
+/* sysfs shows at most a page */
+#define ATTRIBUTE_MAX 4096
+
 /* One attribute of a disk, without trailing blanks: 1; 0 if the disk or the attribute is not there
  * (any more: a disk may go while we look). Another failure must not read as absence. */
-static int read_attribute(const char *disk, const char *attribute, char **ret, Error *err)
+static int read_attribute(const char *disk, const char *attribute, char ret[ATTRIBUTE_MAX],
+                          Error *err)
 {
+        _cleanup_free_ char *line = NULL;
         _cleanup_free_ char *path = string_format("%s/block/%s/%s", sys_root, disk, attribute);
         if (!path) {
                 return error_oom(err);
         }
-        int r = file_read_line(path, ret);
+        int r = file_read_line(path, &line);
         if (r == -ENOENT || r == -ENOTDIR || r == -ENXIO || r == -ENODEV) {
                 return 0;
         }
-        if (r < 0) {
-                return error_errno(err, r, "read %s", path);
+        if (r < 0 || !line || strlen(line) >= ATTRIBUTE_MAX) {
+                return error_errno(err, r < 0 ? r : EFBIG, "read %s", path);
         }
-        string_strip_end(*ret);
+        (void) snprintf(ret, ATTRIBUTE_MAX, "%s", string_strip_end(line));
         return 1;
 }
 
@@ -85,8 +90,8 @@ static int is_nvme_of_volume(const char *disk, const char *volume_id, Error *err
         if (!is_nvme_namespace(disk)) {
                 return 0;
         }
-        _cleanup_free_ char *serial = NULL;
-        int r = read_attribute(disk, "device/serial", &serial, err);
+        char serial[ATTRIBUTE_MAX];
+        int r = read_attribute(disk, "device/serial", serial, err);
         return r <= 0 ? r : is_same_volume(serial, volume_id);
 }
 
@@ -97,8 +102,8 @@ static int is_loop_of_volume(const char *disk, const char *volume_id, Error *err
         if (!string_starts_with(disk, "loop")) {
                 return 0;
         }
-        _cleanup_free_ char *file = NULL;
-        int r = read_attribute(disk, "loop/backing_file", &file, err);
+        char file[ATTRIBUTE_MAX];
+        int r = read_attribute(disk, "loop/backing_file", file, err);
         if (r <= 0) {
                 return r;
         }
@@ -128,8 +133,8 @@ static bool is_xen_of_attachment(const char *disk, const char *device_name)
 
 static int read_number(const char *disk, const char *attribute, uint64_t *ret, Error *err)
 {
-        _cleanup_free_ char *text = NULL;
-        int r = read_attribute(disk, attribute, &text, err);
+        char text[ATTRIBUTE_MAX];
+        int r = read_attribute(disk, attribute, text, err);
         if (r <= 0) {
                 return r;
         }
@@ -142,8 +147,8 @@ static int read_number(const char *disk, const char *attribute, uint64_t *ret, E
 
 static int read_devnum(const char *disk, uint64_t *ret, Error *err)
 {
-        _cleanup_free_ char *text = NULL;
-        int r = read_attribute(disk, "dev", &text, err);
+        char text[ATTRIBUTE_MAX];
+        int r = read_attribute(disk, "dev", text, err);
         if (r <= 0) {
                 return r;
         }

@@ -150,19 +150,19 @@ void disk_judge(const DiskFacts *facts, const char *label, DiskProbe *ret)
 static int read_all(int fd, const char *name, void *data, size_t n, uint64_t offset, Error *err)
 {
         for (size_t done = 0; done < n;) {
-                ssize_t k = pread(fd, (char *) data + done, n - done, (off_t) (offset + done));
+                uint64_t at = offset + done;
+                ssize_t k = pread(fd, (char *) data + done, n - done, (off_t) at);
                 if (k < 0 && errno == EINTR) {
                         continue;
                 }
                 if (k < 0) {
                         return error_errno(err, errno, "read %s at byte %llu", name,
-                                           (unsigned long long) (offset + done));
+                                           (unsigned long long) at);
                 }
                 if (k == 0) {
                         return error_set(err, ERROR_RETRY, EIO,
-                                         "read %s: ends at byte %llu of %llu", name,
-                                         (unsigned long long) (offset + done),
-                                         (unsigned long long) (offset + n));
+                                         "read %s: it ends at byte %llu, before its size", name,
+                                         (unsigned long long) at);
                 }
                 done += (size_t) k;
         }

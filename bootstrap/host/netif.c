@@ -2,6 +2,7 @@
 #include "host/netif.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <linux/if_arp.h>
 #include <linux/if_ether.h>
@@ -43,10 +44,9 @@ static int visit_link(const struct nlmsghdr *message, void *userdata)
         const struct rtattr *attributes[NETLINK_TYPES_MAX];
         struct ifinfomsg link;
         if (message->nlmsg_type != RTM_NEWLINK ||
-            !netlink_attributes(message, sizeof(link), attributes)) {
+            !netlink_attributes(message, &link, sizeof(link), attributes)) {
                 return 0;
         }
-        memcpy(&link, NLMSG_DATA(message), sizeof(link));
         if (search->by_mac) {
                 const void *mac = netlink_data(attributes[IFLA_ADDRESS], ETH_ALEN);
                 if (!mac || netlink_size(attributes[IFLA_ADDRESS]) != ETH_ALEN ||
@@ -70,12 +70,22 @@ static int visit_link(const struct nlmsghdr *message, void *userdata)
         return 0;
 }
 
+/* Six pairs of hexadecimal digits between colons. */
 static bool parse_mac(const char *text, unsigned char ret[ETH_ALEN])
 {
-        int end = 0;
-        return sscanf(text, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &ret[0], &ret[1], &ret[2],
-                      &ret[3], &ret[4], &ret[5], &end) == ETH_ALEN &&
-               text[end] == '\0';
+        static const char digits[] = "0123456789abcdef";
+        if (strlen(text) != 3 * ETH_ALEN - 1) {
+                return false;
+        }
+        for (size_t i = 0; i < ETH_ALEN; i++) {
+                const char *high = strchr(digits, tolower((unsigned char) text[3 * i]));
+                const char *low = strchr(digits, tolower((unsigned char) text[3 * i + 1]));
+                if (!high || !low || (i + 1 < ETH_ALEN && text[3 * i + 2] != ':')) {
+                        return false;
+                }
+                ret[i] = (unsigned char) ((high - digits) << 4 | (low - digits));
+        }
+        return true;
 }
 
 int netif_find_by_mac(const char *mac, Netif *ret, Error *err)
@@ -150,10 +160,9 @@ static int visit_address(const struct nlmsghdr *message, void *userdata)
         const struct rtattr *attributes[NETLINK_TYPES_MAX];
         struct ifaddrmsg header;
         if (search->found || message->nlmsg_type != RTM_NEWADDR ||
-            !netlink_attributes(message, sizeof(header), attributes)) {
+            !netlink_attributes(message, &header, sizeof(header), attributes)) {
                 return 0;
         }
-        memcpy(&header, NLMSG_DATA(message), sizeof(header));
         const void *local = netlink_data(attributes[IFA_LOCAL], sizeof(struct in_addr));
         if (header.ifa_family != AF_INET || header.ifa_index != (unsigned) search->index ||
             !local) {
@@ -236,8 +245,9 @@ static int announce(const Netif *netif, struct in_addr address, const unsigned c
 static int visit_mac(const struct nlmsghdr *message, void *userdata)
 {
         const struct rtattr *attributes[NETLINK_TYPES_MAX];
+        struct ifinfomsg link;
         if (message->nlmsg_type == RTM_NEWLINK &&
-            netlink_attributes(message, sizeof(struct ifinfomsg), attributes)) {
+            netlink_attributes(message, &link, sizeof(link), attributes)) {
                 const void *mac = netlink_data(attributes[IFLA_ADDRESS], ETH_ALEN);
                 if (mac) {
                         memcpy(userdata, mac, ETH_ALEN);
@@ -310,10 +320,9 @@ static int visit_route(const struct nlmsghdr *message, void *userdata)
         const struct rtattr *attributes[NETLINK_TYPES_MAX];
         struct rtmsg route;
         if (search->found || message->nlmsg_type != RTM_NEWROUTE ||
-            !netlink_attributes(message, sizeof(route), attributes)) {
+            !netlink_attributes(message, &route, sizeof(route), attributes)) {
                 return 0;
         }
-        memcpy(&route, NLMSG_DATA(message), sizeof(route));
         if (route.rtm_family != AF_INET || route.rtm_table != RT_TABLE_MAIN ||
             route.rtm_type != RTN_UNICAST || route.rtm_dst_len != search->prefix) {
                 return 0;

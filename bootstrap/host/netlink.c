@@ -29,7 +29,9 @@ int netlink_append(NetlinkRequest *request, unsigned short type, const void *dat
 
 void netlink_index(const void *data, size_t n, const struct rtattr *ret[NETLINK_TYPES_MAX])
 {
-        memset(ret, 0, NETLINK_TYPES_MAX * sizeof(ret[0]));
+        for (size_t i = 0; i < NETLINK_TYPES_MAX; i++) {
+                ret[i] = NULL;
+        }
         const char *p = data;
         while (n >= sizeof(struct rtattr)) {
                 const struct rtattr *attribute = (const struct rtattr *) (const void *) p;
@@ -47,13 +49,14 @@ void netlink_index(const void *data, size_t n, const struct rtattr *ret[NETLINK_
         }
 }
 
-bool netlink_attributes(const struct nlmsghdr *message, size_t header_size,
+bool netlink_attributes(const struct nlmsghdr *message, void *ret_header, size_t header_size,
                         const struct rtattr *ret[NETLINK_TYPES_MAX])
 {
         size_t skip = NLMSG_LENGTH(NLMSG_ALIGN(header_size));
         if (message->nlmsg_len < skip) {
                 return false;
         }
+        memcpy(ret_header, (const char *) message + NLMSG_LENGTH(0), header_size);
         netlink_index((const char *) message + skip, message->nlmsg_len - skip, ret);
         return true;
 }
@@ -72,10 +75,11 @@ size_t netlink_size(const struct rtattr *attribute)
 
 void netlink_text(const struct rtattr *attribute, char *ret, size_t size)
 {
-        const char *text = attribute ? netlink_data(attribute, 0) : NULL;
-        size_t n = text ? strnlen(text, netlink_size(attribute)) : 0;
-        n = n < size ? n : size - 1;
-        if (n > 0) {
+        const char *text = netlink_data(attribute, 0);
+        size_t n = 0;
+        if (text) {
+                n = strnlen(text, netlink_size(attribute));
+                n = n < size ? n : size - 1;
                 memcpy(ret, text, n);
         }
         ret[n] = '\0';
@@ -150,15 +154,12 @@ int netlink_walk(const char *buffer, size_t n, NetlinkVisitor *visitor, void *us
         return n == 0 ? 0 : -EBADMSG;
 }
 
-static int transact_once(NetlinkRequest *request, NetlinkVisitor *visitor, void *userdata)
+static int transact_once(NetlinkRequest *request, char *buffer, NetlinkVisitor *visitor,
+                         void *userdata)
 {
         _cleanup_close_ int fd = open_netlink();
-        _cleanup_free_ char *buffer = malloc(REPLY_BYTES_MAX);
         if (fd < 0) {
                 return fd;
-        }
-        if (!buffer) {
-                return -ENOMEM;
         }
         request->header.nlmsg_flags |= NLM_F_REQUEST | NLM_F_ACK;
         if (send(fd, request, request->header.nlmsg_len, 0) < 0) {
@@ -178,9 +179,13 @@ static int transact_once(NetlinkRequest *request, NetlinkVisitor *visitor, void 
 
 int netlink_transact(NetlinkRequest *request, NetlinkVisitor *visitor, void *userdata)
 {
+        _cleanup_free_ char *buffer = malloc(REPLY_BYTES_MAX);
+        if (!buffer) {
+                return -ENOMEM;
+        }
         int r = -EINTR;
         for (unsigned i = 0; r == -EINTR && i < DUMP_ATTEMPTS; i++) {
-                r = transact_once(request, visitor, userdata);
+                r = transact_once(request, buffer, visitor, userdata);
         }
         return r;
 }

@@ -42,8 +42,8 @@ int netlink_walk(const char *datagram, size_t n, NetlinkVisitor *visitor, void *
  * ends the list. */
 void netlink_index(const void *data, size_t n, const struct rtattr *ret[NETLINK_TYPES_MAX]);
 
-/* Those after a message's own header of `header_size` bytes. False: shorter than that. */
-bool netlink_attributes(const struct nlmsghdr *message, size_t header_size,
+/* A copy of the message's own header, and the attributes after it. False: shorter than that. */
+bool netlink_attributes(const struct nlmsghdr *message, void *ret_header, size_t header_size,
                         const struct rtattr *ret[NETLINK_TYPES_MAX]);
 
 /* The payload if there is an attribute, with at least `size` bytes; else NULL. */

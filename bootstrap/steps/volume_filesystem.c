@@ -25,8 +25,9 @@ static int make_label(const StackConfig *config, char ret[LABEL_MAX], Error *err
                        NULL) != 1) {
                 return error_set(err, ERROR_FATAL, EIO, "SHA-256 failed");
         }
-        memcpy(ret, "kb-", 3);
-        string_hex(hash, LABEL_HASH_BYTES, ret + 3);
+        char hex[2 * LABEL_HASH_BYTES + 1];
+        string_hex(hash, LABEL_HASH_BYTES, hex);
+        (void) snprintf(ret, LABEL_MAX, "kb-%s", hex);
         return 0;
 }
 

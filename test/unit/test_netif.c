@@ -204,7 +204,8 @@ static void deleted(void)
 static int count(const struct nlmsghdr *message, void *userdata)
 {
         const struct rtattr *attributes[NETLINK_TYPES_MAX];
-        (void) netlink_attributes(message, sizeof(struct ifinfomsg), attributes);
+        struct ifinfomsg link;
+        (void) netlink_attributes(message, &link, sizeof(link), attributes);
         ++*(int *) userdata;
         return 0;
 }
