@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "engine/machine.h"
+#include "harness.h"
+#include "host/mount.h"
+#include "host/process.h"
+#include "steps/boot.h"
+
+/* volume-format and volume-mount, run by the engine on a loop device, in a mount namespace of the
+ * test's own: needs root. */
+
+#define VOLUME "vol-0cccccccccccccccc"
+#define MIB    (UINT64_C(1) << 20)
+
+static Boot boot;
+static char image[128], loop[64];
+
+static bool command(Buffer *output, const char *const *argv)
+{
+        _cleanup_process_result_ ProcessResult result = {};
+        Error err = {};
+        Wait wait = test_wait(60);
+        int r = process_run_checked(&(ProcessOptions) { .argv = argv }, &wait, &result, &err);
+        if (r >= 0 && output && result.output.size > 0) {
+                r = buffer_append(output, result.output.data, result.output.size);
+        }
+        return r >= 0;
+}
+
+#define COMMAND(output, ...) command((output), (const char *const[]) { __VA_ARGS__, NULL })
+
+static void detach(void)
+{
+        (void) umount2(MASTER_MOUNT_POINT, MNT_DETACH); /* there may be none */
+        if (loop[0]) {
+                CHECK(COMMAND(NULL, "/sbin/losetup", "--detach", loop));
+                loop[0] = '\0';
+        }
+}
+
+/* A volume of so many MiB, all zero, attached. False: there are no loop devices here. */
+static bool fresh(unsigned mib)
+{
+        static char volume_id[] = VOLUME, cluster[] = "test";
+        _cleanup_buffer_ Buffer name = {};
+        Error err = {};
+        detach();
+        (void) snprintf(image, sizeof(image), "%s/" VOLUME ".img", test_folder());
+        (void) unlink(image);
+        int fd = open(image, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (fd < 0 || ftruncate(fd, (off_t) (mib * MIB)) < 0 || close(fd) < 0 ||
+            !COMMAND(&name, "/sbin/losetup", "--find", "--show", image)) {
+                return false;
+        }
+        (void) snprintf(loop, sizeof(loop), "%s", string_strip_end(name.data));
+        boot.config.master_volume_id = volume_id;
+        boot.config.cluster_name = cluster;
+        return blockdev_find(VOLUME, NULL, &boot.volume, &err) == 1;
+}
+
+static unsigned all_known(void *userdata)
+{
+        (void) userdata;
+        return ROLE_MASTER;
+}
+
+/* Both rows, the second needing the first. */
+static int run(MachineMode mode, MachineStatus *status, Error *err)
+{
+        const Step steps[] = {
+                { .name = "volume-format",
+                  .makes_true = "format",
+                  .roles = ROLE_MASTER,
+                  .probe = volume_format_probe,
+                  .apply = volume_format_apply,
+                  .deadline_s = 60,
+                  .destroys_data = true },
+                { .name = "volume-mount",
+                  .makes_true = "mount",
+                  .roles = ROLE_MASTER,
+                  .needs = STEP_MASK(0),
+                  .probe = volume_mount_probe,
+                  .apply = volume_mount_apply,
+                  .retry = { .first_ms = 50, .max_ms = 200 },
+                  .deadline_s = 60 },
+        };
+        *err = (Error) {};
+        return machine_run(&(MachineOptions) { .steps = steps,
+                                               .n_steps = ELEMENTS(steps),
+                                               .userdata = &boot,
+                                               .role = all_known,
+                                               .all_roles = ROLE_ALL,
+                                               .mode = mode,
+                                               .stop_fd = -1 },
+                           status, err);
+}
+
+static void from_blank_to_mounted(void)
+{
+        MachineStatus status;
+        MountState state;
+        struct statvfs st;
+        Error err;
+        REQUIRE(fresh(128));
+        CHECK(run(MACHINE_PLAN, &status, &err) <= 0);
+        CHECK_INT(status.steps[0].state, STEP_WOULD_APPLY);
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
+        CHECK_OK(mount_look(MASTER_MOUNT_POINT, &state, &err), err);
+        CHECK_STR(state.source, loop);
+        CHECK_STR(state.type, "ext4");
+        CHECK_INT(state.devnum, boot.volume.devnum);
+        CHECK(statvfs(MASTER_MOUNT_POINT, &st) == 0);
+        CHECK_INT(st.f_flag & (ST_NODEV | ST_NOSUID | ST_NOEXEC | ST_RDONLY),
+                  ST_NODEV | ST_NOSUID | ST_NOEXEC);
+        CHECK_OK(file_write(MASTER_MOUNT_POINT "/kept", "x", 1, 0600, &err), err);
+
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err); /* again: nothing to do */
+        CHECK_INT(status.steps[0].attempts, 0);
+        CHECK_INT(status.steps[1].attempts, 0);
+
+        CHECK(umount(MASTER_MOUNT_POINT) == 0); /* a reboot */
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
+        CHECK_INT(status.steps[0].attempts, 0);
+        CHECK_INT(status.steps[1].attempts, 1);
+        CHECK(access(MASTER_MOUNT_POINT "/kept", F_OK) == 0);
+}
+
+static void another_cluster_is_foreign(void)
+{
+        static char other[] = "another";
+        MachineStatus status;
+        MountState state;
+        Error err;
+        REQUIRE(fresh(128));
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
+        CHECK(umount(MASTER_MOUNT_POINT) == 0);
+        boot.config.cluster_name = other;
+        CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
+        CHECK_INT(err.class, ERROR_UNSAFE);
+        CHECK_CONTAINS(err.message, VOLUME);
+        CHECK_CONTAINS(err.message, loop);
+        CHECK_CONTAINS(err.message, "ext4 labelled \"kb-");
+        CHECK_CONTAINS(err.message, "CLUSTER_NAME another");
+        CHECK_CONTAINS(err.message, "Nothing was written");
+        CHECK_CONTAINS(err.message, "MASTER_VOLUME_ID in " STACK_CONFIG_PATH);
+        CHECK_CONTAINS(err.message, "run kube-bootstrap again"); /* the end is not cut */
+        CHECK_OK(mount_look(MASTER_MOUNT_POINT, &state, &err), err);
+        CHECK(!state.mounted);
+}
+
+static void another_mount_is_left_alone(void)
+{
+        MachineStatus status;
+        Error err;
+        REQUIRE(fresh(128));
+        CHECK_OK(file_make_directory(MASTER_MOUNT_POINT, 0700, &err), err);
+        CHECK(mount("else", MASTER_MOUNT_POINT, "tmpfs", 0, NULL) == 0);
+        CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
+        CHECK_INT(err.class, ERROR_UNSAFE);
+        CHECK_CONTAINS(err.message, "a mount of else");
+        CHECK_CONTAINS(err.message, VOLUME);
+        CHECK(umount(MASTER_MOUNT_POINT) == 0);
+}
+
+static void read_only_is_told(void)
+{
+        MachineStatus status;
+        Error err;
+        REQUIRE(fresh(128));
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
+        CHECK(mount(NULL, MASTER_MOUNT_POINT, NULL, MS_REMOUNT | MS_RDONLY, NULL) == 0);
+        CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
+        CHECK_INT(err.class, ERROR_FATAL);
+        CHECK_CONTAINS(err.message, "read-only");
+}
+
+/* The disk goes while it is mounted: another may be the master. */
+static void gone_under_the_mount(void)
+{
+        char empty[128];
+        Error err = {};
+        MachineStatus status;
+        REQUIRE(fresh(128));
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
+        (void) snprintf(empty, sizeof(empty), "%s/block", test_folder());
+        CHECK_OK(file_make_directory(empty, 0755, &err), err);
+        blockdev_set_roots(test_folder(), "/dev");
+        CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
+        CHECK_INT(err.class, ERROR_UNSAFE);
+        CHECK_CONTAINS(err.message, "no longer volume " VOLUME);
+        blockdev_set_roots("/sys", "/dev");
+}
+
+/* Where the kernel refuses to grow it, as without CAP_SYS_RESOURCE, that is a warning. */
+static void larger_disk(void)
+{
+        MachineStatus status;
+        struct statvfs st;
+        Error err;
+        REQUIRE(fresh(128));
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
+        CHECK(truncate(image, (off_t) (512 * MIB)) == 0);
+        CHECK(COMMAND(NULL, "/sbin/losetup", "--set-capacity", loop));
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
+        CHECK_INT(status.steps[1].attempts, 1);
+        CHECK(statvfs(MASTER_MOUNT_POINT, &st) == 0);
+        if (status.steps[1].warning[0]) {
+                CHECK_CONTAINS(status.steps[1].warning, "stays smaller than its disk");
+                CHECK(st.f_blocks * st.f_frsize < 128 * MIB);
+        } else {
+                CHECK(st.f_blocks * st.f_frsize > 400 * MIB);
+        }
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err); /* grown, or not tried for ever */
+        CHECK_INT(status.steps[1].attempts, 0);
+}
+
+static void errors_left_stop(void)
+{
+        MachineStatus status;
+        MountState state;
+        Error err;
+        REQUIRE(fresh(128));
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
+        CHECK(umount(MASTER_MOUNT_POINT) == 0);
+        CHECK(COMMAND(NULL, "/sbin/debugfs", "-w", "-R", "clri <2>", loop)); /* the root folder */
+        CHECK(COMMAND(NULL, "/sbin/debugfs", "-w", "-R", "ssv state 0", loop));
+        CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
+        CHECK_INT(err.class, ERROR_UNSAFE);
+        CHECK_CONTAINS(err.message, VOLUME);
+        CHECK_CONTAINS(err.message, "e2fsck");
+        CHECK_CONTAINS(err.message, "take a snapshot");
+        CHECK_OK(mount_look(MASTER_MOUNT_POINT, &state, &err), err);
+        CHECK(!state.mounted);
+}
+
+int main(void)
+{
+        static const struct {
+                const char *name;
+                void (*function)(void);
+        } cases[] = {
+                { "a blank volume is formatted and mounted, once", from_blank_to_mounted },
+                { "another cluster's volume is refused by its name", another_cluster_is_foreign },
+                { "another mount at its place is left alone", another_mount_is_left_alone },
+                { "a filesystem that became read-only is told", read_only_is_told },
+                { "a disk that is gone under its mount is unsafe", gone_under_the_mount },
+                { "a larger disk is grown into, or a warning", larger_disk },
+                { "errors that e2fsck leaves stop before the mount", errors_left_stop },
+        };
+        bool inside = unshare(CLONE_NEWNS) == 0 &&
+                      mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+                      mount("none", "/var/lib", "tmpfs", 0, NULL) == 0 && fresh(128);
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                if (inside) {
+                        test_case(cases[i].name, cases[i].function);
+                } else {
+                        test_skip(cases[i].name, "needs root and loop devices");
+                }
+        }
+        detach();
+        return test_done();
+}
