@@ -80,9 +80,9 @@ int etcd_open(const Boot *boot, const char *user, const char *password_file, Etc
         }
         (void) snprintf(ret->endpoint, sizeof(ret->endpoint), "https://%s:2379", host);
         ret->certificate = ret->key = ret->password = SECRET_INIT;
-        int r = file_read(SECRETS_DIR "/flanneld.crt", 65536, &ret->certificate, err);
+        int r = file_read(SECRETS_DIR "/etcd-gateway.crt", 65536, &ret->certificate, err);
         if (r >= 0) {
-                r = file_read(SECRETS_DIR "/flanneld.key", 65536, &ret->key, err);
+                r = file_read(SECRETS_DIR "/etcd-gateway.key", 65536, &ret->key, err);
         }
         if (r >= 0 && password_file) {
                 r = file_read(password_file, 1024, &ret->password, err);

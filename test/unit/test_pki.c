@@ -75,6 +75,7 @@ static void holds_exactly_these_files(void)
                 "master/ca.crt 644\nmaster/ca.key 600\n"
                 "master/encryption-config.yaml 600\n"
                 "master/etcd-ca.crt 644\nmaster/etcd-ca.key 600\n"
+                "master/etcd-gateway.crt 644\nmaster/etcd-gateway.key 600\n"
                 "master/etcd-overlay-password 600\n"
                 "master/etcd-root-password 600\n"
                 "master/etcd-server.crt 644\nmaster/etcd-server.key 600\n"
@@ -86,7 +87,9 @@ static void holds_exactly_these_files(void)
                 "master/kube-proxy.kubeconfig 600\n"
                 "master/kube-scheduler.kubeconfig 600\n"
                 "master/sa.key 600\nmaster/sa.pub 644\n"
-                "node/ca.crt 644\nnode/etcd-ca.crt 644\nnode/etcd-overlay-password 600\n"
+                "node/ca.crt 644\nnode/etcd-ca.crt 644\n"
+                "node/etcd-gateway.crt 644\nnode/etcd-gateway.key 600\n"
+                "node/etcd-overlay-password 600\n"
                 "node/flanneld.crt 644\nnode/flanneld.key 600\n"
                 "node/kube-proxy.kubeconfig 600\n";
         size_t lines = 0;
