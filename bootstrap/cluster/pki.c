@@ -32,7 +32,7 @@ const PkiArtifact pki_artifacts[] = {
         { "apiserver-etcd-client", PKI_LEAF, "etcd-ca", "kube-apiserver", NULL, CLIENT, 0, MASTER },
         { "flanneld", PKI_LEAF, "etcd-ca", "flanneld", NULL, CLIENT, 0, MASTER | NODE },
         /* etcd's gateway takes no certificate with a common name; who asks is told by password */
-        { "etcd-gateway", PKI_LEAF, "etcd-ca", NULL, NULL, CLIENT, 0, MASTER | NODE },
+        { "etcd-gateway", PKI_LEAF, "etcd-ca", NULL, "etcd-gateway", CLIENT, 0, MASTER | NODE },
 
         { "kube-controller-manager.kubeconfig", PKI_KUBECONFIG, "ca",
           "system:kube-controller-manager", NULL, CLIENT, 0, MASTER },
