@@ -84,6 +84,13 @@ static int watch_wait(Watch *w, Error *err)
         return fds[0].revents || !fds[1].revents;
 }
 
+static bool same_step(const StepStatus *a, const StepStatus *b)
+{
+        return a->state == b->state && a->attempts == b->attempts &&
+               a->next_retry_us == b->next_retry_us && streq(a->waiting_for, b->waiting_for) &&
+               streq(a->warning, b->warning) && streq(a->error.message, b->error.message);
+}
+
 static void tell_changes(Watch *w, const StateFile *now)
 {
         Progress *progress = w->options->progress;
@@ -92,8 +99,7 @@ static void tell_changes(Watch *w, const StateFile *now)
         }
         bool changed = false;
         for (size_t i = 0; i < now->status.n_steps; i++) {
-                if (memcmp(&now->status.steps[i], &w->before.status.steps[i],
-                           sizeof(now->status.steps[i])) != 0) {
+                if (!same_step(&now->status.steps[i], &w->before.status.steps[i])) {
                         progress_changed(progress, &now->status, (int) i);
                         changed = true;
                 }
@@ -152,15 +158,15 @@ static int follow_watch(Watch *w, StateFile *ret, Error *err)
 int follow_run(const FollowOptions *options, StateFile *ret, Error *err)
 {
         *ret = (StateFile) { 0 };
-        _cleanup_free_ Watch *w = calloc(1, sizeof(*w));
-        if (!w) {
-                return error_oom(err);
-        }
         _cleanup_close_ int inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
         if (inotify_fd < 0) {
                 return error_errno(err, errno, "inotify");
         }
         _cleanup_close_ int process_fd = open_process(options->holder);
+        _cleanup_free_ Watch *w = calloc(1, sizeof(*w));
+        if (!w) {
+                return error_oom(err);
+        }
         w->options = options;
         w->inotify_fd = inotify_fd;
         w->process_fd = process_fd;

@@ -26,8 +26,8 @@ int signals_open(bool reload, Signals *ret, Error *err)
         if (s.stop_fd < 0 || (reload && s.reload_fd < 0)) {
                 return error_errno(err, errno, "signalfd");
         }
-        *ret = s;
-        s = SIGNALS_INIT;
+        ret->stop_fd = TAKE_FD(s.stop_fd);
+        ret->reload_fd = TAKE_FD(s.reload_fd);
         return 0;
 }
 

@@ -77,21 +77,28 @@ static int wait_for_end(const Arguments *a, const Runtime *runtime, StateFile *s
         return r == -ETIMEDOUT || r == -ECANCELED ? 0 : r;
 }
 
+static ExitStatus say(const Error *error)
+{
+        (void) fprintf(stderr, "kube-bootstrap: %s\n", error->message);
+        return exit_status_from_class(error->class);
+}
+
 ExitStatus cli_status(const Arguments *a)
 {
         Error error = { 0 };
         Runtime runtime;
         _cleanup_free_ StateFile *state = calloc(1, sizeof(*state));
-        int r = state ? runtime_init(&runtime, &error) : error_oom(&error);
+        if (!state) {
+                (void) error_oom(&error);
+                return say(&error);
+        }
+        int r = runtime_init(&runtime, &error);
         if (r >= 0) {
                 r = a->wait || a->follow ? wait_for_end(a, &runtime, state, &error)
                                          : runtime_read_state(&runtime, state, &error);
         }
-        if (r == -ENOENT) {
-                *state = (StateFile) { 0 };
-        } else if (r < 0) {
-                (void) fprintf(stderr, "kube-bootstrap: %s\n", error.message);
-                return exit_status_from_class(error.class);
+        if (r < 0 && r != -ENOENT) { /* no file: no run yet */
+                return say(&error);
         }
         if (!a->follow) {
                 print_state(a, state);

@@ -226,7 +226,7 @@ int machine_run(const MachineOptions *options, MachineStatus *ret_status, Error 
 {
         _cleanup_(machine_freep) Machine *m = NULL;
         int r = machine_new(options, &m, err);
-        if (r < 0) {
+        if (!m) {
                 if (ret_status) {
                         *ret_status = (MachineStatus) { .table = options->steps,
                                                         .n_steps = options->n_steps };

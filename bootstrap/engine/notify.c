@@ -12,7 +12,7 @@
 
 /* Where an administrator gave the unit a finite start timeout, each sign of life extends it to
  * this; so there is one at least every half of it. */
-#define EXTEND_MS 120000
+#define EXTEND_MS 120000U
 
 static void notify_send(const char *text)
 {

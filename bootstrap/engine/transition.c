@@ -29,6 +29,9 @@ const Wait *step_wait(const StepContext *context)
 
 /* Puts text into one of the context's places; with `more` after what is there, unless it is. */
 static void context_tell(StepContext *c, char *place, bool more, const char *format, va_list ap)
+        __attribute__((format(printf, 4, 0)));
+
+static void context_tell(StepContext *c, char *place, bool more, const char *format, va_list ap)
 {
         char text[STEP_WAITING_FOR_MAX] = "";
         if (format) {

@@ -85,19 +85,20 @@ static void *worker(void *argument)
 
 int workers_new(Workers **ret, Error *err)
 {
-        _cleanup_free_ Workers *w = calloc(1, sizeof(*w));
+        _cleanup_close_ int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+        if (fd < 0) {
+                return error_errno(err, errno, "make an eventfd");
+        }
+        Workers *w = calloc(1, sizeof(*w));
         if (!w) {
                 return error_oom(err);
         }
-        w->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-        if (w->fd < 0) {
-                return error_errno(err, errno, "make an eventfd");
-        }
+        w->fd = TAKE_FD(fd);
         (void) pthread_mutex_init(&w->lock, NULL); /* cannot fail with default attributes */
         (void) pthread_cond_init(&w->more, NULL);
         w->queued.end = &w->queued.first;
         w->finished.end = &w->finished.first;
-        *ret = TAKE(w);
+        *ret = w;
         return 0;
 }
 

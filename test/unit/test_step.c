@@ -77,7 +77,7 @@ static void test_faults(void)
                 { "needs itself",
                   { ROW("x"), .roles = BOTH, .also_needs = { NODE, STEP_MASK(1) } } },
         };
-        FOREACH_ARRAY (c, cases, ELEMENTS(cases)) {
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 const Step steps[] = { { ROW("first"), .roles = MASTER }, c->second };
                 error = (Error) { 0 };
                 CHECK(step_table_check(steps, 2, BOTH, &error) < 0);
