@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Kernel modules and settings that containers on an overlay need, from boot on: flanneld, which starts before docker, refuses
-# to run without br_netfilter.
+# Kernel modules and settings that containers on an overlay need, from boot on: flanneld, which
+# starts before docker, refuses to run without br_netfilter.
 
 set -eu
 

@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Links that docker, flanneld and network plugins make are theirs: networkd would take them for unconfigured network cards,
-# wait for them, and remove their routes.
+# Links that docker, flanneld and network plugins make are theirs: networkd would take them for
+# unconfigured network cards, wait for them, and remove their routes.
 
 set -eu
 

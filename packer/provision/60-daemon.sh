@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# The daemon itself with its units and manual pages, from the Debian package DAEMON_DEB. It is the one thing that starts the
-# others, so it alone is enabled.
+# The daemon itself with its units and manual pages, from the Debian package DAEMON_DEB. It is the
+# one thing that starts the others, so it alone is enabled.
 
 set -eu
 

@@ -5,10 +5,10 @@
 
 set -eu
 
-# kube-bootstrap starts these when their turn comes: docker before flanneld has a subnet would come up on the wrong one, and
-# its socket would start it for the first client that asks.
+# kube-bootstrap starts these when their turn comes: docker before flanneld has a subnet would come
+# up on the wrong one, and its socket would start it for the first client that asks.
 systemctl disable containerd.service docker.service docker.socket
 
-# An instance is replaced by one of a newer AMI, not upgraded: an upgrade of docker in the background restarts it, and any
-# download slows down a boot.
+# An instance is replaced by one of a newer AMI, not upgraded: an upgrade of docker in the
+# background restarts it, and any download slows down a boot.
 systemctl mask apt-daily.timer apt-daily-upgrade.timer

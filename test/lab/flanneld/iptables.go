@@ -26,7 +26,8 @@ type ruleSet struct {
 type ruleSets []ruleSet
 
 func newRules(network, subnet netip.Prefix, masquerade, forward bool) (sets ruleSets) {
-	expand := strings.NewReplacer("NETWORK", network.String(), "SUBNET", subnet.String(), "MARK", kubeProxyMark).Replace
+	expand := strings.NewReplacer("NETWORK", network.String(), "SUBNET", subnet.String(),
+		"MARK", kubeProxyMark).Replace
 
 	if masquerade {
 		sets = append(sets, ruleSet{"nat", "POSTROUTING", masqueradeChain, "flanneld masq", []string{
@@ -48,12 +49,18 @@ func newRules(network, subnet netip.Prefix, masquerade, forward bool) (sets rule
 }
 
 func (s ruleSet) jump(action string) []string {
-	return []string{"-w", "-t", s.table, action, s.from, "-m", "comment", "--comment", s.comment, "-j", s.chain}
+	return []string{"-w", "-t", s.table, action, s.from, "-m", "comment", "--comment", s.comment,
+		"-j", s.chain}
+}
+
+// own is a command on the chain of flannel's own.
+func (s ruleSet) own(action string, rule ...string) []string {
+	return append([]string{"-w", "-t", s.table, action, s.chain}, rule...)
 }
 
 func (s ruleSet) complete() bool {
 	for _, rule := range s.rules {
-		if iptables(append([]string{"-w", "-t", s.table, "-C", s.chain}, strings.Fields(rule)...)...) != nil {
+		if iptables(s.own("-C", strings.Fields(rule)...)...) != nil {
 			return false
 		}
 	}
@@ -98,7 +105,7 @@ func (sets ruleSets) keep(ctx context.Context, period time.Duration) {
 
 func (sets ruleSets) remove() {
 	for _, s := range sets {
-		for _, args := range [][]string{s.jump("-D"), {"-w", "-t", s.table, "-F", s.chain}, {"-w", "-t", s.table, "-X", s.chain}} {
+		for _, args := range [][]string{s.jump("-D"), s.own("-F"), s.own("-X")} {
 			logFailure("remove iptables rules", iptables(args...))
 		}
 	}
@@ -110,7 +117,7 @@ func command(input, name string, args ...string) error {
 	cmd := exec.Command(name, args...)
 	cmd.Stdin = strings.NewReader(input)
 	if output, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, strings.TrimSpace(string(output)))
+		return fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, output)
 	}
 	return nil
 }

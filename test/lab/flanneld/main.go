@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A stand-in for flanneld, for the lab only: flannel is in no Debian package, and the lab reaches no registry. It keeps
-// flannel's contract as of 0.21.5 and later: its flags as far as we use them, what it writes into etcd and subnet.env,
-// what it makes of other machines' leases, and which errors end it. The vxlan backend over IPv4 is all there is.
+// A stand-in for flanneld, for the lab only: flannel is in no Debian package, and the lab reaches
+// no registry. It keeps flannel's contract as of 0.21.5 and later: its flags as far as we use them,
+// what it writes into etcd and subnet.env, what it makes of other machines' leases, and which
+// errors end it. The vxlan backend over IPv4 is all there is.
 //
 // https://github.com/flannel-io/flannel/blob/master/Documentation/configuration.md
 package main
@@ -42,7 +43,7 @@ type options struct {
 func parseFlags() options {
 	var o options
 
-	flag.StringVar(&o.etcd.endpoints, "etcd-endpoints", "http://127.0.0.1:4001,http://127.0.0.1:2379", "")
+	flag.StringVar(&o.etcd.endpoints, "etcd-endpoints", "http://127.0.0.1:2379", "")
 	flag.StringVar(&o.etcd.prefix, "etcd-prefix", "/coreos.com/network", "")
 	flag.StringVar(&o.etcd.keyFile, "etcd-keyfile", "", "")
 	flag.StringVar(&o.etcd.certFile, "etcd-certfile", "", "")
@@ -67,7 +68,8 @@ func main() {
 	defer stop()
 
 	err := run(ctx, parseFlags())
-	// The lease stays in etcd when we are told to stop, and a revoked one is no failure: flannel exits with 0 on both.
+	// The lease stays in etcd when we are told to stop, and a revoked one is no failure:
+	// flannel exits with 0 on both.
 	if err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, errLeaseRevoked) {
 		logger.Fatal(err)
 	}
@@ -140,7 +142,8 @@ func run(ctx context.Context, o options) error {
 	return reg.watch(ctx, own.subnet, dev)
 }
 
-// waitForConfig asks every second until an administrator, or our master, has written the configuration.
+// waitForConfig asks every second until an administrator, or our master, has written the
+// configuration.
 func waitForConfig(ctx context.Context, reg *registry) (*networkConfig, error) {
 	for {
 		cfg, err := reg.config(ctx)
@@ -156,8 +159,9 @@ func waitForConfig(ctx context.Context, reg *registry) (*networkConfig, error) {
 	}
 }
 
-// findInterface takes an interface's name or one of its addresses. The address that other machines send to is, in this
-// order, --public-ip, the address that named the interface, and the interface's first one.
+// findInterface takes an interface's name or one of its addresses. The address that other machines
+// send to is, in this order, --public-ip, the address that named the interface, and the interface's
+// first one.
 func findInterface(wanted, publicIP string) (*net.Interface, netip.Addr, error) {
 	var public netip.Addr
 	var err error
@@ -222,10 +226,12 @@ func readSubnetFile(path string) netip.Prefix {
 	return netip.Prefix{}
 }
 
-// writeSubnetFile puts down the gateway address docker's bridge is to have: the first one of the subnet.
+// writeSubnetFile puts down the gateway address docker's bridge is to have: the first one of the
+// subnet.
 func writeSubnetFile(path string, network, subnet netip.Prefix, mtu int, ipMasq bool) error {
-	content := fmt.Sprintf("FLANNEL_NETWORK=%s\nFLANNEL_SUBNET=%s/%d\nFLANNEL_MTU=%d\nFLANNEL_IPMASQ=%t\n",
-		network, subnet.Addr().Next(), subnet.Bits(), mtu, ipMasq)
+	content := fmt.Sprintf("FLANNEL_NETWORK=%s\n", network) +
+		fmt.Sprintf("FLANNEL_SUBNET=%s/%d\n", subnet.Addr().Next(), subnet.Bits()) +
+		fmt.Sprintf("FLANNEL_MTU=%d\nFLANNEL_IPMASQ=%t\n", mtu, ipMasq)
 
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err

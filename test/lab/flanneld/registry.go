@@ -95,7 +95,8 @@ func newRegistry(o etcdOptions) (*registry, error) {
 		}
 	}
 
-	client, err := clientv3.New(clientv3.Config{Endpoints: strings.Split(o.endpoints, ","), TLS: config})
+	endpoints := strings.Split(o.endpoints, ",")
+	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, TLS: config})
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +129,7 @@ func parseConfig(value []byte) (*networkConfig, error) {
 	case !cfg.Network.IsValid() || !cfg.Network.Addr().Is4():
 		return nil, errors.New("please define a correct Network parameter in the flannel config")
 	case cfg.EnableIPv6 || cfg.Backend.Type != "vxlan" || cfg.Backend.DirectRouting:
-		return nil, fmt.Errorf("the stand-in has only IPv4 over vxlan without DirectRouting, not %s", value)
+		return nil, fmt.Errorf("the stand-in has IPv4 over vxlan without DirectRouting, not %s", value)
 	case cfg.SubnetLen == 0 && bits > 28:
 		return nil, errors.New("network is too small. Minimum useful network prefix is /28")
 	case cfg.SubnetLen == 0 && bits <= 22:
@@ -196,8 +197,10 @@ func (r *registry) subnetKey(subnet netip.Prefix) string {
 	return path.Join(r.prefix, "subnets", strings.Replace(subnet.String(), "/", "-", 1))
 }
 
-// acquire takes, in this order, the lease that etcd has for our address, the subnet we had before, a free one at random.
-func (r *registry) acquire(ctx context.Context, cfg *networkConfig, attrs leaseAttrs, previous netip.Prefix) (*lease, error) {
+// acquire takes, in this order, the lease that etcd has for our address, the subnet we had before,
+// a free one at random.
+func (r *registry) acquire(ctx context.Context, cfg *networkConfig, attrs leaseAttrs,
+	previous netip.Prefix) (*lease, error) {
 	taken, _, err := r.leases(ctx)
 	if err != nil {
 		return nil, err
@@ -210,7 +213,8 @@ func (r *registry) acquire(ctx context.Context, cfg *networkConfig, attrs leaseA
 			logger.Printf("found lease %s for current IP %s, reusing", subnet, attrs.PublicIP)
 			return r.put(ctx, subnet, attrs, false)
 		}
-		logger.Printf("found lease %s for current IP %s, not compatible with current config, deleting", subnet, attrs.PublicIP)
+		logger.Printf("found lease %s for current IP %s, not compatible with current config, deleting",
+			subnet, attrs.PublicIP)
 		if _, err := r.client.Delete(ctx, r.subnetKey(subnet)); err != nil {
 			return nil, err
 		}
@@ -232,7 +236,8 @@ func pickSubnet(cfg *networkConfig, taken map[netip.Prefix]leaseAttrs) (netip.Pr
 	var free []netip.Prefix
 
 	size := uint64(1) << (32 - cfg.SubnetLen)
-	for start := uint64(toInt(cfg.SubnetMin)); start <= uint64(toInt(cfg.SubnetMax)) && len(free) < candidates; start += size {
+	start, last := uint64(toInt(cfg.SubnetMin)), uint64(toInt(cfg.SubnetMax))
+	for ; start <= last && len(free) < candidates; start += size {
 		subnet := netip.PrefixFrom(toAddr(uint32(start)), cfg.SubnetLen)
 		overlaps := false
 		for other := range taken {
@@ -249,8 +254,10 @@ func pickSubnet(cfg *networkConfig, taken map[netip.Prefix]leaseAttrs) (netip.Pr
 	return free[random.Intn(len(free))], nil
 }
 
-// put writes a lease, attached to a new lease of etcd's. One that must be new loses to whoever was first.
-func (r *registry) put(ctx context.Context, subnet netip.Prefix, attrs leaseAttrs, mustBeNew bool) (*lease, error) {
+// put writes a lease, attached to a new lease of etcd's. One that must be new loses to whoever was
+// first.
+func (r *registry) put(ctx context.Context, subnet netip.Prefix, attrs leaseAttrs,
+	mustBeNew bool) (*lease, error) {
 	ctx, cancel := context.WithTimeout(ctx, rpcTimeout)
 	defer cancel()
 
@@ -299,8 +306,9 @@ func (r *registry) renew(ctx context.Context, own *lease, margin time.Duration) 
 	}
 }
 
-// watch keeps the device in step with the leases until ours is gone. An etcd that goes away is waited for: the client
-// resumes the watch where it stopped. Where that revision has been compacted, everything is listed again.
+// watch keeps the device in step with the leases until ours is gone. An etcd that goes away is
+// waited for: the client resumes the watch where it stopped. Where that revision has been
+// compacted, everything is listed again.
 func (r *registry) watch(ctx context.Context, own netip.Prefix, dev *device) error {
 	known := map[netip.Prefix]leaseAttrs{}
 	for {
@@ -338,12 +346,13 @@ func (r *registry) watch(ctx context.Context, own netip.Prefix, dev *device) err
 	}
 }
 
-func (r *registry) follow(ctx context.Context, revision int64, own netip.Prefix, known map[netip.Prefix]leaseAttrs,
-	dev *device) error {
+func (r *registry) follow(ctx context.Context, revision int64, own netip.Prefix,
+	known map[netip.Prefix]leaseAttrs, dev *device) error {
 	ctx, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
 
-	events := r.client.Watch(ctx, path.Join(r.prefix, "subnets"), clientv3.WithPrefix(), clientv3.WithRev(revision))
+	events := r.client.Watch(ctx, path.Join(r.prefix, "subnets"), clientv3.WithPrefix(),
+		clientv3.WithRev(revision))
 	for resp := range events {
 		if err := resp.Err(); err != nil {
 			return err

@@ -19,8 +19,8 @@ type device struct {
 	link *netlink.Vxlan
 }
 
-// ensureDevice makes flannel.VNI, or takes the one that an earlier run left: with it its MAC address, and the entries of
-// machines that are still there.
+// ensureDevice makes flannel.VNI, or takes the one that an earlier run left: with it its MAC
+// address, and the entries of machines that are still there.
 func ensureDevice(cfg *networkConfig, iface *net.Interface, addr netip.Addr) (*device, error) {
 	mtu := cfg.Backend.MTU
 	if mtu == 0 {
@@ -75,7 +75,8 @@ func same(wanted *netlink.Vxlan, link netlink.Link) bool {
 func (d *device) mac() string { return d.link.HardwareAddr.String() }
 func (d *device) mtu() int    { return d.link.MTU }
 
-// configure gives the device the subnet's first address as a /32, so that no broadcast route is made.
+// configure gives the device the subnet's first address as a /32, so that no broadcast route is
+// made.
 func (d *device) configure(subnet, network netip.Prefix) error {
 	existing, err := netlink.AddrList(d.link, netlink.FAMILY_V4)
 	if err != nil {
@@ -96,7 +97,8 @@ func (d *device) configure(subnet, network netip.Prefix) error {
 	return netlink.LinkSetUp(d.link)
 }
 
-// add makes another machine's subnet reachable. The route comes last: with it the kernel looks for the other two.
+// add makes another machine's subnet reachable. The route comes last: with it the kernel looks for
+// the other two.
 func (d *device) add(subnet netip.Prefix, attrs leaseAttrs) {
 	arp, fdb, err := d.neighbours(subnet, attrs)
 	if err == nil {
