@@ -122,6 +122,7 @@ class Machine:
         """Boot the machine; returns when its PID 1 runs."""
         if self.running():
             return
+        network.await_gone(f"vb-{self.id}")  # as nspawn names it
         command = network.inside("unshare", "--mount", "--propagation", "slave",
                                  sys.executable, HYPERVISOR, "supervise", self.id)
         with open(self.folder / "supervisor.log", "ab") as log:

@@ -10,6 +10,7 @@ import fcntl
 import ipaddress
 import json
 import subprocess
+import time
 from pathlib import Path
 
 from .settings import (ELASTIC_IPS, HOST_ADDRESS, METADATA_ADDRESS, NAME, REGION_ADDRESS,
@@ -102,6 +103,15 @@ def forget_neighbours():
     _ip("neighbour", "flush", "dev", BRIDGE)
 
 
+def await_gone(link, timeout_s=10):
+    """Wait until the kernel has removed a dead machine's link: the next one takes its name."""
+    deadline = time.monotonic() + timeout_s
+    while _has_link(link, inner=True):
+        if time.monotonic() > deadline:
+            raise LabError(f"link {link} is still there after {timeout_s} s")
+        time.sleep(0.02)
+
+
 def _forget(*addresses):
     for chain in ("PREROUTING", "POSTROUTING"):
         for line in run(*_nat("-S", chain)).splitlines():
@@ -132,7 +142,8 @@ def _ip(*words):
 
 def _has_link(name, inner):
     where = ["-n", NAME] if inner else []
-    return any(link["ifname"] == name for link in json.loads(run("ip", *where, "-j", "link")))
+    return any(name in (link["ifname"], *link.get("altnames", ()))
+               for link in json.loads(run("ip", *where, "-j", "link")))
 
 
 def _is_namespace():
