@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The secrets step alone, run by the engine as on an instance, against the simulated region. It is
+ * the program that test/integration/secrets.py runs, in a mount namespace for each machine:
+ *
+ *     test_secrets CONFIG SECONDS [--new-cluster|--new-keys|--takeover]…
+ *
+ * prints how it ended, and exits with 0 or 1. Without arguments there is nothing to test. */
+
+#include <stdlib.h>
+
+#include "engine/machine.h"
+#include "harness.h"
+#include "host/http.h"
+#include "steps/boot.h"
+
+static const char *config_path;
+
+static int read_config(void *userdata, StepContext *context, Error *err)
+{
+        (void) context;
+        Boot *boot = userdata;
+        int r = boot->config_known ? 0 : stack_config_load(config_path, &boot->config, NULL, err);
+        if (r < 0) {
+                return r;
+        }
+        boot->config_known = true;
+        return 1;
+}
+
+static const char *set_override(BootOverrides *overrides, const char *flag)
+{
+        if (streq(flag, "--new-cluster")) {
+                overrides->new_cluster = true;
+        } else if (streq(flag, "--new-keys")) {
+                overrides->new_keys = true;
+        } else if (streq(flag, "--takeover")) {
+                overrides->takeover = true;
+        } else {
+                return "unknown flag";
+        }
+        return NULL;
+}
+
+/* The table's own rows, but for what they need on a whole machine. */
+static int run(Boot *boot, unsigned seconds)
+{
+        Step steps[] = { boot_steps[STEP_CONFIG], boot_steps[STEP_IDENTITY],
+                         boot_steps[STEP_SECRETS] };
+        steps[0].probe = read_config;
+        steps[1].needs = STEP_MASK(0);
+        steps[2].needs = STEP_MASK(1);
+        steps[2].also_needs.steps = 0;
+        steps[2].deadline_s = seconds;
+        const MachineOptions options = {
+                .steps = steps,
+                .n_steps = ELEMENTS(steps),
+                .userdata = boot,
+                .role = boot_role,
+                .all_roles = ROLE_ALL,
+                .stop_fd = -1,
+        };
+        Error err = {};
+        MachineStatus status;
+        if (machine_run(&options, &status, &err) < 0) {
+                printf("%s: %s\n", error_class_to_string(err.class), err.message);
+                return EXIT_FAILURE;
+        }
+        printf("%s %s %s\n", status.steps[2].attempts ? "applied" : "already", boot->cluster_id,
+               boot->generation);
+        return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+        if (argc < 3) {
+                test_skip("the secrets step", "test/integration/secrets.py runs it");
+                return test_done();
+        }
+        Error err = {};
+        Boot boot = {};
+        uint64_t seconds = 0;
+        const char *wrong = string_parse_u64(argv[2], 600, &seconds) < 0 ? "not a number" : NULL;
+        for (int i = 3; i < argc && !wrong; i++) {
+                wrong = set_override(&boot.overrides, argv[i]);
+        }
+        if (wrong || http_init(&err) < 0) {
+                printf("%s\n", wrong ? wrong : err.message);
+                return EXIT_FAILURE;
+        }
+        config_path = argv[1];
+        int result = run(&boot, (unsigned) seconds);
+        boot_done(&boot);
+        http_done();
+        return result;
+}
