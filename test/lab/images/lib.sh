@@ -64,13 +64,16 @@ is_current() {
     [ -e "$LAB_CACHE/$1" ] && [ -e "$file" ] && [ "$(<"$file")" = "$2" ]
 }
 
+# in_use NAME: something is mounted from it, as an instance's root is, or has its root there.
+in_use() {
+    grep -qsE "[ :=]$LAB_CACHE/$1[ :,/]" /proc/[0-9]*/mountinfo ||
+        grep -qxF "$LAB_CACHE/$1" <(readlink /proc/[0-9]*/root)
+}
+
 # begin NAME: an empty folder to build in, $work, which is gone when the script ends, however it
-# ends. Running instances stand on what they were booted from, so that is not pulled from under
-# them.
+# ends. What is in use is not pulled from under its users.
 begin() {
-    if grep -qsE "[ :=]$LAB_CACHE/$1[ :,/]" /proc/[0-9]*/mountinfo; then
-        die "$LAB_CACHE/$1 would be replaced, but is in use: end the lab first"
-    fi
+    ! in_use "$1" || die "$LAB_CACHE/$1 would be replaced, but is in use: end the lab first"
     work=$LAB_CACHE/.work/${1//\//-}
     discard "$work"
     mkdir -p "$work" "$LAB_CACHE/.hash"
