@@ -40,6 +40,7 @@ static const ErrorsRow table[] = {
         { "VolumeInUse", ERROR_RETRY, 0 },
         { "IncorrectState", ERROR_RETRY, 0 },
         { "IncorrectInstanceState", ERROR_RETRY, 0 },
+        { "InvalidInstanceID", ERROR_RETRY, 0 }, /* "is not in a valid state": still pending */
         { "Resource.AlreadyAssociated", ERROR_RETRY, 0 },
         { "PendingVerification", ERROR_RETRY, 0 },
         /* ids that the instance itself was told: EC2's views agree only eventually */
@@ -80,6 +81,7 @@ static const ErrorsRow table[] = {
         { "InvalidParameterCombination", ERROR_CONFIG, 0 },
         { "InvalidIPAddress.InUse", ERROR_CONFIG, 0 },
         { "InvalidZone.NotFound", ERROR_CONFIG, 0 },
+        { "OperationNotPermitted", ERROR_CONFIG, 0 },
         { "UnsupportedOperation", ERROR_CONFIG, 0 },
         { "NoSuchBucket", ERROR_CONFIG, 0 },
         { "InvalidBucketName", ERROR_CONFIG, 0 },
