@@ -8,7 +8,7 @@
 #include "cli/text.h"
 #include "steps/boot.h"
 
-static void tell_step(const Step *step, const StepStatus *s, const char *role)
+static void tell_step(const Step *step, const StepStatus *s, const char *role, Phase phase)
 {
         char attempts[16], duration[TEXT_DURATION_MAX];
         (void) snprintf(attempts, sizeof(attempts), "%u", s->attempts);
@@ -26,8 +26,10 @@ static void tell_step(const Step *step, const StepStatus *s, const char *role)
                           step->name);
                 break;
         case STEP_DONE:
-                log_write(LOG_INFO, LOG_ID_STEP_DONE, fields, n, "%s: done after %s%s", step->name,
-                          duration, s->attempts ? "" : ", was so already");
+                /* a ready machine that is looked over and found as it was is no news */
+                log_write(phase == PHASE_READY && s->attempts == 0 ? LOG_DEBUG : LOG_INFO,
+                          LOG_ID_STEP_DONE, fields, n, "%s: done after %s%s", step->name, duration,
+                          s->attempts ? "" : ", was so already");
                 if (s->warning[0]) {
                         bool config = step == &boot_steps[STEP_CONFIG];
                         log_write(LOG_WARNING, config ? LOG_ID_CONFIG : LOG_ID_STEP_WARNING, fields,
@@ -75,6 +77,6 @@ void journal_changed(Journal *journal, const MachineStatus *status, const char *
                 (void) snprintf(journal->told[step].error, n + 1, "%s", s->error.message);
         }
         if (news && !(s->state == STEP_APPLYING && again)) {
-                tell_step(&status->table[step], s, role);
+                tell_step(&status->table[step], s, role, status->phase);
         }
 }

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "cli/follow.h"
 #include "cli/run.h"
@@ -93,7 +96,16 @@ static uint64_t schedule_due(const Schedule *s)
         return mask;
 }
 
-/* Probes what is due: 1 all hold, 0 something does not, or cannot be told. The lock is not held
+/* Whether the state file still tells what this process wrote: else there was another run since, and
+ * what this one knows, and what it told, may be old. */
+static bool state_is_ours(const Run *run)
+{
+        _cleanup_free_ StateFile *state = malloc(sizeof(*state));
+        return !state || (runtime_read_state(&run->runtime, state, NULL) >= 0 &&
+                          state->pid == (int) getpid());
+}
+
+/* Probes what is due: 1 all hold, 0 the table is to be run again. The lock is not held
  * meanwhile, as probes change nothing and an administrator's run is not to wait for them; while
  * such a run has it, nothing is probed. */
 static int look_again(Run *run, uint64_t due, Error *err)
@@ -104,6 +116,9 @@ static int look_again(Run *run, uint64_t due, Error *err)
         lock_release(&lock);
         if (r <= 0) {
                 return r < 0 ? r : 1;
+        }
+        if (!state_is_ours(run)) {
+                return 0;
         }
         MachineOptions options = run_options(run);
         options.only = due;

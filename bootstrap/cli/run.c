@@ -57,16 +57,32 @@ static ExitStatus say(int r, const Error *error)
         return exit_status_from_class(error->class);
 }
 
+static ExitStatus refuse_locked(const Run *run, int holder, StateFile *state)
+{
+        char text[NOTIFY_STATUS_MAX] = "it has not said anything yet";
+        if (runtime_read_state(&run->runtime, state, NULL) >= 0 && state->pid == holder) {
+                notify_text(&state->status, text);
+        }
+        (void) fprintf(stderr, "kube-bootstrap: another run holds the lock: pid %d: %s\n", holder,
+                       text);
+        if (!run->arguments->no_follow) {
+                (void) fprintf(stderr,
+                               "what was asked for needs a run of its own, after the end of "
+                               "that one (kube-bootstrap status --wait)\n");
+        }
+        return EXIT_LOCKED;
+}
+
 static ExitStatus follow_other(Run *run, int holder)
 {
         const Arguments *a = run->arguments;
+        Error error = { 0 };
+        _cleanup_free_ StateFile *state = malloc(sizeof(*state));
+        if (!state) {
+                return say(error_oom(&error), &error);
+        }
         if (a->no_follow || a->force || overrides_any(&a->overrides)) {
-                (void) fprintf(
-                        stderr, "kube-bootstrap: another run holds the lock: pid %d%s\n", holder,
-                        a->no_follow ? ""
-                                     : "; what was asked for needs a run of its own, so wait "
-                                       "for its end (status --wait)");
-                return EXIT_LOCKED;
+                return refuse_locked(run, holder, state);
         }
         (void) fprintf(stderr, "kube-bootstrap: another run is at it, pid %d: following it\n",
                        holder);
@@ -76,11 +92,6 @@ static ExitStatus follow_other(Run *run, int holder)
                 .progress = &run->progress,
                 .wait = { .deadline_ms = UINT64_MAX, .stop_fd = run->signals.stop_fd },
         };
-        Error error = { 0 };
-        _cleanup_free_ StateFile *state = malloc(sizeof(*state));
-        if (!state) {
-                return say(error_oom(&error), &error);
-        }
         int r = follow_run(&options, state, &error);
         if (r >= 0 && state->status.phase == PHASE_FAILED) {
                 const StepStatus *decisive = machine_decisive(&state->status);

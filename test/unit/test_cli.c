@@ -122,6 +122,7 @@ static void test_second_run(void)
 
         CHECK_INT(program_run(&other, WORDS("run", "--no-follow")), 4);
         CHECK_CONTAINS(other.output, pid);
+        CHECK_CONTAINS(other.output, ": etcd: the etcd of another world; ");
         CHECK_INT(program_run(&other, WORDS("run", "--from=etcd")), 4);
         CHECK_CONTAINS(other.output, "needs a run of its own");
 

@@ -184,6 +184,28 @@ static void test_waits_for_a_run_by_hand(void)
         CHECK_INT(stop(), 0);
 }
 
+/* What a run by hand left, an interrupted one here, is not what the machine is said to be for long.
+ */
+static void test_takes_back_the_state(void)
+{
+        world_reset();
+        start();
+        REQUIRE(systemd_hears("READY=1"));
+        world->probe_ms[STEP_ELASTIC_IP] = 5000;
+        program_start(&other, false, WORDS("run"));
+        REQUIRE(program_says(&other, "elastic-ip: probing"));
+        (void) kill(other.pid, SIGINT);
+        CHECK_INT(program_end(&other), 2);
+        CHECK_INT(program_run(&other, WORDS("status")), 2);
+        world->probe_ms[STEP_ELASTIC_IP] = 0;
+        CHECK(systemd_hears("STATUS=ready; 17 steps done"));
+        CHECK_INT(program_run(&other, WORDS("status")), 0);
+        _cleanup_free_ char *pid = string_format("\"pid\":%d,", program.pid);
+        CHECK_INT(program_run(&other, WORDS("status", "--json")), 0);
+        CHECK_CONTAINS(other.output, pid);
+        CHECK_INT(stop(), 0);
+}
+
 static void test_watchdog(void)
 {
         world_reset();
@@ -213,6 +235,7 @@ int main(void)
         test_case("SIGHUP runs the table again", test_reload);
         test_case("failures end it, with the class's status", test_failure);
         test_case("it waits for a run by hand", test_waits_for_a_run_by_hand);
+        test_case("what a run by hand left is looked over", test_takes_back_the_state);
         test_case("the watchdog is fed while idle", test_watchdog);
         (void) close(systemd_fd);
         return test_done();
