@@ -8,7 +8,7 @@ VARIANT    ?= release
 PREFIX     ?= /usr
 SYSCONFDIR ?= /etc
 UNITDIR    ?= /lib/systemd/system
-CC         := gcc
+CC         := $(if $(filter fuzz,$(VARIANT)),clang,gcc)
 B          := build/$(VARIANT)
 
 PACKAGES := libcurl libssl libcrypto jansson libsystemd mount blkid expat
@@ -16,7 +16,8 @@ CPPFLAGS := -Ibootstrap -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSI
 CPPFLAGS += $(shell pkg-config --cflags-only-I $(PACKAGES))
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \
             -Wcast-qual -Wwrite-strings -Wundef -Wvla -Wformat=2 -Wimplicit-fallthrough \
-            -Wno-missing-field-initializers $(if $(filter clang,$(CC)),-Wno-unknown-warning-option) -Wno-format-truncation -Wno-unused-result -Werror
+            -Wno-missing-field-initializers -Wno-unused-result \
+            $(if $(filter gcc,$(CC)),-Wno-format-truncation) -Werror
 CFLAGS   := -std=gnu11 -pthread -g $(WARNINGS)
 LDFLAGS  := -pthread -Wl,--as-needed
 LDLIBS   := $(shell pkg-config --libs $(PACKAGES))
@@ -39,7 +40,6 @@ else ifeq ($(VARIANT),coverage)
 CFLAGS  += -O0 --coverage
 LDFLAGS += --coverage
 else ifeq ($(VARIANT),fuzz)
-CC      := clang
 CFLAGS  += -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
            -Wno-gnu-statement-expression
 LDFLAGS += -fsanitize=address,undefined

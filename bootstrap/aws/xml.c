@@ -125,15 +125,15 @@ static void on_doctype(void *data, const XML_Char *name, const XML_Char *system_
 
 static int xml_error(const Tree *tree, Error *err)
 {
-        if (tree->error == ENOMEM) {
+        enum XML_Error code = XML_GetErrorCode(tree->parser);
+        if (tree->error == ENOMEM || (!tree->error && code == XML_ERROR_NO_MEMORY)) {
                 return error_oom(err);
         }
         /* Not AWS's words but something in between: it may have passed at the next try. */
         return error_set(err, ERROR_RETRY, tree->error ? tree->error : EBADMSG,
                          "reply is no acceptable XML: line %lu: %s",
                          (unsigned long) XML_GetCurrentLineNumber(tree->parser),
-                         tree->error ? tree->reason
-                                     : XML_ErrorString(XML_GetErrorCode(tree->parser)));
+                         tree->error ? tree->reason : XML_ErrorString(code));
 }
 
 int xml_parse(const char *text, size_t n, XmlNode **ret, Error *err)

@@ -53,7 +53,8 @@ ErrorClass error_class_from_string(const char *s)
         return _ERROR_CLASS_INVALID;
 }
 
-static int error_fill(Error *err, ErrorClass class, int error, const char *format, va_list ap)
+static int __attribute__((format(printf, 4, 0)))
+error_fill(Error *err, ErrorClass class, int error, const char *format, va_list ap)
 {
         error = abs(error);
         if (err) {

@@ -25,14 +25,14 @@ int render_flannel_config(const char *network, const char *backend, Buffer *ret,
         return r < 0 ? error_oom(err) : 0;
 }
 
-int render_docker_environment(const char *subnet, unsigned mtu, const char *cgroup_driver,
-                              Buffer *ret, Error *err)
+int render_docker_environment(const char *bridge, const char *subnet, unsigned mtu,
+                              const char *cgroup_driver, Buffer *ret, Error *err)
 {
         int r = buffer_append_format(ret,
-                                     "# Made by kube-bootstrap at every boot.\n"
-                                     "DOCKER_OVERLAY_OPTIONS=--bip=%s --mtu=%u --ip-masq=false "
+                                     "# Made by kube-bootstrap at every boot, for %s on %s.\n"
+                                     "DOCKER_OVERLAY_OPTIONS=--bridge=%s --mtu=%u --ip-masq=false "
                                      "--userland-proxy=false --exec-opt=native.cgroupdriver=%s\n",
-                                     subnet, mtu, cgroup_driver);
+                                     subnet, bridge, bridge, mtu, cgroup_driver);
         return r < 0 ? error_oom(err) : 0;
 }
 
@@ -55,17 +55,20 @@ int render_parse_kubelet_version(const char *text, KubeletVersion *ret, Error *e
         return 0;
 }
 
-/* Every kubelet that runs with docker takes these. There is no API server to ask who may do what,
- * so kubelet's own port stays shut; its health endpoint is another one, on the loopback. */
+/* Every kubelet that runs with docker takes these. Without an API server there is nobody to ask who
+ * may do what, so kubelet's own port stays shut, which leaves nothing to authorise; its health
+ * endpoint is another one, on the loopback. */
 static json_t *kubelet_document(const KubeletParameters *p)
 {
-        return json_pack("{s:s, s:s, s:s, s:s, s:[s], s:s, s:i, s:b, s:s, s:i, s:{s:{s:b}}}",
-                         "apiVersion", "kubelet.config.k8s.io/v1beta1", "kind",
-                         "KubeletConfiguration", "cgroupDriver", p->cgroup_driver, "clusterDomain",
-                         p->cluster_domain, "clusterDNS", p->cluster_dns, "healthzBindAddress",
-                         "127.0.0.1", "readOnlyPort", 0, "enableServer", 0, "staticPodPath",
-                         "/etc/kubernetes/manifests", "healthzPort", 10248, "authentication",
-                         "anonymous", "enabled", 0);
+        return json_pack(
+                "{s:s, s:s, s:s, s:s, s:[s], s:s, s:s, s:i, s:i, s:b, s:{s:{s:b}, s:{s:b}},"
+                " s:{s:s}}",
+                "apiVersion", "kubelet.config.k8s.io/v1beta1", "kind", "KubeletConfiguration",
+                "cgroupDriver", p->cgroup_driver, "clusterDomain", p->cluster_domain, "clusterDNS",
+                p->cluster_dns, "staticPodPath", "/etc/kubernetes/manifests", "healthzBindAddress",
+                "127.0.0.1", "healthzPort", 10248, "readOnlyPort", 0, "enableServer", 0,
+                "authentication", "anonymous", "enabled", 0, "webhook", "enabled", 0,
+                "authorization", "mode", "AlwaysAllow");
 }
 
 int render_kubelet_config(const char *base, const KubeletParameters *parameters, Buffer *ret,

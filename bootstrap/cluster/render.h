@@ -13,11 +13,12 @@
  * https://github.com/flannel-io/flannel/blob/master/Documentation/configuration.md */
 int render_flannel_config(const char *network, const char *backend, Buffer *ret, Error *err);
 
-/* The environment file of docker.service's drop-in: the overlay's subnet and MTU, no masquerade
- * (flanneld does it), no userland proxy (with it, a pod cannot reach its own service), the cgroup
- * driver. */
-int render_docker_environment(const char *subnet, unsigned mtu, const char *cgroup_driver,
-                              Buffer *ret, Error *err);
+/* The environment file of docker.service's drop-in: the bridge with the overlay's subnet, its MTU,
+ * no masquerade (flanneld does it), no userland proxy (with it, a pod cannot reach its own
+ * service), the cgroup driver. The subnet stands in a comment, so that another one is another file.
+ */
+int render_docker_environment(const char *bridge, const char *subnet, unsigned mtu,
+                              const char *cgroup_driver, Buffer *ret, Error *err);
 
 typedef struct KubeletVersion {
         unsigned major, minor;

@@ -257,11 +257,11 @@ static int visit_mac(const struct nlmsghdr *message, void *userdata)
 }
 
 static int change_address(unsigned short type, unsigned short flags, const Netif *netif,
-                          struct in_addr address)
+                          struct in_addr address, unsigned prefix)
 {
         NetlinkRequest request = netlink_request(type, flags, sizeof(request.address));
         request.address = (struct ifaddrmsg) { .ifa_family = AF_INET,
-                                               .ifa_prefixlen = 32,
+                                               .ifa_prefixlen = (unsigned char) prefix,
                                                .ifa_scope = RT_SCOPE_UNIVERSE,
                                                .ifa_index = (unsigned) netif->index };
         int r = netlink_append(&request, IFA_LOCAL, &address, sizeof(address));
@@ -277,7 +277,7 @@ int netif_add_address(const Netif *netif, struct in_addr address, Error *err)
         char text[INET_ADDRSTRLEN];
         (void) inet_ntop(AF_INET, &address, text, sizeof(text)); /* always fits */
         unsigned effect = effect_before("address-add", text);
-        int r = change_address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, netif, address);
+        int r = change_address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, netif, address, 32);
         if (r < 0 && r != -EEXIST) {
                 return error_errno(err, r, "add %s to %s", text, netif->name);
         }
@@ -299,11 +299,83 @@ int netif_remove_address(const Netif *netif, struct in_addr address, Error *err)
         char text[INET_ADDRSTRLEN];
         (void) inet_ntop(AF_INET, &address, text, sizeof(text)); /* always fits */
         unsigned effect = effect_before("address-remove", text);
-        int r = change_address(RTM_DELADDR, 0, netif, address);
+        int r = change_address(RTM_DELADDR, 0, netif, address, 32);
         if (r < 0 && r != -EADDRNOTAVAIL) {
                 return error_errno(err, r, "remove %s from %s", text, netif->name);
         }
         effect_after(effect, "address-remove", text);
+        return 0;
+}
+
+/* ip link add NAME type bridge, with its MTU. */
+static int create_bridge(const char *name, uint32_t mtu)
+{
+        static const char kind[] = "bridge";
+        char info[RTA_SPACE(sizeof(kind))] = { 0 };
+        const struct rtattr header = { .rta_len = RTA_LENGTH(sizeof(kind)),
+                                       .rta_type = IFLA_INFO_KIND };
+        memcpy(info, &header, sizeof(header));
+        memcpy(info + RTA_LENGTH(0), kind, sizeof(kind));
+        NetlinkRequest request =
+                netlink_request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(request.link));
+        int r = netlink_append(&request, IFLA_MTU, &mtu, sizeof(mtu));
+        if (r >= 0) {
+                r = netlink_append(&request, IFLA_LINKINFO, info, sizeof(info));
+        }
+        return r < 0 ? r : request_by_name(&request, name, NULL, NULL);
+}
+
+static int set_up(const Netif *netif)
+{
+        NetlinkRequest request = netlink_request(RTM_NEWLINK, 0, sizeof(request.link));
+        request.link.ifi_index = netif->index;
+        request.link.ifi_flags = request.link.ifi_change = IFF_UP;
+        return netlink_transact(&request, NULL, NULL);
+}
+
+/* A bridge that carries another address goes. */
+static int delete_stale_bridge(const char *name, struct in_addr address, unsigned prefix,
+                               Error *err)
+{
+        Netif bridge;
+        int r = netif_find_by_name(name, &bridge, err);
+        if (r <= 0) {
+                return r;
+        }
+        struct in_addr found;
+        unsigned found_prefix = 0;
+        r = netif_first_address(&bridge, &found, &found_prefix, err);
+        if (r <= 0 || (found.s_addr == address.s_addr && found_prefix == prefix)) {
+                return r < 0 ? r : 0;
+        }
+        return netif_delete(name, err);
+}
+
+int netif_make_bridge(const char *name, struct in_addr address, unsigned prefix, unsigned mtu,
+                      Error *err)
+{
+        int r = delete_stale_bridge(name, address, prefix, err);
+        if (r < 0) {
+                return r;
+        }
+        unsigned effect = effect_before("bridge", name);
+        r = create_bridge(name, mtu);
+        if (r < 0 && r != -EEXIST) {
+                return error_errno(err, r, "make bridge %s", name);
+        }
+        Netif bridge;
+        r = netif_find_by_name(name, &bridge, err);
+        if (r <= 0) {
+                return r < 0 ? r : error_errno(err, ENODEV, "find bridge %s", name);
+        }
+        r = change_address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &bridge, address, prefix);
+        if (r >= 0 || r == -EEXIST) {
+                r = set_up(&bridge);
+        }
+        if (r < 0) {
+                return error_errno(err, r, "set up bridge %s", name);
+        }
+        effect_after(effect, "bridge", name);
         return 0;
 }
 

@@ -40,5 +40,10 @@ int netif_first_address(const Netif *netif, struct in_addr *ret_address, unsigne
  * be NULL) gets the interface. */
 int netif_has_route(struct in_addr address, unsigned prefix, char *ret_name, Error *err);
 
+/* A bridge of that name with this address alone, up: makes what is missing of that. One that has
+ * another address is deleted and made anew, so nothing of an earlier network outlives it. */
+int netif_make_bridge(const char *name, struct in_addr address, unsigned prefix, unsigned mtu,
+                      Error *err);
+
 /* Deletes a link (a stale bridge): 1 deleted, 0 was not there. */
 int netif_delete(const char *name, Error *err);

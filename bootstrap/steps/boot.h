@@ -78,6 +78,8 @@ typedef struct Boot {
 
         /* flanneld */
         char overlay_subnet[20]; /* 10.244.5.1/24 as in subnet.env */
+        struct in_addr overlay_address;
+        unsigned overlay_prefix;
         unsigned overlay_mtu;
 } Boot;
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <arpa/inet.h>
 #include <errno.h>
 
 #include "base/file.h"
@@ -12,7 +11,11 @@
  */
 
 #define DOCKER_ENVIRONMENT "/run/kube-bootstrap/docker.env"
-#define DOCKER_BRIDGE      "docker0"
+
+/* Not docker0, and not made by docker: whenever docker-bootstrap starts, its dockerd deletes a
+ * bridge of that name, since it is told to have none (removeDefaultBridgeInterface() in moby's
+ * daemon_unix.go). */
+#define DOCKER_BRIDGE "cbr0"
 
 int docker_bootstrap_probe(void *userdata, StepContext *context, Error *err)
 {
@@ -29,30 +32,25 @@ int docker_bootstrap_apply(void *userdata, StepContext *context, Error *err)
 
 static int render_environment(const Boot *boot, Buffer *ret, Error *err)
 {
-        return render_docker_environment(boot->overlay_subnet, boot->overlay_mtu,
+        return render_docker_environment(DOCKER_BRIDGE, boot->overlay_subnet, boot->overlay_mtu,
                                          boot->config.cgroup_driver, ret, err);
 }
 
 /* Whether docker's bridge carries the overlay's address: 1; 0 another or no address, or no bridge.
  */
-static int bridge_is_right(const Boot *boot, bool *ret_exists, Error *err)
+static int bridge_is_right(const Boot *boot, Error *err)
 {
         Netif bridge;
         int r = netif_find_by_name(DOCKER_BRIDGE, &bridge, err);
-        *ret_exists = r > 0;
         if (r <= 0) {
                 return r;
         }
         struct in_addr address;
         unsigned prefix = 0;
         r = netif_first_address(&bridge, &address, &prefix, err);
-        if (r <= 0) {
-                return r;
-        }
-        char text[INET_ADDRSTRLEN], subnet[INET_ADDRSTRLEN + 4];
-        (void) inet_ntop(AF_INET, &address, text, sizeof(text));
-        (void) snprintf(subnet, sizeof(subnet), "%s/%u", text, prefix);
-        return streq(subnet, boot->overlay_subnet);
+        return r <= 0 ? r
+                      : address.s_addr == boot->overlay_address.s_addr &&
+                                prefix == boot->overlay_prefix;
 }
 
 /* One setting names the cgroup driver for docker and kubelet; a docker that uses another would have
@@ -94,8 +92,7 @@ int docker_probe(void *userdata, StepContext *context, Error *err)
         if (r != 0) {
                 return r < 0 ? r : 0;
         }
-        bool exists;
-        r = bridge_is_right(boot, &exists, err);
+        r = bridge_is_right(boot, err);
         if (r <= 0) {
                 return r;
         }
@@ -107,18 +104,18 @@ int docker_probe(void *userdata, StepContext *context, Error *err)
         return r < 0 ? r : 1;
 }
 
-/* A bridge left on another subnet (an image baked from a used machine, a lease lost) would win over
- * --bip in what containers see: docker is stopped and the bridge removed, so that it is made anew.
- */
-static int remove_stale_bridge(const Boot *boot, StepContext *context, Error *err)
+/* A bridge left on another subnet (an image baked from a used machine, a lease lost) has containers
+ * on it that nobody reaches: docker, and so they, are stopped before it is made anew. */
+static int make_bridge(const Boot *boot, StepContext *context, Error *err)
 {
-        bool exists;
-        int r = bridge_is_right(boot, &exists, err);
-        if (r != 0 || !exists) {
+        int r = bridge_is_right(boot, err);
+        if (r != 0) {
                 return r < 0 ? r : 0;
         }
         r = unit_stop(UNIT_DOCKER, step_wait(context), err);
-        return r < 0 ? r : netif_delete(DOCKER_BRIDGE, err);
+        return r < 0 ? r
+                     : netif_make_bridge(DOCKER_BRIDGE, boot->overlay_address, boot->overlay_prefix,
+                                         boot->overlay_mtu, err);
 }
 
 int docker_apply(void *userdata, StepContext *context, Error *err)
@@ -133,6 +130,6 @@ int docker_apply(void *userdata, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        r = remove_stale_bridge(boot, context, err);
+        r = make_bridge(boot, context, err);
         return r < 0 ? r : service_restart(UNIT_DOCKER, context, err);
 }

@@ -135,6 +135,9 @@ int etcd_apply(void *userdata, StepContext *context, Error *err)
         EtcdContainer etcd;
         etcd_describe(boot, &etcd);
         int r = file_make_directory(MASTER_ETCD_DATA, 0700, err);
+        if (r >= 0) { /* the unit is bound to it, and PID 1 hears of a mount a little later */
+                r = service_await(UNIT_MASTER_MOUNT, context, err);
+        }
         if (r < 0) {
                 return r;
         }

@@ -63,7 +63,7 @@ static int grant_access(EtcdClient *client, StepContext *context, Error *err)
         if (r != 0) {
                 return r < 0 ? r : 0;
         }
-        FOREACH_ARRAY (a, etcd_access, ELEMENTS(etcd_access)) {
+        FOREACH_ARRAY(a, etcd_access, ELEMENTS(etcd_access)) {
                 r = etcd_role_ensure(client, a->role, a->key, a->range_end, a->permission,
                                      step_wait(context), err);
                 if (r < 0) {
@@ -187,6 +187,8 @@ static int read_subnet(Boot *boot, Error *err)
                                  SUBNET_ENV ": no valid FLANNEL_SUBNET and FLANNEL_MTU in it");
         }
         (void) snprintf(boot->overlay_subnet, sizeof(boot->overlay_subnet), "%s", subnet->value);
+        boot->overlay_address = in;
+        boot->overlay_prefix = (unsigned) bits;
         boot->overlay_mtu = (unsigned) mtu_bytes;
         return 1;
 }
@@ -204,17 +206,14 @@ static int check_lease(const char *key, const char *value, void *userdata, Error
         (void) value;
         RouteCheck *check = userdata;
         char address[INET_ADDRSTRLEN];
-        struct in_addr network, own;
+        struct in_addr network;
         unsigned prefix = 0;
         if (sscanf(key + strlen(OVERLAY_SUBNETS), "%15[0-9.]-%2u", address, &prefix) != 2 ||
             inet_pton(AF_INET, address, &network) != 1 || prefix > 32) {
                 return 0; /* not a lease: flannel ignores such keys as well */
         }
-        char own_text[INET_ADDRSTRLEN] = "";
-        (void) sscanf(check->boot->overlay_subnet, "%15[0-9.]", own_text);
         uint32_t mask = prefix ? htonl(UINT32_MAX << (32 - prefix)) : 0;
-        if (inet_pton(AF_INET, own_text, &own) == 1 &&
-            (own.s_addr & mask) == (network.s_addr & mask)) {
+        if ((check->boot->overlay_address.s_addr & mask) == (network.s_addr & mask)) {
                 return 0; /* ours: its route is docker's bridge */
         }
         int r = netif_has_route(network, prefix, NULL, err);

@@ -125,7 +125,7 @@ int kubelet_probe(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         static const char *const files[] = { KUBELET_CONFIG, KUBELET_ENVIRONMENT };
-        FOREACH_ARRAY (file, files, ELEMENTS(files)) {
+        FOREACH_ARRAY(file, files, ELEMENTS(files)) {
                 r = service_is_older_than(&since, *file, err);
                 if (r != 0) {
                         return r < 0 ? r : 0;
@@ -167,7 +167,7 @@ int ready_probe(void *userdata, StepContext *context, Error *err)
                 { UNIT_FLANNELD, ROLE_ALL },         { UNIT_DOCKER, ROLE_ALL },
                 { UNIT_KUBELET, ROLE_ALL },
         };
-        FOREACH_ARRAY (u, units, ELEMENTS(units)) {
+        FOREACH_ARRAY(u, units, ELEMENTS(units)) {
                 if (!(u->roles & boot->config.role)) {
                         continue;
                 }

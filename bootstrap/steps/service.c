@@ -28,6 +28,27 @@ int service_is_active(const char *unit, StepContext *context, struct timespec *r
         return 1;
 }
 
+int service_await(const char *unit, StepContext *context, Error *err)
+{
+        Wait part = wait_part(step_wait(context), 10000);
+        for (;;) {
+                UnitState state;
+                int r = unit_look(unit, &part, &state, err);
+                if (r < 0 || streq(state.active, "active")) {
+                        return r < 0 ? r : 0;
+                }
+                step_waiting_for(context, "%s to be active", unit);
+                r = unit_wait_change(unit, &state, &part, 500, err);
+                if (r < 0) {
+                        return r;
+                }
+                if (wait_left_ms(&part) == 0) {
+                        return error_set(err, ERROR_RETRY, ETIMEDOUT, "%s is %s", unit,
+                                         state.active);
+                }
+        }
+}
+
 int service_start(const char *unit, StepContext *context, Error *err)
 {
         int r = unit_reset_failed(unit, step_wait(context), err);

@@ -14,11 +14,16 @@
 #define UNIT_FLANNELD         "flanneld.service"
 #define UNIT_DOCKER           "docker.service"
 #define UNIT_KUBELET          "kubelet.service"
+#define UNIT_MASTER_MOUNT     "var-lib-kubernetes-master.mount" /* of MASTER_MOUNT_POINT */
 
 /* Whether the unit is active: 1 or 0; *ret_since (may be NULL) when it became so. A unit that is
  * not installed or masked is ERROR_CONFIG. */
 int service_is_active(const char *unit, StepContext *context, struct timespec *ret_since,
                       Error *err);
+
+/* Waits until it is active by somebody else's doing (a mount that PID 1 has yet to notice); 10 s at
+ * most, then ERROR_RETRY. */
+int service_await(const char *unit, StepContext *context, Error *err);
 
 /* Starts it, whatever rate limit an earlier failure ran into. An active one is left alone. */
 int service_start(const char *unit, StepContext *context, Error *err);

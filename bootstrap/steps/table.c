@@ -34,7 +34,8 @@ const Step boot_steps[_STEP_ID_MAX] = {
         [STEP_VOLUME_ATTACH] = {
                 .name = "volume-attach", .roles = ROLE_MASTER, .needs = NEEDS_1(IDENTITY),
                 .makes_true = "the master volume is attached to this instance",
-                .probe = volume_attach_probe, .apply = volume_attach_apply, .retry = RETRY_AWS,
+                .probe = volume_attach_probe, .apply = volume_attach_apply,
+                .retry = RETRY_AWS, .reprobe_s = 300,
         },
         [STEP_VOLUME_FORMAT] = {
                 .name = "volume-format", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_ATTACH),
@@ -58,7 +59,7 @@ const Step boot_steps[_STEP_ID_MAX] = {
                 .name = "private-ip", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_ATTACH),
                 .makes_true = "the fixed private address is on this instance, in EC2 and in the kernel",
                 .probe = private_ip_probe, .apply = private_ip_apply,
-                .retry = RETRY_AWS, .deadline_s = 600,
+                .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 120,
         },
         [STEP_SECRETS] = {
                 .name = "secrets", .roles = ROLE_ALL, .needs = NEEDS_1(IDENTITY),

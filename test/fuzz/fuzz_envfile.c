@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "config/envfile.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

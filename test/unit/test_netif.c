@@ -211,6 +211,32 @@ static int count(const struct nlmsghdr *message, void *userdata)
 }
 
 /* Lengths that lie: never read beyond (ASan sees it), never for ever. */
+static void bridge_made_and_made_anew(void)
+{
+        struct in_addr first, second, found;
+        unsigned prefix = 0;
+        Netif bridge = { 0 };
+        Error err = {};
+        (void) inet_pton(AF_INET, "10.244.5.1", &first);
+        (void) inet_pton(AF_INET, "10.244.6.1", &second);
+        CHECK_OK(netif_make_bridge("cbr7", first, 24, 1450, &err), err);
+        CHECK_INT(netif_find_by_name("cbr7", &bridge, &err), 1);
+        CHECK(bridge.up);
+        CHECK_INT(bridge.mtu, 1450);
+        CHECK_INT(netif_first_address(&bridge, &found, &prefix, &err), 1);
+        CHECK(found.s_addr == first.s_addr && prefix == 24);
+        int index = bridge.index;
+        CHECK_OK(netif_make_bridge("cbr7", first, 24, 1450, &err), err);
+        CHECK_INT(netif_find_by_name("cbr7", &bridge, &err), 1);
+        CHECK_INT(bridge.index, index); /* it was right: left alone */
+        CHECK_OK(netif_make_bridge("cbr7", second, 24, 1450, &err), err);
+        CHECK_INT(netif_find_by_name("cbr7", &bridge, &err), 1);
+        CHECK_INT(netif_first_address(&bridge, &found, &prefix, &err), 1);
+        CHECK(found.s_addr == second.s_addr);
+        CHECK_INT(netif_has_address(&bridge, first, &err), 0);
+        CHECK_INT(netif_delete("cbr7", &err), 1);
+}
+
 static void malformed_replies(void)
 {
         static const struct {
@@ -295,6 +321,8 @@ int main(void)
                 { "an interface that is gone is named", address_on_what_is_gone },
                 { "a long list of addresses is read whole", many_addresses },
                 { "routes of the main table are told exactly", routes },
+                { "a bridge is made, left alone, and made anew on another network",
+                  bridge_made_and_made_anew },
                 { "a link is deleted, one that is not there is fine", deleted },
         };
         test_case("replies with wrong lengths are refused", malformed_replies);

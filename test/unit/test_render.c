@@ -32,9 +32,10 @@ static void docker_environment(void)
 {
         _cleanup_buffer_ Buffer text = {};
         Error err = {};
-        CHECK_OK(render_docker_environment("10.244.5.1/24", 1450, "cgroupfs", &text, &err), err);
+        CHECK_OK(render_docker_environment("cbr0", "10.244.5.1/24", 1450, "cgroupfs", &text, &err),
+                 err);
         CHECK_CONTAINS(text.data,
-                       "--bip=10.244.5.1/24 --mtu=1450 --ip-masq=false "
+                       "--bridge=cbr0 --mtu=1450 --ip-masq=false "
                        "--userland-proxy=false --exec-opt=native.cgroupdriver=cgroupfs\n");
 }
 
@@ -54,7 +55,7 @@ static void kubelet_versions(void)
                 { "Kubernetes v1.20\n", -1 },
                 { "docker 1.20.2", -1 },
         };
-        FOREACH_ARRAY (c, cases, ELEMENTS(cases)) {
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 KubeletVersion version = {};
                 Error err = {};
                 int r = render_parse_kubelet_version(c->text, &version, &err);
@@ -84,7 +85,7 @@ static void kubelet_config_is_put_over_the_base(void)
 static void kubelet_config_refuses_a_bad_base(void)
 {
         static const char *const bases[] = { "{", "[]", "{\"kind\":\"Pod\"}", "{\"a\":1,\"a\":2}" };
-        FOREACH_ARRAY (base, bases, ELEMENTS(bases)) {
+        FOREACH_ARRAY(base, bases, ELEMENTS(bases)) {
                 _cleanup_buffer_ Buffer text = {};
                 Error err = {};
                 CHECK(render_kubelet_config(*base, &parameters, &text, &err) < 0);
