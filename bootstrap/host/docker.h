@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "base/error.h"
 #include "base/string.h"
@@ -63,6 +64,11 @@ typedef enum DockerContainerState {
 
 int docker_container_look(const char *socket, const DockerContainer *container, const Wait *wait,
                           DockerContainerState *ret, Error *err);
+
+/* When the container was last started (CLOCK_REALTIME): 1, or 0 if there is none or it never was.
+ */
+int docker_container_started(const char *socket, const char *name, const Wait *wait,
+                             struct timespec *ret, Error *err);
 
 /* Removes a container of that name made from another configuration (stopping it first) and creates
  * the right one, not started. A missing image is ERROR_CONFIG. Returns 1 if it made one, 0 if it

@@ -158,13 +158,10 @@ static void flanneld_describe(const Boot *boot, FlanneldContainer *ret)
 
 /* What flanneld wrote, checked: it becomes docker's command line. 1 and the facts filled; 0 no file
  * yet. */
-static int read_subnet(Boot *boot, Error *err)
+static int parse_subnet(Boot *boot, Error *err)
 {
         _cleanup_envfile_ EnvFile file = {};
         int r = envfile_load(SUBNET_ENV, &file, err);
-        if (r == -ENOENT) {
-                return 0;
-        }
         if (r < 0) {
                 return r;
         }
@@ -191,6 +188,21 @@ static int read_subnet(Boot *boot, Error *err)
         boot->overlay_prefix = (unsigned) bits;
         boot->overlay_mtu = (unsigned) mtu_bytes;
         return 1;
+}
+
+/* What flanneld wrote, checked: it becomes docker's network. 1 and the facts filled; 0 no file yet,
+ * or one that is older than the container's start: an earlier flanneld's, with a lease that may be
+ * another's now. */
+static int read_subnet(Boot *boot, StepContext *context, Error *err)
+{
+        struct timespec started;
+        int r = docker_container_started(DOCKER_BOOTSTRAP_SOCKET, "flanneld", step_wait(context),
+                                         &started, err);
+        if (r <= 0 || access(SUBNET_ENV, F_OK) < 0) {
+                return r < 0 ? r : 0;
+        }
+        r = service_is_older_than(&started, SUBNET_ENV, err);
+        return r <= 0 ? r : parse_subnet(boot, err);
 }
 
 typedef struct RouteCheck {
@@ -245,7 +257,7 @@ int flanneld_probe(void *userdata, StepContext *context, Error *err)
         if (r <= 0) {
                 return r;
         }
-        r = read_subnet(boot, err);
+        r = read_subnet(boot, context, err);
         if (r <= 0) {
                 return r;
         }
@@ -254,29 +266,24 @@ int flanneld_probe(void *userdata, StepContext *context, Error *err)
         return r < 0 ? r : routes.missing == 0;
 }
 
-/* Until flanneld has written the file: the folder tells. */
+/* Until flanneld has written the file: the folder tells. 1, or 0 if it has not within a minute. */
 static int wait_for_subnet(Boot *boot, StepContext *context, Error *err)
 {
         _cleanup_close_ int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
         if (fd < 0 || inotify_add_watch(fd, "/run/flannel", IN_MOVED_TO | IN_CLOSE_WRITE) < 0) {
                 return error_errno(err, errno, "watch /run/flannel");
         }
+        Wait part = wait_part(step_wait(context), 60000);
         for (;;) {
-                int r = read_subnet(boot, err);
+                int r = read_subnet(boot, context, err);
                 if (r != 0) {
-                        return r < 0 ? r : 0;
+                        return r;
                 }
                 step_waiting_for(context, "flanneld to lease a subnet: see journalctl -u %s",
                                  UNIT_FLANNELD);
-                Wait part = wait_part(step_wait(context), 60000);
                 r = wait_fd(&part, fd, POLLIN, err);
-                if (r < 0) {
+                if (r <= 0) {
                         return r;
-                }
-                if (r == 0) {
-                        return error_set(err, ERROR_RETRY, ETIMEDOUT,
-                                         "flanneld has leased no subnet: see journalctl -u %s",
-                                         UNIT_FLANNELD);
                 }
                 char events[4096];
                 (void) read(fd, events, sizeof(events)); /* what happened is seen by looking */
@@ -318,6 +325,14 @@ int flanneld_apply(void *userdata, StepContext *context, Error *err)
         }
         if (r >= 0) {
                 r = wait_for_subnet(boot, context, err);
+        }
+        if (r == 0) { /* it runs and does not write, or the clock was set back under it */
+                r = service_restart(UNIT_FLANNELD, context, err);
+                r = r < 0 ? r : wait_for_subnet(boot, context, err);
+        }
+        if (r == 0) {
+                return error_set(err, ERROR_RETRY, ETIMEDOUT,
+                                 "flanneld leases no subnet: see journalctl -u %s", UNIT_FLANNELD);
         }
         return r < 0 ? r : mend_routes(boot, context, err);
 }

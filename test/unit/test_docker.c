@@ -178,6 +178,10 @@ static void test_run(void)
         Daemon start = { 0 };
         _cleanup_buffer_ Buffer told = { 0 }, said = { 0 };
         char path[256], said_path[256];
+        struct timespec started = { 0 };
+        time_t before = time(NULL);
+        CHECK_INT(docker_container_started(docker_socket, "no-such", &wait, &started, &err), 0);
+        CHECK_INT(docker_container_started(docker_socket, NAME, &wait, &started, &err), 0);
         (void) snprintf(path, sizeof(path), "%s/told", data_path);
         (void) snprintf(said_path, sizeof(said_path), "%s/said", folder);
         daemon_start(&start, "exec /usr/bin/docker -H unix://%s start -a " NAME " > %s",
@@ -187,6 +191,8 @@ static void test_run(void)
         }
         CHECK_STR(said.data, "said hello\n");
         CHECK_INT(state_of(&c), DOCKER_CONTAINER_RUNNING);
+        CHECK_INT(docker_container_started(docker_socket, NAME, &wait, &started, &err), 1);
+        CHECK(started.tv_sec >= before && started.tv_sec <= time(NULL) && started.tv_nsec > 0);
         CHECK_INT(docker_container_create(docker_socket, &c, &wait, &err), 0);
         CHECK_INT(state_of(&c), DOCKER_CONTAINER_RUNNING);
         CHECK_OK(docker_info(docker_socket, &wait, &info, &err), err);
