@@ -271,7 +271,8 @@ static void test_clock(void)
         static const struct {
                 int skew_s;
                 unsigned requests; /* in all: one more where the clock must be learned first */
-        } cases[] = { { 0, 1 }, { 7200, 2 }, { 7200, 1 }, { -7200, 2 }, { 0, 2 }, { 100, 1 } };
+        } cases[] = { { 0, 1 }, { 7200, 2 }, { 7200, 1 }, { -7200, 2 },
+                      { 0, 2 }, { 100, 1 },  { 100, 1 } };
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 server_reset(&tls, respond_strict_clock);
                 server_skew_s = c->skew_s;
