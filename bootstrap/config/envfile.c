@@ -238,7 +238,7 @@ static int parse_value(Parser *p, Buffer *ret)
 static int store(Parser *p, Buffer *key, Buffer *value, unsigned line)
 {
         EnvEntry *entry = NULL;
-        FOREACH_ARRAY (e, p->file->entries, p->file->n) {
+        FOREACH_ARRAY(e, p->file->entries, p->file->n) {
                 entry = streq(e->key, key->data) ? e : entry;
         }
         if (!entry) {
@@ -360,7 +360,7 @@ int envfile_load(const char *path, EnvFile *ret, Error *err)
 
 const EnvEntry *envfile_get(const EnvFile *file, const char *key)
 {
-        FOREACH_ARRAY (e, file->entries, file->n) {
+        FOREACH_ARRAY(e, file->entries, file->n) {
                 if (streq(e->key, key)) {
                         return e;
                 }
@@ -370,7 +370,7 @@ const EnvEntry *envfile_get(const EnvFile *file, const char *key)
 
 void envfile_done(EnvFile *file)
 {
-        FOREACH_ARRAY (e, file->entries, file->n) {
+        FOREACH_ARRAY(e, file->entries, file->n) {
                 free(e->key);
                 free(e->value);
         }

@@ -262,7 +262,7 @@ static int take_key(const char *path, const EnvFile *file, const ConfigKey *key,
 
 static const ConfigKey *find_key(const char *name)
 {
-        FOREACH_ARRAY (key, stack_config_keys, stack_config_n_keys) {
+        FOREACH_ARRAY(key, stack_config_keys, stack_config_n_keys) {
                 if (streq(key->name, name)) {
                         return key;
                 }
@@ -272,7 +272,7 @@ static const ConfigKey *find_key(const char *name)
 
 static int warn_unknown(const char *path, const EnvFile *file, StringList *warnings)
 {
-        FOREACH_ARRAY (e, file->entries, file->n) {
+        FOREACH_ARRAY(e, file->entries, file->n) {
                 if (find_key(e->key)) {
                         continue;
                 }
@@ -311,7 +311,7 @@ int stack_config_load(const char *path, StackConfig *ret, StringList *ret_warnin
         _cleanup_stack_config_ StackConfig config = {};
         _cleanup_buffer_ Buffer problems = {};
         Role role = file_role(&file);
-        FOREACH_ARRAY (key, stack_config_keys, stack_config_n_keys) {
+        FOREACH_ARRAY(key, stack_config_keys, stack_config_n_keys) {
                 if (take_key(path, &file, key, role, &config, &problems) < 0) {
                         return error_oom(err);
                 }
@@ -329,7 +329,7 @@ int stack_config_load(const char *path, StackConfig *ret, StringList *ret_warnin
 
 void stack_config_done(StackConfig *config)
 {
-        FOREACH_ARRAY (key, stack_config_keys, stack_config_n_keys) {
+        FOREACH_ARRAY(key, stack_config_keys, stack_config_n_keys) {
                 bool is_string =
                         key->type != KEY_ROLE && key->type != KEY_IPV4 && key->type != KEY_SECONDS;
                 if (is_string) {
@@ -355,7 +355,7 @@ int images_load(const char *path, Images *ret, Error *err)
                 { "FLANNEL_IMAGE", &images.flannel },
                 { "PAUSE_IMAGE", &images.pause },
         };
-        FOREACH_ARRAY (w, wanted, ELEMENTS(wanted)) {
+        FOREACH_ARRAY(w, wanted, ELEMENTS(wanted)) {
                 const EnvEntry *entry = envfile_get(&file, w->key);
                 *w->field = strdup(entry ? entry->value : "");
                 if (isempty(*w->field)) {

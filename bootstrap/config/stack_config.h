@@ -36,7 +36,7 @@ typedef struct StackConfig {
         char *overlay_backend; /* vxlan, host-gw */
         char *service_network; /* CIDR */
         char *cluster_domain;
-        char *cgroup_driver; /* cgroupfs, systemd */
+        char *cgroup_driver;  /* cgroupfs, systemd */
         char *cloud_provider; /* none, aws, external */
         unsigned attach_timeout_s;
         char *api_dns_name; /* optional further name of the API server */

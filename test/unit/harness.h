@@ -14,7 +14,7 @@
 
 void test_case(const char *name, void (*function)(void));
 void test_skip(const char *name, const char *reason); /* in its place, never silently */
-int test_done(void); /* the plan; main()'s result */
+int test_done(void);                                  /* the plan; main()'s result */
 
 /* A diagnostic; the running case fails. */
 void test_fail(const char *file, int line, const char *format, ...)

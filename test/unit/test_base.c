@@ -18,7 +18,7 @@ static void strings(void)
         CHECK_INT(string_parse_u64("18446744073709551616", UINT64_MAX, &value), -ERANGE);
         CHECK_INT(string_parse_u64("11", 10, &value), -ERANGE);
         static const char *const bad[] = { "", "-1", "+1", " 1", "1 ", "0x1", "1.0" };
-        FOREACH_ARRAY (b, bad, ELEMENTS(bad)) {
+        FOREACH_ARRAY(b, bad, ELEMENTS(bad)) {
                 CHECK_INT(string_parse_u64(*b, 10, &value), -EINVAL);
         }
         CHECK(string_ends_with("a.img", ".img") && !string_ends_with("g", ".img"));

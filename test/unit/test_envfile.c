@@ -25,7 +25,7 @@ static void parse_accepts(void)
                 { "A=1\nexport A\n", "A", "1" },
                 { "A=gr\xc3\xbc\xc3\x9f\n", "A", "gr\xc3\xbc\xc3\x9f" },
         };
-        FOREACH_ARRAY (c, cases, ELEMENTS(cases)) {
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 _cleanup_envfile_ EnvFile file = {};
                 Error err = {};
                 CHECK_OK(envfile_parse("f", c->text, strlen(c->text), &file, &err), err);
@@ -64,7 +64,7 @@ static void parse_refuses_with_place(void)
                 { "A=1\\", "f:1:5: a backslash" },
                 { "<html>\n", "f:1:1: a shell would redirect" },
         };
-        FOREACH_ARRAY (c, cases, ELEMENTS(cases)) {
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 _cleanup_envfile_ EnvFile file = {};
                 Error err = {};
                 CHECK(envfile_parse("f", c->text, strlen(c->text), &file, &err) < 0);

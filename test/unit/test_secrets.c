@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The secrets step alone, run by the engine as on an instance, against the simulated region. It is
- * the program that test/integration/secrets.py runs, in a mount namespace for each machine:
+ * the program that test/integration/first_boot.py runs, in a mount namespace for each machine:
  *
  *     test_secrets CONFIG SECONDS [--new-cluster|--new-keys|--takeover]…
  *
@@ -74,7 +74,7 @@ static int run(Boot *boot, unsigned seconds)
 int main(int argc, char **argv)
 {
         if (argc < 3) {
-                test_skip("the secrets step", "test/integration/secrets.py runs it");
+                test_skip("the secrets step", "test/integration/first_boot.py runs it");
                 return test_done();
         }
         Error err = {};

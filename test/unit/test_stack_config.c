@@ -77,7 +77,7 @@ static void load_refuses(void)
                 { GOOD "ATTACH_TIMEOUT_SECONDS=0\n", { "1 to 86400" } },
                 { GOOD "X=$(reboot)\n", { ":9:3: command substitution" } },
         };
-        FOREACH_ARRAY (c, cases, ELEMENTS(cases)) {
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 _cleanup_stack_config_ StackConfig config = {};
                 Error err = {};
                 CHECK(load(c->text, &config, NULL, &err) < 0);
@@ -118,7 +118,7 @@ static void manual_agrees_with_table(void)
         _cleanup_buffer_ Buffer text = {};
         Error err = {};
         CHECK_OK(file_read("bootstrap/man/stack-config.sh.5", 1 << 20, &text, &err), err);
-        FOREACH_ARRAY (key, stack_config_keys, stack_config_n_keys) {
+        FOREACH_ARRAY(key, stack_config_keys, stack_config_n_keys) {
                 _cleanup_free_ char *heading = string_format("\n.B %s\n", key->name);
                 CHECK_CONTAINS(text.data, heading);
                 _cleanup_free_ char *help = string_format("\n%s\n", key->help);

@@ -95,6 +95,14 @@ class _Connection(BaseHTTPRequestHandler):
     timeout = IDLE_S
     server: Server
 
+    def finish(self) -> None:
+        """Close it for good: the server closes the socket that TLS has taken the descriptor from."""
+        with contextlib.suppress(OSError):
+            super().finish()
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
+        self.connection.close()
+
     def setup(self) -> None:
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.server.tls is not None:
