@@ -64,14 +64,17 @@ def _spawn(group, *command):
                                 preexec_fn=group.enter)
 
 
-def launch(role, settings, name=None, zone=None, user_data=None):
-    """Launch an instance as the stack's groups would; returns its id once it runs."""
+def launch(role, settings, name=None, zone=None, user_data=None, files=()):
+    """Launch an instance as the stack's groups would; returns its id once it runs.
+
+    `files`: further entries of write_files, as cloud-init knows them.
+    """
     values = seed()
     if zone is None:
         # The volume's zone for a master; for a node another one, so that the overlay crosses subnets.
         zone = "a" if role == "master" else "b"
     if user_data is None:
-        data = _user_data(role, values, settings)
+        data = _user_data(role, values, settings, files)
     else:
         data = Path(user_data).read_text()
     name = name or _free_name(role)
@@ -109,7 +112,7 @@ def wait_for(instance_id, state, timeout_s=RUNNING_S):
         time.sleep(0.1)
 
 
-def _user_data(role, values, settings):
+def _user_data(role, values, settings, files):
     """What the stack's template gives an instance: a stack-config.sh, written by cloud-init."""
     keys = {
         "KUBERNETES_ROLE": role,
@@ -125,7 +128,8 @@ def _user_data(role, values, settings):
     }
     content = "".join(f"{key}={shlex.quote(value)}\n" for key, value in keys.items())
     return "#cloud-config\n" + json.dumps({"write_files": [
-        {"path": "/etc/kubernetes/stack-config.sh", "permissions": "0644", "content": content}]})
+        {"path": "/etc/kubernetes/stack-config.sh", "permissions": "0644", "content": content},
+        *files]})
 
 
 def seed():
