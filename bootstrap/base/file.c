@@ -242,7 +242,11 @@ int file_read_line(const char *path, char **ret)
         if (r < 0) {
                 return r;
         }
-        text.data[strcspn(text.data, "\n")] = '\0';
-        *ret = buffer_take(&text);
+        char *line = buffer_take(&text);
+        if (!line) {
+                return -ENOMEM;
+        }
+        line[strcspn(line, "\n")] = '\0';
+        *ret = line;
         return 0;
 }

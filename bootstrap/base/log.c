@@ -23,6 +23,7 @@ void log_set_max_priority(int priority)
 /* The lines of one entry, each "NAME=value", in a fixed space: logging must work without memory. */
 typedef struct Entry {
         char text[LOG_FIELDS_MAX][LOG_TEXT_MAX / 4];
+        char message[LOG_TEXT_MAX + 16];
         struct iovec fields[LOG_FIELDS_MAX + 1];
         size_t n;
 } Entry;
@@ -53,8 +54,7 @@ static void entry_add_number(Entry *e, const char *name, int value)
 static void entry_send(Entry *e, int priority, const char *message_id, const LogField *fields,
                        size_t n_fields, const char *message)
 {
-        char text[LOG_TEXT_MAX + 16];
-        int n = snprintf(text, sizeof(text), "MESSAGE=%s", message);
+        int n = snprintf(e->message, sizeof(e->message), "MESSAGE=%s", message);
         char level[4];
         (void) snprintf(level, sizeof(level), "%d", priority);
         entry_add(e, "PRIORITY", level);
@@ -62,7 +62,8 @@ static void entry_send(Entry *e, int priority, const char *message_id, const Log
         for (size_t i = 0; i < n_fields; i++) {
                 entry_add(e, fields[i].name, fields[i].value);
         }
-        e->fields[e->n++] = (struct iovec) { text, n < 0 ? 0 : strnlen(text, sizeof(text)) };
+        e->fields[e->n++] =
+                (struct iovec) { e->message, n < 0 ? 0 : strnlen(e->message, sizeof(e->message)) };
         /* sd_journal_sendv() keeps silent where there is no journal */
         if (access("/run/systemd/journal/socket", F_OK) < 0 ||
             sd_journal_sendv(e->fields, (int) e->n) < 0) {

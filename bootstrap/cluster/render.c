@@ -74,7 +74,7 @@ static json_t *kubelet_document(const KubeletParameters *p)
 int render_kubelet_config(const char *base, const KubeletParameters *parameters, Buffer *ret,
                           Error *err)
 {
-        json_error_t where;
+        json_error_t where = { .line = 0 };
         json_auto_t *document =
                 isempty(base) ? json_object() : json_loads(base, JSON_REJECT_DUPLICATES, &where);
         if (!document) {

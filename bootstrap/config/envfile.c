@@ -235,12 +235,24 @@ static int parse_value(Parser *p, Buffer *ret)
         }
 }
 
+static EnvEntry *find(const EnvFile *file, const char *key)
+{
+        FOREACH_ARRAY(e, file->entries, file->n) {
+                if (streq_ptr(e->key, key)) {
+                        return e;
+                }
+        }
+        return NULL;
+}
+
+/* Takes over both texts. A key that is there already gets another value. */
 static int store(Parser *p, Buffer *key, Buffer *value, unsigned line)
 {
-        EnvEntry *entry = NULL;
-        FOREACH_ARRAY(e, p->file->entries, p->file->n) {
-                entry = streq(e->key, key->data) ? e : entry;
+        _cleanup_free_ char *name = buffer_take(key), *text = buffer_take(value);
+        if (!name || !text) {
+                return error_oom(p->err);
         }
+        EnvEntry *entry = find(p->file, name);
         if (!entry) {
                 if (p->file->n >= ENVFILE_MAX_ENTRIES) {
                         return refuse(p, "too many assignments");
@@ -251,10 +263,10 @@ static int store(Parser *p, Buffer *key, Buffer *value, unsigned line)
                 }
                 p->file->entries = entries;
                 entry = &entries[p->file->n++];
-                *entry = (EnvEntry) { .key = buffer_take(key) };
+                *entry = (EnvEntry) { .key = TAKE(name) };
         }
         free(entry->value);
-        entry->value = buffer_take(value);
+        entry->value = TAKE(text);
         entry->line = line;
         return 0;
 }
@@ -360,12 +372,7 @@ int envfile_load(const char *path, EnvFile *ret, Error *err)
 
 const EnvEntry *envfile_get(const EnvFile *file, const char *key)
 {
-        FOREACH_ARRAY(e, file->entries, file->n) {
-                if (streq(e->key, key)) {
-                        return e;
-                }
-        }
-        return NULL;
+        return find(file, key);
 }
 
 void envfile_done(EnvFile *file)

@@ -337,7 +337,7 @@ static int set_up(const Netif *netif)
 static int delete_stale_bridge(const char *name, struct in_addr address, unsigned prefix,
                                Error *err)
 {
-        Netif bridge;
+        Netif bridge = { 0 };
         int r = netif_find_by_name(name, &bridge, err);
         if (r <= 0) {
                 return r;
@@ -363,7 +363,7 @@ int netif_make_bridge(const char *name, struct in_addr address, unsigned prefix,
         if (r < 0 && r != -EEXIST) {
                 return error_errno(err, r, "make bridge %s", name);
         }
-        Netif bridge;
+        Netif bridge = { 0 };
         r = netif_find_by_name(name, &bridge, err);
         if (r <= 0) {
                 return r < 0 ? r : error_errno(err, ENODEV, "find bridge %s", name);
