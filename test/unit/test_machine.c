@@ -17,6 +17,7 @@ typedef struct Fake {
         atomic_int probes, applies;
         unsigned probe_ms, apply_ms;  /* how long they take, unless stopped */
         int probe_fails, apply_fails; /* the first n times: with `class` */
+        int verify_fails;             /* the first n times that it is probed after it was applied */
         ErrorClass class;
         bool apply_changes_nothing;
         const char *waiting_for, *warning;
@@ -53,7 +54,7 @@ static int fake_probe(Fake *f, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        if (n < f->probe_fails) {
+        if (n < f->probe_fails || (f->applies && f->verify_fails-- > 0)) {
                 return error_set(err, f->class, ECONNREFUSED, "probe refused");
         }
         f->ended_ms = wait_now_ms();
@@ -351,6 +352,15 @@ static void test_apply_once(void)
         fakes[0].probe_fails = 1;
         fakes[0].class = ERROR_RETRY;
         CHECK_OK(run(steps, 1), error);
+        CHECK_INT(fakes[0].applies, 1);
+
+        /* also after it was applied; but a "no" then is no reason to apply it again */
+        reset();
+        fakes[0].verify_fails = 1;
+        fakes[0].class = ERROR_RETRY;
+        fakes[0].apply_changes_nothing = true;
+        CHECK_INT(run(steps, 1), -EIO);
+        CHECK_STR(error.message, "a: applied, but still not so");
         CHECK_INT(fakes[0].applies, 1);
 }
 
