@@ -78,14 +78,34 @@ static void mark_unknown(Machine *m)
         } while (changing != before);
 }
 
+/* What the step needs, and what that needs in turn. */
+static uint64_t needs_in_depth(const Machine *m, size_t i)
+{
+        uint64_t needs = step_needs(machine_step(m, i), m->role), before = 0;
+        while (needs != before) {
+                before = needs;
+                for (size_t j = 0; j < m->options->n_steps; j++) {
+                        needs |= needs & STEP_MASK(j) ? step_needs(machine_step(m, j), m->role) : 0;
+                }
+        }
+        return needs;
+}
+
+/* With `only` the rest of the table counts as done, but not what is probed itself: facts are read
+ * after they were written there as well. */
+static bool may_begin(const Machine *m, size_t i)
+{
+        uint64_t only = m->options->only;
+        return only ? (only & STEP_MASK(i)) && !(needs_in_depth(m, i) & only & ~m->done)
+                    : !unmet_needs(m, i);
+}
+
 /* Starts what may start now. */
 static void start_due(Machine *m)
 {
-        uint64_t only = m->options->only;
         for (size_t i = 0; i < m->options->n_steps && !m->stopping; i++) {
                 const StepStatus *s = &m->status.steps[i];
-                if (s->state == STEP_WAITING && s->in_role &&
-                    (only ? (only & STEP_MASK(i)) != 0 : !unmet_needs(m, i))) {
+                if (s->state == STEP_WAITING && s->in_role && may_begin(m, i)) {
                         step_begin(m, i);
                 } else if (s->state == STEP_BACKOFF &&
                            wait_now_ms() >= m->contexts[i].retry_at_ms) {

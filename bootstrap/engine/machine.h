@@ -64,8 +64,8 @@ typedef struct MachineOptions {
         /* Steps applied even where their probe holds, and with them all that depends on them; but
          * what destroys data is applied only where its probe asks for it. */
         uint64_t force;
-        uint64_t only; /* 0: all. Else: probe just these, apply nothing; ended by the first that is
-                          not so */
+        uint64_t only; /* 0: all. Else: probe just these, what they need first, apply nothing; ended
+                          by the first that is not so */
         /* How an earlier run of this process ended, NULL if there was none. After one that was
          * ready, the phase stays ready until something is found not to be so, and is then degraded
          * instead of converging. */

@@ -420,6 +420,28 @@ static void test_only(void)
         CHECK_INT(fakes[1].applies, 0);
 }
 
+/* What a probe learns is read by those of the steps that need it: never while it is written. */
+static void test_only_keeps_the_order(void)
+{
+        const Step steps[] = { { ROW(0, "a") },
+                               { ROW(1, "b"), .needs = STEP_MASK(0) },
+                               { ROW(2, "c"), .needs = STEP_MASK(1) } };
+        reset();
+        fakes[0].so = fakes[2].so = 1;
+        fakes[0].probe_ms = 50;
+        MachineOptions options = options_for(steps, 3);
+        options.only = STEP_MASK(0) | STEP_MASK(2); /* c needs a by way of b */
+        CHECK_OK(machine_run(&options, &status, &error), error);
+        CHECK_INT(fakes[1].probes, 0);
+        CHECK_INT(fakes[2].probes, 1);
+        CHECK(fakes[2].began_ms >= fakes[0].ended_ms);
+
+        fakes[0].so = 0; /* then what c would say is of no interest */
+        CHECK_INT(machine_run(&options, &status, &error), -ENOENT);
+        CHECK_STR(error.message, "a: no longer so");
+        CHECK_INT(fakes[2].probes, 1);
+}
+
 static void test_plan(void)
 {
         const Step steps[] = { { ROW(0, "a"), .needs = STEP_MASK(1) },
@@ -610,6 +632,7 @@ int main(void)
         test_case("a denial that is only a warning", test_denial_is_warning);
         test_case("forced steps, their dependents, no destroyer", test_force);
         test_case("only: probes, no needs, ended by the first that is not so", test_only);
+        test_case("only: what a step needs is probed before it", test_only_keeps_the_order);
         test_case("plan applies nothing", test_plan);
         test_case("the role is not known until a step tells it", test_role);
         test_case("ready stays ready, or becomes degraded", test_ready_before);
