@@ -10,8 +10,9 @@
 
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 
+/* An array of no elements may be NULL, to which C lets nobody add even 0. */
 #define FOREACH_ARRAY(item, array, n) \
-        for (typeof((array)[0]) *item = (array); item < (array) + (n); item++)
+        for (typeof((array)[0]) *item = (array); item && item < (array) + (n); item++)
 
 static inline bool streq(const char *a, const char *b)
 {

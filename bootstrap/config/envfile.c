@@ -65,12 +65,12 @@ static int parse_name(Parser *p, Buffer *ret)
         if (!is_name_start(peek(p))) {
                 return refuse(p, "expected a name: letters, digits and _");
         }
-        while (is_name(peek(p))) {
+        do {
                 char c = (char) next(p);
                 if (buffer_append(ret, &c, 1) < 0) {
                         return error_oom(p->err);
                 }
-        }
+        } while (is_name(peek(p)));
         return 0;
 }
 
@@ -238,7 +238,7 @@ static int parse_value(Parser *p, Buffer *ret)
 static EnvEntry *find(const EnvFile *file, const char *key)
 {
         FOREACH_ARRAY(e, file->entries, file->n) {
-                if (streq_ptr(e->key, key)) {
+                if (streq(e->key, key)) {
                         return e;
                 }
         }
@@ -286,7 +286,7 @@ static int parse_assignment(Parser *p, bool exported)
                 if (exported && ends) {
                         return 0;
                 }
-                if (ends && streq(key.data, "export")) {
+                if (ends && streq_ptr(key.data, "export")) {
                         return 1;
                 }
                 return refuse(&start, "expected KEY=value without blanks around =; "
@@ -348,7 +348,7 @@ int envfile_parse(const char *name, const char *text, size_t n, EnvFile *ret, Er
                 return error_set(err, ERROR_CONFIG, EFBIG, "%s is larger than %zu bytes", name,
                                  ENVFILE_MAX_BYTES);
         }
-        if (memchr(text, '\0', n)) {
+        if (n > 0 && memchr(text, '\0', n)) {
                 return error_set(err, ERROR_CONFIG, EINVAL, "%s holds a NUL byte: not a text file",
                                  name);
         }

@@ -84,6 +84,9 @@ static void parse_is_bounded(void)
         CHECK(envfile_parse("f", text.data, text.size, &file, &err) < 0);
         CHECK_CONTAINS(err.message, "f:257:");
         CHECK_CONTAINS(err.message, "too many");
+        CHECK_OK(envfile_parse("f", NULL, 0, &file, &err), err);
+        CHECK_INT(file.n, 0);
+        envfile_done(&file);
         CHECK(envfile_parse("f", "A=\0", 3, &file, &err) < 0);
         CHECK_CONTAINS(err.message, "NUL");
         CHECK(envfile_parse("f", text.data, ENVFILE_MAX_BYTES + 1, &file, &err) == -EFBIG);
