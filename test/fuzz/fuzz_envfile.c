@@ -10,6 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         _cleanup_envfile_ EnvFile file = {};
         Error err = {};
-        (void) envfile_parse("fuzz", (const char *) data, size, &file, &err); /* any answer is fine */
+        (void) envfile_parse("fuzz", (const char *) data, size, &file,
+                             &err); /* any answer is fine */
         return 0;
 }
