@@ -111,6 +111,16 @@ static void tell_changes(Watch *w, const StateFile *now)
         }
 }
 
+/* A run over a ready machine leaves it ready until it finds what is not so; its own result is there
+ * once each step is done, too. */
+static bool has_result(const Watch *w, const MachineStatus *status)
+{
+        size_t in_role = 0, done = 0;
+        machine_count(status, &in_role, &done);
+        return status->phase == PHASE_FAILED ||
+               (status->phase == PHASE_READY && (done == in_role || !w->options->holder));
+}
+
 /* 1 once the followed run has a result. */
 static int look(Watch *w, StateFile *ret, Error *err)
 {
@@ -126,7 +136,7 @@ static int look(Watch *w, StateFile *ret, Error *err)
         }
         tell_changes(w, ret);
         w->before = *ret;
-        return ret->status.phase == PHASE_READY || ret->status.phase == PHASE_FAILED;
+        return has_result(w, &ret->status);
 }
 
 static int follow_watch(Watch *w, StateFile *ret, Error *err)

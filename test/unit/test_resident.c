@@ -150,6 +150,24 @@ static void test_reload(void)
         CHECK_INT(stop(), 0);
 }
 
+/* It looks a ready machine over, and that has not ended yet: no result for whoever follows. */
+static void test_followed_on_a_ready_machine(void)
+{
+        world_reset();
+        start();
+        REQUIRE(systemd_hears("READY=1"));
+        world->probe_ms[STEP_CONFIG] = 1000;
+        int before = world->probes[STEP_CONFIG];
+        (void) kill(program.pid, SIGHUP);
+        Wait wait = test_wait(PATIENCE_MS / 1000);
+        while (world->probes[STEP_CONFIG] == before && wait_sleep(&wait, 5, NULL) == 0) {}
+        world->class = ERROR_DENIED;
+        world->fails[STEP_KUBELET_CONFIG] = world->fails[STEP_KUBELET] = 1;
+        CHECK_INT(program_run(&other, WORDS("run")), 77);
+        CHECK_CONTAINS(other.output, "following it");
+        CHECK_INT(program_end(&program), 77);
+}
+
 static void test_failure(void)
 {
         world_reset();
@@ -233,6 +251,8 @@ int main(void)
         test_case("what is no longer so is mended, and nothing else touched", test_mends);
         test_case("a run by hand never waits for its looks", test_looks_without_the_lock);
         test_case("SIGHUP runs the table again", test_reload);
+        test_case("a run by hand follows a look at a ready machine to its end",
+                  test_followed_on_a_ready_machine);
         test_case("failures end it, with the class's status", test_failure);
         test_case("it waits for a run by hand", test_waits_for_a_run_by_hand);
         test_case("what a run by hand left is looked over", test_takes_back_the_state);
