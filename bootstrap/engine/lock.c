@@ -24,7 +24,9 @@ static int read_holder(int fd)
 
 int lock_try(const char *path, Lock *lock, int *ret_holder, Error *err)
 {
-        _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+        /* for root alone: who may open it, only to read, may lock it, and would hold up every boot
+         */
+        _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0) {
                 return error_errno(err, errno, "open %s", path);
         }
@@ -37,10 +39,10 @@ int lock_try(const char *path, Lock *lock, int *ret_holder, Error *err)
         }
         char text[16];
         int n = snprintf(text, sizeof(text), "%d\n", (int) getpid());
-        /* empty before it is written: a holder that was killed left its pid there */
-        if (ftruncate(fd, 0) < 0 || pwrite(fd, text, (size_t) n, 0) != n) {
-                return error_errno(err, errno, "write %s", path);
-        }
+        /* Empty before it is written: a holder that was killed left its pid there. It is for
+         * people: a full /run leaves it out, and stops nothing. */
+        (void) ftruncate(fd, 0);
+        (void) pwrite(fd, text, (size_t) n, 0);
         lock->fd = TAKE_FD(fd);
         return 1;
 }

@@ -12,8 +12,8 @@ typedef struct Lock {
 
 #define LOCK_INIT ((Lock) { .fd = -EBADF })
 
-/* 1 taken; 0 held by another, *ret_holder is its pid (0: it has not written it yet). The folder
- * must exist. */
+/* 1 taken; 0 held by another, *ret_holder is its pid (0: it has not written it yet, or could not).
+ * The folder must exist. */
 int lock_try(const char *path, Lock *lock, int *ret_holder, Error *err);
 void lock_release(Lock *lock);
 #define _cleanup_lock_ _cleanup_(lock_release)

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
@@ -85,6 +87,31 @@ static void test_odd_content(void)
         }
 }
 
+/* As with a full /run: the lock is what counts, not who is told of it. */
+static void test_no_room_for_the_pid(void)
+{
+        _cleanup_free_ char *path = string_format("%s/full", test_folder());
+        pid_t child = fork();
+        REQUIRE(child >= 0);
+        if (child == 0) {
+                const struct rlimit none = { 0, 0 };
+                Lock lock = LOCK_INIT;
+                int holder;
+                (void) signal(SIGXFSZ, SIG_IGN);
+                _exit(setrlimit(RLIMIT_FSIZE, &none) == 0 &&
+                                      lock_try(path, &lock, &holder, &error) == 1
+                              ? EXIT_SUCCESS
+                              : EXIT_FAILURE);
+        }
+        int status = -1;
+        CHECK_INT(waitpid(child, &status, 0), child);
+        CHECK_INT(status, 0);
+        struct stat st;
+        CHECK(stat(path, &st) == 0);
+        CHECK_INT(st.st_size, 0);
+        CHECK_INT(st.st_mode & 0777, 0600); /* flock(2) asks for no right to write */
+}
+
 static void test_errors(void)
 {
         _cleanup_free_ char *path = string_format("%s/no-folder/lock", test_folder());
@@ -103,6 +130,7 @@ int main(void)
         test_case("held by another, and by whom", test_held);
         test_case("the lock of a killed holder is free", test_killed_holder);
         test_case("a pid that is none", test_odd_content);
+        test_case("a lock without room for the pid, and for root alone", test_no_room_for_the_pid);
         test_case("errors, and no symbolic links", test_errors);
         return test_done();
 }
