@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/effect.h"
@@ -209,6 +210,28 @@ int file_touch(const char *path, mode_t mode, Error *err)
         }
         effect_after(effect, "file", path);
         return 0;
+}
+
+int file_clamp_time(const char *path, Error *err)
+{
+        static const struct timespec times[] = { { .tv_nsec = UTIME_OMIT },
+                                                 { .tv_nsec = UTIME_NOW } };
+        struct stat st;
+        if (stat(path, &st) < 0) {
+                return error_errno(err, errno, "stat %s", path);
+        }
+        struct timespec now;
+        (void) clock_gettime(CLOCK_REALTIME, &now); /* cannot fail for a clock that exists */
+        if (st.st_mtim.tv_sec < now.tv_sec ||
+            (st.st_mtim.tv_sec == now.tv_sec && st.st_mtim.tv_nsec <= now.tv_nsec)) {
+                return 0;
+        }
+        unsigned effect = effect_before("utimens", path);
+        if (utimensat(AT_FDCWD, path, times, 0) < 0) {
+                return error_errno(err, errno, "set the time of %s", path);
+        }
+        effect_after(effect, "utimens", path);
+        return 1;
 }
 
 int file_symlink(const char *target, const char *path, Error *err)

@@ -37,6 +37,11 @@ int file_symlink(const char *target, const char *path, Error *err);
 /* Makes an empty file if there is none; one that is there is left alone. */
 int file_touch(const char *path, mode_t mode, Error *err);
 
+/* A file from the future, since the clock was set back after it was written, becomes one of now:
+ * else it is newer than whatever is started from it, each time, until the clock is there again. 1
+ * if so, 0 if there was no need. */
+int file_clamp_time(const char *path, Error *err);
+
 /* One line of a small file of sysfs or procfs (without its newline): malloc'ed in *ret.
  * Missing file: -ENOENT. Does not fill an Error: absence is an answer there. */
 int file_read_line(const char *path, char **ret);

@@ -102,7 +102,7 @@ int kubelet_config_apply(void *userdata, StepContext *context, Error *err)
         return r < 0 ? r : 0;
 }
 
-/* 1 kubelet says ok, 0 it does not or nobody listens. */
+/* 1 kubelet says ok, 0 it does not, or says nothing, or nobody listens. */
 static int kubelet_answers(StepContext *context, Error *err)
 {
         _cleanup_http_reply_ HttpReply reply = {};
@@ -110,50 +110,92 @@ static int kubelet_answers(StepContext *context, Error *err)
                 .method = "GET", .url = KUBELET_HEALTHZ, .timeout_ms = 5000, .reply_max = 4096
         };
         int r = http_exchange(&request, step_wait(context), &reply, err);
-        if (r == -ECONNREFUSED) {
+        if (r == -ECONNREFUSED || r == -ETIMEDOUT) {
                 return 0;
         }
         return r < 0 ? r : reply.status == 200 && streq(reply.body.data, "ok");
 }
 
-int kubelet_probe(void *userdata, StepContext *context, Error *err)
+static const char *const kubelet_files[] = { KUBELET_CONFIG, KUBELET_ENVIRONMENT };
+
+/* Whether it runs, and with the files as they are now: 1 or 0. */
+static int kubelet_is_current(StepContext *context, Error *err)
 {
-        (void) userdata;
         struct timespec since;
         int r = service_is_active(UNIT_KUBELET, context, &since, err);
         if (r <= 0) {
                 return r;
         }
-        static const char *const files[] = { KUBELET_CONFIG, KUBELET_ENVIRONMENT };
-        FOREACH_ARRAY(file, files, ELEMENTS(files)) {
+        FOREACH_ARRAY(file, kubelet_files, ELEMENTS(kubelet_files)) {
                 r = service_is_older_than(&since, *file, err);
                 if (r != 0) {
                         return r < 0 ? r : 0;
                 }
         }
-        return kubelet_answers(context, err);
+        return 1;
+}
+
+int kubelet_probe(void *userdata, StepContext *context, Error *err)
+{
+        (void) userdata;
+        int r = kubelet_is_current(context, err);
+        return r <= 0 ? r : kubelet_answers(context, err);
+}
+
+/* 1 once it says ok, 0 if it has not within a minute. */
+static int kubelet_await(StepContext *context, Error *err)
+{
+        Wait part = wait_part(step_wait(context), 60000);
+        for (unsigned attempt = 0;; attempt++) {
+                step_waiting_for(context, "kubelet's healthz");
+                int r = kubelet_answers(context, err);
+                if (r != 0) {
+                        return r;
+                }
+                r = wait_sleep(&part, attempt < 40 ? 50 : 500, err);
+                if (r < 0) {
+                        return r == -ETIMEDOUT ? 0 : r;
+                }
+        }
+}
+
+static int kubelet_restart(StepContext *context, Error *err)
+{
+        FOREACH_ARRAY(file, kubelet_files, ELEMENTS(kubelet_files)) {
+                int r = file_clamp_time(*file, err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return service_restart(UNIT_KUBELET, context, err);
+}
+
+/* systemd may have just started it anew, and to start it once more would not help: 1 if it comes by
+ * itself, 0 if it must be restarted (or runs well and is to be restarted all the same: --from). */
+static int kubelet_comes(StepContext *context, Error *err)
+{
+        int r = kubelet_is_current(context, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = kubelet_answers(context, err);
+        return r < 0 ? r : r > 0 ? 0 : kubelet_await(context, err);
 }
 
 int kubelet_apply(void *userdata, StepContext *context, Error *err)
 {
         (void) userdata;
-        int r = service_restart(UNIT_KUBELET, context, err);
-        if (r < 0) {
-                return r;
+        int r = kubelet_comes(context, err);
+        if (r != 0) {
+                return r < 0 ? r : 0;
         }
-        Wait part = wait_part(step_wait(context), 60000);
-        for (unsigned attempt = 0;; attempt++) {
-                step_waiting_for(context, "kubelet's healthz");
-                r = kubelet_answers(context, err);
-                if (r != 0) {
-                        return r < 0 ? r : 0;
-                }
-                r = wait_sleep(&part, attempt < 40 ? 50 : 500, err);
-                if (r < 0) {
-                        return error_prefix(err, "kubelet is not healthy: see journalctl -u %s",
-                                            UNIT_KUBELET);
-                }
+        r = kubelet_restart(context, err);
+        r = r < 0 ? r : kubelet_await(context, err);
+        if (r == 0) {
+                return error_set(err, ERROR_RETRY, ETIMEDOUT,
+                                 "kubelet is not healthy: see journalctl -u %s", UNIT_KUBELET);
         }
+        return r < 0 ? r : 0;
 }
 
 int ready_probe(void *userdata, StepContext *context, Error *err)

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/file.h"
 #include "base/secret.h"
@@ -91,6 +92,27 @@ static void file_replaces_atomically(void)
         CHECK_INT(file_remove(path, &err), 0);
 }
 
+static void file_from_the_future(void)
+{
+        _cleanup_free_ char *path = string_format("%s/clock", test_folder());
+        struct timespec now, times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = 1000000 } };
+        struct stat st;
+        Error err = { 0 };
+        CHECK_INT(file_clamp_time(path, &err), -ENOENT);
+        CHECK_OK(file_write(path, "x", 1, 0644, &err), err);
+        CHECK_INT(file_clamp_time(path, &err), 0);
+        CHECK(utimensat(AT_FDCWD, path, times, 0) == 0);
+        CHECK_INT(file_clamp_time(path, &err), 0);
+        CHECK(stat(path, &st) == 0);
+        CHECK_INT(st.st_mtim.tv_sec, 1000000);
+        (void) clock_gettime(CLOCK_REALTIME, &now);
+        times[1].tv_sec = now.tv_sec + 3600;
+        CHECK(utimensat(AT_FDCWD, path, times, 0) == 0);
+        CHECK_INT(file_clamp_time(path, &err), 1);
+        CHECK(stat(path, &st) == 0);
+        CHECK(st.st_mtim.tv_sec >= now.tv_sec && st.st_mtim.tv_sec < now.tv_sec + 60);
+}
+
 static void waits_end(void)
 {
         Error err = {};
@@ -134,6 +156,7 @@ int main(void)
         test_case("base: a buffer keeps to its maximum", buffer_is_bounded);
         test_case("base: errors, their table and their context", errno_table);
         test_case("base: files are replaced whole", file_replaces_atomically);
+        test_case("base: a file from the future", file_from_the_future);
         test_case("base: waits end by deadline and by request", waits_end);
         test_case("base: backoff", backoff_has_jitter_and_bounds);
         test_case("base: random secrets", secrets);
