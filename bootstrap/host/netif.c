@@ -429,3 +429,40 @@ int netif_has_route(struct in_addr address, unsigned prefix, char *ret_name, Err
         }
         return search.found;
 }
+
+typedef struct NeighbourSearch {
+        struct in_addr address;
+        unsigned char mac[ETH_ALEN];
+        bool found;
+} NeighbourSearch;
+
+static int visit_neighbour(const struct nlmsghdr *message, void *userdata)
+{
+        NeighbourSearch *search = userdata;
+        const struct rtattr *attributes[NETLINK_TYPES_MAX];
+        struct ndmsg neighbour;
+        if (message->nlmsg_type != RTM_NEWNEIGH ||
+            !netlink_attributes(message, &neighbour, sizeof(neighbour), attributes) ||
+            neighbour.ndm_family != AF_INET || !(neighbour.ndm_state & NUD_PERMANENT)) {
+                return 0;
+        }
+        const void *address = netlink_data(attributes[NDA_DST], sizeof(search->address));
+        const void *mac = netlink_data(attributes[NDA_LLADDR], ETH_ALEN);
+        search->found |= address && mac &&
+                         memcmp(address, &search->address, sizeof(search->address)) == 0 &&
+                         memcmp(mac, search->mac, ETH_ALEN) == 0;
+        return 0;
+}
+
+int netif_has_neighbour(struct in_addr address, const char *mac, Error *err)
+{
+        NeighbourSearch search = { .address = address };
+        if (!parse_mac(mac, search.mac)) {
+                return 0;
+        }
+        NetlinkRequest request =
+                netlink_request(RTM_GETNEIGH, NLM_F_DUMP, sizeof(request.neighbour));
+        request.neighbour.ndm_family = AF_INET;
+        int r = netlink_transact(&request, visit_neighbour, &search);
+        return r < 0 ? error_errno(err, r, "list neighbours") : search.found;
+}

@@ -40,6 +40,10 @@ int netif_first_address(const Netif *netif, struct in_addr *ret_address, unsigne
  * be NULL) gets the interface. */
 int netif_has_route(struct in_addr address, unsigned prefix, char *ret_name, Error *err);
 
+/* Whether the address is a permanent neighbour (ip neighbour) with that hardware address, on
+ * whatever interface: 1 or 0. A malformed address is nobody's. */
+int netif_has_neighbour(struct in_addr address, const char *mac, Error *err);
+
 /* A bridge of that name with this address alone, up: makes what is missing of that. One that has
  * another address is deleted and made anew, so nothing of an earlier network outlives it. */
 int netif_make_bridge(const char *name, struct in_addr address, unsigned prefix, unsigned mtu,

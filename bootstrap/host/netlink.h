@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <linux/neighbour.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <stdbool.h>
@@ -16,6 +17,7 @@ typedef struct NetlinkRequest {
                 struct ifinfomsg link;
                 struct ifaddrmsg address;
                 struct rtmsg route;
+                struct ndmsg neighbour;
         };
         char attributes[64];
 } NetlinkRequest;

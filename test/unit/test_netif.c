@@ -211,6 +211,20 @@ static int count(const struct nlmsghdr *message, void *userdata)
 }
 
 /* Lengths that lie: never read beyond (ASan sees it), never for ever. */
+static void neighbours(void)
+{
+        struct in_addr address;
+        Error err = {};
+        (void) inet_pton(AF_INET, "172.20.130.77", &address);
+        CHECK_INT(netif_has_neighbour(address, "02:00:00:00:00:77", &err), 0);
+        ip("neighbour add 172.20.130.77 lladdr 02:00:00:00:00:77 nud permanent dev card");
+        CHECK_INT(netif_has_neighbour(address, "02:00:00:00:00:77", &err), 1);
+        CHECK_INT(netif_has_neighbour(address, "02:00:00:00:00:78", &err), 0);
+        CHECK_INT(netif_has_neighbour(address, "nonsense", &err), 0);
+        ip("neighbour change 172.20.130.77 lladdr 02:00:00:00:00:78 nud stale dev card");
+        CHECK_INT(netif_has_neighbour(address, "02:00:00:00:00:78", &err), 0);
+}
+
 static void bridge_made_and_made_anew(void)
 {
         struct in_addr first, second, found;
@@ -321,6 +335,7 @@ int main(void)
                 { "an interface that is gone is named", address_on_what_is_gone },
                 { "a long list of addresses is read whole", many_addresses },
                 { "routes of the main table are told exactly", routes },
+                { "permanent neighbours are told exactly", neighbours },
                 { "a bridge is made, left alone, and made anew on another network",
                   bridge_made_and_made_anew },
                 { "a link is deleted, one that is not there is fine", deleted },
