@@ -36,6 +36,17 @@ void test_skip(const char *name, const char *reason)
         (void) fflush(stdout);
 }
 
+void test_cases_if(bool possible, const char *needs, const TestCase *cases, size_t n)
+{
+        FOREACH_ARRAY(c, cases, n) {
+                if (possible) {
+                        test_case(c->name, c->function);
+                } else {
+                        test_skip(c->name, needs);
+                }
+        }
+}
+
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
         (void) st;

@@ -14,7 +14,15 @@
 
 void test_case(const char *name, void (*function)(void));
 void test_skip(const char *name, const char *reason); /* in its place, never silently */
-int test_done(void);                                  /* the plan; main()'s result */
+
+typedef struct TestCase {
+        const char *name;
+        void (*function)(void);
+} TestCase;
+
+/* One after the other; all skipped where the machine does not have what they need. */
+void test_cases_if(bool possible, const char *needs, const TestCase *cases, size_t n);
+int test_done(void); /* the plan; main()'s result */
 
 /* A diagnostic; the running case fails. */
 void test_fail(const char *file, int line, const char *format, ...)

@@ -259,16 +259,9 @@ static bool make_folder(void)
                mount("docker", folder, "tmpfs", MS_NOSUID | MS_NODEV, NULL) == 0;
 }
 
-static void test_nothing(void)
-{
-}
-
 int main(void)
 {
-        static const struct {
-                const char *name;
-                void (*function)(void);
-        } cases[] = {
+        static const TestCase cases[] = {
                 { "docker is waited for", test_start },
                 { "what docker tells of itself", test_info },
                 { "an image that is missing, and there", test_image },
@@ -291,12 +284,7 @@ int main(void)
         server_start_unix(&local, local_socket);
         test_case("nobody there", test_no_docker);
         test_case("errors and odd replies", test_bad_replies);
-        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
-                char name[128];
-                (void) snprintf(name, sizeof(name), "%s%s", c->name,
-                                real ? "" : " # SKIP needs root, dockerd, containerd and docker");
-                test_case(name, real ? c->function : test_nothing);
-        }
+        test_cases_if(real, "needs root, dockerd, containerd and docker", cases, ELEMENTS(cases));
         if (real) {
                 daemon_stop(&dockerd);
                 daemon_stop(&containerd);

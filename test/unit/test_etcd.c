@@ -333,16 +333,9 @@ static const char *program_of(const char *variable, const char *path)
         return other ? other : path;
 }
 
-static void test_nothing(void)
-{
-}
-
 int main(void)
 {
-        static const struct {
-                const char *name;
-                void (*function)(void);
-        } cases[] = {
+        static const TestCase cases[] = {
                 { "etcd is waited for", test_start },
                 { "keys are put, got and listed", test_keys },
                 { "a list has a limit", test_list_limit },
@@ -363,12 +356,7 @@ int main(void)
         server_start_tcp(&local);
         (void) snprintf(local_url, sizeof(local_url), "http://127.0.0.1:%d", local.port);
         test_case("nobody there, errors and odd replies", test_bad_replies);
-        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
-                char name[128];
-                (void) snprintf(name, sizeof(name), "%s%s", c->name,
-                                real ? "" : " # SKIP needs etcd, etcdctl and openssl");
-                test_case(name, real ? c->function : test_nothing);
-        }
+        test_cases_if(real, "needs etcd, etcdctl and openssl", cases, ELEMENTS(cases));
         if (real) {
                 daemon_stop(&etcd);
         }
