@@ -101,7 +101,12 @@ static void test_signals(void)
                        " SigBlk:|SigIgn:) echo $name $set; esac; done < /proc/$$/status",
                        &result, &err),
                  err);
-        CHECK_STR(result.output.data, "SigBlk: 0000000000000000\nSigIgn: 0000000000000000\n");
+        /* 32 and 33 are glibc's own: it refuses to reset them, where the test's parent ignored them
+         */
+        unsigned long long blocked = 1, ignored = 1;
+        CHECK_INT(sscanf(result.output.data, "SigBlk: %llx SigIgn: %llx", &blocked, &ignored), 2);
+        CHECK(blocked == 0);
+        CHECK((ignored & ~0x180000000ULL) == 0);
         (void) pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
