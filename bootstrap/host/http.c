@@ -346,6 +346,15 @@ static const char *phase(CURL *easy)
         return !connected_us ? "connecting" : !begun_us ? "waiting for a reply" : "in the reply";
 }
 
+/* How much of libcurl's text comes before " after 3061 ms": a message that is another one each time
+ * would be told each time. */
+static int length_without_duration(const char *text)
+{
+        const char *after = strstr(text, " after ");
+        return (int) (after && isdigit((unsigned char) after[7]) ? after - text
+                                                                 : (long) strlen(text));
+}
+
 static int curl_failed(CURL *easy, CURLcode code, const char *text, const Exchange *exchange,
                        Error *err)
 {
@@ -363,10 +372,12 @@ static int curl_failed(CURL *easy, CURLcode code, const char *text, const Exchan
                 error = (int) os_error;
                 class = error == EACCES || error == EPERM ? ERROR_DENIED : class;
                 const char *socket = exchange->request->unix_socket;
-                return error_set(err, class, error, "%s: %s", socket ? socket : text,
+                text = socket ? socket : text;
+                return error_set(err, class, error, "%.*s: %s", length_without_duration(text), text,
                                  strerror(error));
         }
-        return error_set(err, class, error, "%s", *text ? text : curl_easy_strerror(code));
+        text = *text ? text : curl_easy_strerror(code);
+        return error_set(err, class, error, "%.*s", length_without_duration(text), text);
 }
 
 static int transfer(HttpSession *session, const Wait *wait, const char *text, Exchange *exchange,
