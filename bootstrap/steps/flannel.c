@@ -3,10 +3,12 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cluster/overlay.h"
 #include "cluster/render.h"
 #include "config/envfile.h"
 #include "host/netif.h"
@@ -205,32 +207,42 @@ static int read_subnet(Boot *boot, StepContext *context, Error *err)
         return r <= 0 ? r : parse_subnet(boot, err);
 }
 
+/* The leases without a route: how many, the first, and a sum that tells one set from another. */
 typedef struct RouteCheck {
         const Boot *boot;
         unsigned missing;
+        uint64_t set;
         char first[20];
 } RouteCheck;
 
-/* One lease, "/coreos.com/network/subnets/10.244.5.0-24". Some flannel versions lose the event of a
- * lease and never make its route. */
+/* The set that flanneld, started anew, made no routes for either. To start it once more would not
+ * help, and a machine that waited for them would never be ready. Another set is tried again. */
+static _Atomic uint64_t given_up;
+
+/* Some flannel versions lose the event of a lease and never make its route. */
 static int check_lease(const char *key, const char *value, void *userdata, Error *err)
 {
-        (void) value;
         RouteCheck *check = userdata;
-        char address[INET_ADDRSTRLEN];
-        struct in_addr network;
-        unsigned prefix = 0;
-        if (sscanf(key + strlen(OVERLAY_SUBNETS), "%15[0-9.]-%2u", address, &prefix) != 2 ||
-            inet_pton(AF_INET, address, &network) != 1 || prefix > 32) {
-                return 0; /* not a lease: flannel ignores such keys as well */
+        const Boot *boot = check->boot;
+        OverlayLease lease;
+        if (!overlay_lease_parse(key + strlen(OVERLAY_SUBNETS), value, &lease) ||
+            !streq(lease.backend, boot->config.overlay_backend)) {
+                return 0; /* flannel makes no route for another backend's, as after a change of it
+                           */
         }
-        uint32_t mask = prefix ? htonl(UINT32_MAX << (32 - prefix)) : 0;
-        if ((check->boot->overlay_address.s_addr & mask) == (network.s_addr & mask)) {
+        uint32_t mask = lease.prefix ? htonl(UINT32_MAX << (32 - lease.prefix)) : 0;
+        if ((boot->overlay_address.s_addr & mask) == (lease.network.s_addr & mask)) {
                 return 0; /* ours: its route is docker's bridge */
         }
-        int r = netif_has_route(network, prefix, NULL, err);
-        if (r == 0 && check->missing++ == 0) {
-                (void) snprintf(check->first, sizeof(check->first), "%s/%u", address, prefix);
+        int r = netif_has_route(lease.network, lease.prefix, NULL, err);
+        if (r == 0) {
+                char address[INET_ADDRSTRLEN];
+                (void) inet_ntop(AF_INET, &lease.network, address, sizeof(address)); /* fits */
+                check->set += ntohl(lease.network.s_addr) + ((uint64_t) lease.prefix << 32);
+                if (check->missing++ == 0) {
+                        (void) snprintf(check->first, sizeof(check->first), "%s/%u", address,
+                                        lease.prefix);
+                }
         }
         return r < 0 ? r : 0;
 }
@@ -263,7 +275,21 @@ int flanneld_probe(void *userdata, StepContext *context, Error *err)
         }
         RouteCheck routes;
         r = check_routes(boot, context, &routes, err);
-        return r < 0 ? r : routes.missing == 0;
+        if (r < 0) {
+                return r;
+        }
+        if (routes.missing == 0) {
+                atomic_store(&given_up, 0);
+                return 1;
+        }
+        if (routes.set != atomic_load(&given_up)) {
+                return 0;
+        }
+        step_warn(context,
+                  "flanneld makes no route to %u leases (first %s), not even after a restart: pods "
+                  "there are not reached from here; see journalctl -u %s",
+                  routes.missing, routes.first, UNIT_FLANNELD);
+        return 1;
 }
 
 /* Until flanneld has written the file: the folder tells. 1, or 0 if it has not within a minute. */
@@ -290,25 +316,43 @@ static int wait_for_subnet(Boot *boot, StepContext *context, Error *err)
         }
 }
 
-/* A young lease's route may be on its way; one that stays away means that flanneld has lost the
- * event. */
-static int mend_routes(const Boot *boot, StepContext *context, Error *err)
+/* A young lease's route may be on its way. */
+static int await_routes(const Boot *boot, StepContext *context, RouteCheck *ret, Error *err)
 {
-        RouteCheck routes;
         for (unsigned attempt = 0; attempt < 10; attempt++) {
-                int r = check_routes(boot, context, &routes, err);
-                if (r < 0 || routes.missing == 0) {
+                int r = check_routes(boot, context, ret, err);
+                if (r < 0 || ret->missing == 0) {
                         return r;
                 }
-                step_waiting_for(context, "the route to the lease %s", routes.first);
+                step_waiting_for(context, "the route to the lease %s", ret->first);
                 r = wait_sleep(step_wait(context), 500, err);
                 if (r < 0) {
                         return r;
                 }
         }
+        return 0;
+}
+
+/* One that stays away means that flanneld has lost the event: begun anew, it reads all leases. */
+static int mend_routes(Boot *boot, StepContext *context, Error *err)
+{
+        RouteCheck routes;
+        int r = await_routes(boot, context, &routes, err);
+        if (r < 0 || routes.missing == 0) {
+                return r;
+        }
         step_warn(context, "flanneld made no route to %u leases (first %s): restarting it",
                   routes.missing, routes.first);
-        return service_restart(UNIT_FLANNELD, context, err);
+        r = service_restart(UNIT_FLANNELD, context, err);
+        r = r < 0 ? r : wait_for_subnet(boot, context, err);
+        if (r <= 0) { /* the probe says which */
+                return r;
+        }
+        r = await_routes(boot, context, &routes, err);
+        if (r >= 0) {
+                atomic_store(&given_up, routes.set);
+        }
+        return r;
 }
 
 int flanneld_apply(void *userdata, StepContext *context, Error *err)

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cluster/overlay.h"
+
+#include <arpa/inet.h>
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/string.h"
+
+int overlay_lease_parse(const char *name, const char *value, OverlayLease *ret)
+{
+        char address[INET_ADDRSTRLEN];
+        OverlayLease lease = { 0 };
+        int end = 0;
+        if (sscanf(name, "%15[0-9.]-%2u%n", address, &lease.prefix, &end) != 2 || name[end] ||
+            inet_pton(AF_INET, address, &lease.network) != 1 || lease.prefix > 32) {
+                return 0;
+        }
+        json_t *json = json_loads(value, 0, NULL);
+        const char *backend = json_string_value(json_object_get(json, "BackendType"));
+        (void) snprintf(lease.backend, sizeof(lease.backend), "%s", backend ? backend : "");
+        json_decref(json);
+        if (!lease.backend[0]) {
+                return 0;
+        }
+        *ret = lease;
+        return 1;
+}

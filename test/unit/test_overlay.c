@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cluster/overlay.h"
+
+#include <arpa/inet.h>
+
+#include "harness.h"
+
+static void test_leases(void)
+{
+        OverlayLease lease;
+        const char *value = "{\"PublicIP\":\"172.20.128.5\",\"BackendType\":\"vxlan\","
+                            "\"BackendData\":{\"VNI\":1,\"VtepMAC\":\"66:5c:9f:00:00:01\"}}";
+        CHECK_INT(overlay_lease_parse("10.244.5.0-24", value, &lease), 1);
+        CHECK_STR(inet_ntoa(lease.network), "10.244.5.0");
+        CHECK_INT(lease.prefix, 24);
+        CHECK_STR(lease.backend, "vxlan");
+        CHECK_INT(overlay_lease_parse("0.0.0.0-0", "{\"BackendType\":\"host-gw\"}", &lease), 1);
+        CHECK_STR(lease.backend, "host-gw");
+}
+
+static void test_what_is_none(void)
+{
+        const char *const names[] = {
+                "",           "10.244.5.0",     "10.244.5.0-33", "10.244.5-24",
+                "config-24",  "10.244.5.0-24x", "1.2.3.400-24",  "-24",
+                "10.0.0.0--1"
+        };
+        const char *const values[] = { "",
+                                       "null",
+                                       "[]",
+                                       "{}",
+                                       "{\"BackendType\":1}",
+                                       "{\"BackendType\":\"\"}",
+                                       "{\"BackendType\":\"vxlan\"" };
+        OverlayLease lease;
+        FOREACH_ARRAY(name, names, ELEMENTS(names)) {
+                CHECK_INT(overlay_lease_parse(*name, "{\"BackendType\":\"vxlan\"}", &lease), 0);
+        }
+        FOREACH_ARRAY(value, values, ELEMENTS(values)) {
+                CHECK_INT(overlay_lease_parse("10.244.5.0-24", *value, &lease), 0);
+        }
+}
+
+int main(void)
+{
+        test_case("leases", test_leases);
+        test_case("what is no lease", test_what_is_none);
+        return test_done();
+}
