@@ -50,7 +50,9 @@ def setup():
     for address in (METADATA_ADDRESS, RESOLVER_ADDRESS):
         _ip("address", "replace", f"{address}/32", "dev", "lo")
     if not _has_link(BRIDGE, inner=True):
-        _ip("link", "add", BRIDGE, "type", "bridge")
+        # An address of its own: else it has the lowest of its ports', another one when that instance dies, and
+        # for half a minute the others send what is for the gateway to nobody.
+        _ip("link", "add", BRIDGE, "address", "02:6b:62:00:00:01", "type", "bridge")
     for zone in SUBNETS:
         _ip("address", "replace", gateway(zone), "dev", BRIDGE)
     sysctls = {"net.ipv4.ip_forward": 1,
