@@ -17,6 +17,10 @@
 #define CONNECT_TIMEOUT_MS_DEFAULT 5000
 #define HEADER_BYTES_MAX           ((size_t) 64 << 10)
 
+/* The system's: links named after their subjects, so that only what signed is read. Debian's
+ * update-ca-certificates makes them. */
+#define AUTHORITIES "/etc/ssl/certs"
+
 /* An Elastic IP that moves cuts the connections that were open, without a word to either end. The
  * kernel gives up on one after this time without an acknowledgement, and libcurl then repeats the
  * request on a fresh connection if the dead one was a reused one. */
@@ -276,6 +280,11 @@ static CURLcode setup_tls(CURL *easy, const HttpTls *tls)
         if (tls->ca_file) {
                 SET(CURLOPT_CAINFO, tls->ca_file);
                 SET(CURLOPT_CAPATH, NULL); /* or the system's authorities would do as well */
+        } else {
+                /* Not libcurl's default, the file with all of them besides: to parse that takes
+                 * 24 ms and 0.8 MB, for every connection. */
+                SET(CURLOPT_CAPATH, AUTHORITIES);
+                SET(CURLOPT_CAINFO, NULL);
         }
         if (tls->cert_pem && tls->key_pem) {
                 struct curl_blob cert = pem_blob(tls->cert_pem), key = pem_blob(tls->key_pem);

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import yaml
 
-from .settings import RESOLVER_ADDRESS, LabError
+from .settings import RESOLVER_ADDRESS, LabError, run
 
-TRUST_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+TRUST_FOLDER = Path("/etc/ssl/certs")
 
 NETWORK = """\
 [Match]
@@ -93,10 +93,15 @@ def _enable(unit, wanted_by):
 
 
 def _trust(ca):
-    if ca:
-        _write("/usr/local/share/ca-certificates/lab.crt", ca)
-        with TRUST_BUNDLE.open("ab") as bundle:
-            bundle.write(ca.encode())
+    """Do what update-ca-certificates does, without its doing all the others again."""
+    if not ca:
+        return
+    file = Path("/usr/local/share/ca-certificates/lab.crt")
+    _write(file, ca)
+    with (TRUST_FOLDER / "ca-certificates.crt").open("ab") as bundle:
+        bundle.write(ca.encode())
+    subject = run("openssl", "x509", "-in", file, "-noout", "-subject_hash").strip()
+    (TRUST_FOLDER / f"{subject}.0").symlink_to(file)
 
 
 def _user_data(data):
