@@ -170,19 +170,44 @@ static void *connection_main(void *userdata)
         return NULL;
 }
 
+/* Kept to be joined: OpenSSL's state of a thread that still runs at the end looks like a leak. */
+#define CONNECTIONS_MAX 1024
+static pthread_t connection_threads[CONNECTIONS_MAX];
+static unsigned n_connection_threads;
+static pthread_mutex_t connection_mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static bool connection_start(Connection *c)
+{
+        (void) pthread_mutex_lock(&connection_mutex);
+        bool started = n_connection_threads < CONNECTIONS_MAX &&
+                       pthread_create(&connection_threads[n_connection_threads], NULL,
+                                      connection_main, c) == 0;
+        n_connection_threads += started;
+        (void) pthread_mutex_unlock(&connection_mutex);
+        return started;
+}
+
+/* Once every client is gone. */
+static inline void connections_join(void)
+{
+        (void) pthread_mutex_lock(&connection_mutex);
+        while (n_connection_threads > 0) {
+                (void) pthread_join(connection_threads[--n_connection_threads], NULL);
+        }
+        (void) pthread_mutex_unlock(&connection_mutex);
+}
+
 static void *server_main(void *userdata)
 {
         Server *server = userdata;
         for (;;) {
                 Connection *c = calloc(1, sizeof(*c));
-                pthread_t thread;
                 c->server = server;
                 c->fd = accept(server->fd, NULL, NULL);
                 atomic_fetch_add(&server->connections, 1);
-                if (c->fd < 0 || pthread_create(&thread, NULL, connection_main, c) != 0) {
+                if (c->fd < 0 || !connection_start(c)) {
                         abort();
                 }
-                (void) pthread_detach(thread);
         }
         return NULL;
 }

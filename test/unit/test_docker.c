@@ -292,5 +292,6 @@ int main(void)
                 (void) rmdir(folder);
         }
         http_done();
+        connections_join();
         return test_done();
 }

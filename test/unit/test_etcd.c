@@ -363,5 +363,6 @@ int main(void)
         free(client_cert);
         free(client_key);
         http_done();
+        connections_join();
         return test_done();
 }

@@ -353,8 +353,9 @@ int main(void)
         test_case("every curl code has a class and an errno", test_classes);
         free(client_cert);
         free(client_key);
+        http_done();
+        connections_join();
         SSL_CTX_free(tls.tls);
         SSL_CTX_free(tls_old.tls);
-        http_done();
         return test_done();
 }

@@ -205,7 +205,7 @@ class Machine:
             raise LabError(f"{self.id}: does not run")
         cgroup.join(leader)
         terminal = {"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}
-        os.execvpe("nsenter", ["nsenter", f"--target={leader}", "--all", "--wdns=/", *argv],
+        os.execvpe("nsenter", ["nsenter", f"--target={leader}", "--all", "--root", "--wdns=/", *argv],
                    {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
                     "HOME": "/root", "LANG": "C.UTF-8", **terminal})
 
