@@ -10,6 +10,7 @@ typedef struct OverlayLease {
         struct in_addr network;
         unsigned prefix;
         char backend[16];
+        char vtep_mac[18]; /* of the VXLAN device there, "" where the backend has none */
 } OverlayLease;
 
 /* Outside data: 1, or 0 if it is none. flannel ignores such keys, too. */

@@ -219,7 +219,17 @@ typedef struct RouteCheck {
  * help, and a machine that waited for them would never be ready. Another set is tried again. */
 static _Atomic uint64_t given_up;
 
-/* Some flannel versions lose the event of a lease and never make its route. */
+/* The route to a lease, and for VXLAN the device behind it: a machine that was replaced has its
+ * subnet again and another MAC. Versions before 0.21.5 lose the event of a lease; those before
+ * 0.28.6 hear of none once etcd, compacted meanwhile, has been away. */
+static int is_reached(const OverlayLease *lease, Error *err)
+{
+        int r = netif_has_route(lease->network, lease->prefix, NULL, err);
+        return r <= 0 || isempty(lease->vtep_mac)
+                       ? r
+                       : netif_has_neighbour(lease->network, lease->vtep_mac, err);
+}
+
 static int check_lease(const char *key, const char *value, void *userdata, Error *err)
 {
         RouteCheck *check = userdata;
@@ -234,7 +244,7 @@ static int check_lease(const char *key, const char *value, void *userdata, Error
         if ((boot->overlay_address.s_addr & mask) == (lease.network.s_addr & mask)) {
                 return 0; /* ours: its route is docker's bridge */
         }
-        int r = netif_has_route(lease.network, lease.prefix, NULL, err);
+        int r = is_reached(&lease, err);
         if (r == 0) {
                 char address[INET_ADDRSTRLEN];
                 (void) inet_ntop(AF_INET, &lease.network, address, sizeof(address)); /* fits */

@@ -14,8 +14,10 @@ static void test_leases(void)
         CHECK_STR(inet_ntoa(lease.network), "10.244.5.0");
         CHECK_INT(lease.prefix, 24);
         CHECK_STR(lease.backend, "vxlan");
+        CHECK_STR(lease.vtep_mac, "66:5c:9f:00:00:01");
         CHECK_INT(overlay_lease_parse("0.0.0.0-0", "{\"BackendType\":\"host-gw\"}", &lease), 1);
         CHECK_STR(lease.backend, "host-gw");
+        CHECK_STR(lease.vtep_mac, "");
 }
 
 static void test_what_is_none(void)
