@@ -9,6 +9,8 @@ static int protect(Error *err)
 {
         /* workers mostly wait: more than two heaps would be memory for nothing */
         (void) mallopt(M_ARENA_MAX, 2);
+        /* or a large piece that was freed lets the next of its size stay in a heap for good */
+        (void) mallopt(M_MMAP_THRESHOLD, 128 << 10);
         return secret_protect_process(err);
 }
 
