@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/effect.h"
+#include "host/http_share.h"
 
 #define TIMEOUT_MS_DEFAULT         30000
 #define CONNECT_TIMEOUT_MS_DEFAULT 5000
@@ -43,6 +44,7 @@ typedef struct Exchange {
 } Exchange;
 
 static pthread_key_t session_key;
+static CURLSH *share;
 
 static const struct {
         CURLcode code;
@@ -101,12 +103,16 @@ int http_init(Error *err)
         if (code != CURLE_OK) {
                 return error_set(err, ERROR_FATAL, EIO, "libcurl: %s", curl_easy_strerror(code));
         }
-        int r = pthread_key_create(&session_key, session_free);
-        if (r != 0) {
-                curl_global_cleanup();
-                return error_errno(err, r, "create a thread key");
+        int r = http_share_new(&share, err);
+        if (r == 0) {
+                int error = pthread_key_create(&session_key, session_free);
+                r = error ? error_errno(err, error, "create a thread key") : 0;
         }
-        return 0;
+        if (r < 0) {
+                http_share_free(TAKE(share));
+                curl_global_cleanup();
+        }
+        return r;
 }
 
 void http_done(void)
@@ -116,6 +122,7 @@ void http_done(void)
                 session_free(session);
         }
         (void) pthread_key_delete(session_key); /* made by http_init() */
+        http_share_free(TAKE(share));           /* other threads' sessions ended with them */
         curl_global_cleanup();
 }
 
@@ -131,7 +138,9 @@ static HttpSession *session_get(void)
         }
         session->multi = curl_multi_init();
         session->easy = curl_easy_init();
-        if (!session->multi || !session->easy || pthread_setspecific(session_key, session) != 0) {
+        if (!session->multi || !session->easy ||
+            curl_easy_setopt(session->easy, CURLOPT_SHARE, share) != CURLE_OK ||
+            pthread_setspecific(session_key, session) != 0) {
                 session_free(session);
                 return NULL;
         }

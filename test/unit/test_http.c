@@ -261,6 +261,29 @@ static void test_tls(void)
         CHECK_STR(again.body.data, "nobody");
 }
 
+static void *ask_tls_from_thread(void *userdata)
+{
+        _cleanup_http_reply_ HttpReply reply = { 0 };
+        HttpTls none = { .ca_file = ca_path };
+        return ASK(&tls, "/who", &reply, userdata, .tls = none) < 0 ? userdata : NULL;
+}
+
+static void test_resumption(void)
+{
+        Error err = { 0 };
+        int connections = atomic_load(&tls.connections);
+        long before = SSL_CTX_sess_hits(tls.tls);
+        for (int i = 0; i < 2; i++) {
+                pthread_t thread;
+                void *r = NULL;
+                REQUIRE(pthread_create(&thread, NULL, ask_tls_from_thread, &err) == 0);
+                REQUIRE(pthread_join(thread, &r) == 0);
+                CHECK(r == NULL);
+        }
+        CHECK_INT(atomic_load(&tls.connections) - connections, 2);
+        CHECK(SSL_CTX_sess_hits(tls.tls) > before); /* the second knows what the first agreed on */
+}
+
 static void test_tls_refusals(void)
 {
         Error err = { 0 };
@@ -349,6 +372,7 @@ int main(void)
         test_case("a timeout ends it and says what was missing", test_timeout);
         test_case("a stop request ends it at once", test_stop);
         test_case("a client certificate from memory", test_tls);
+        test_case("a TLS session is resumed by another thread", test_resumption);
         test_case("wrong authority, name, version or file", test_tls_refusals);
         test_case("every curl code has a class and an errno", test_classes);
         free(client_cert);
