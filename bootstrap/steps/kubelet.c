@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -18,13 +19,36 @@
 #define KUBELET_MANIFESTS   "/etc/kubernetes/manifests"
 #define KUBELET_HEALTHZ     "http://127.0.0.1:10248/healthz"
 
-static int kubelet_version(StepContext *context, KubeletVersion *ret, Error *err)
+static int ask_version(StepContext *context, KubeletVersion *ret, Error *err)
 {
         const char *const argv[] = { KUBELET, "--version", NULL };
         _cleanup_process_result_ ProcessResult result = {};
         int r = process_run_checked(&(ProcessOptions) { .argv = argv, .output_max = 256 },
                                     step_wait(context), &result, err);
         return r < 0 ? r : render_parse_kubelet_version(result.output.data, ret, err);
+}
+
+/* kubelet is asked once, unless the file becomes another: to start it takes longer than all else
+ * that the step does in probe, apply and probe. One step asks, so nothing is locked. */
+static int kubelet_version(StepContext *context, KubeletVersion *ret, Error *err)
+{
+        static struct stat known_file;
+        static KubeletVersion known;
+        struct stat st;
+        if (stat(KUBELET, &st) < 0) {
+                return error_errno(err, errno, "stat " KUBELET);
+        }
+        if (st.st_dev != known_file.st_dev || st.st_ino != known_file.st_ino ||
+            st.st_ctim.tv_sec != known_file.st_ctim.tv_sec ||
+            st.st_ctim.tv_nsec != known_file.st_ctim.tv_nsec) {
+                int r = ask_version(context, &known, err);
+                if (r < 0) {
+                        return r;
+                }
+                known_file = st;
+        }
+        *ret = known;
+        return 0;
 }
 
 /* Both files as this machine needs them. */
