@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "base/secret.h"
+#include "host/kube_api.h"
+#include "steps/boot.h"
+
+/* How a kubelet gets its certificate: it asks with a bootstrap token, and the master approves.
+ *
+ * There are two kinds of token. The master's own lies in SECRETS_DIR alone and only with it may a
+ * certificate for a master be asked for; the nodes' is in the bucket, PREFIX/node/join.json. */
+
+#define JOIN_FILE            SECRETS_DIR "/join.json"
+#define JOIN_OBJECT          "node/join.json" /* below S3_PREFIX */
+#define BOOTSTRAP_KUBECONFIG SECRETS_DIR "/bootstrap.kubeconfig"
+#define KUBELET_CLIENT_PEM   SECRETS_DIR "/kubelet/kubelet-client-current.pem"
+
+/* Whether kubelet can go on as things are: it has a client certificate that is valid for a while,
+ * or JOIN_FILE holds a token that is: 1 or 0. To be looked at again while kubelet has none; a
+ * kubelet that was started with an older token must be restarted to read another. */
+int join_local_probe(const Boot *boot, Error *err);
+
+/* Whether kubelet has a client certificate that is valid now: 1 or 0. */
+int join_has_certificate(Error *err);
+
+/* master: makes JOIN_FILE if there is none, or less than half of its life is left. */
+int join_ensure_local(Boot *boot, StepContext *context, Error *err);
+
+/* node: fetches JOIN_FILE, waiting until the master has left one that is not expired. */
+int join_fetch(Boot *boot, StepContext *context, Error *err);
+
+/* kubelet's --bootstrap-kubeconfig, of JOIN_FILE's token, appended to *ret. -ENOENT if there is no
+ * JOIN_FILE. */
+int join_render_bootstrap_kubeconfig(const Boot *boot, Secret *ret, Error *err);
+
+/* The API server as this machine's daemon may ask it: the master as kube-bootstrap, a node with
+ * its kubelet's certificate (-ENOENT, ERROR_RETRY, while it has none). */
+int join_open_api(const Boot *boot, KubeApi **ret, Error *err);
+
+/* Rows of the table, for the master. join-token: needs addons, reprobe_s 60. nodes: needs
+ * join-token, reprobe_s 3. */
+StepFunction join_token_probe, join_token_apply;
+StepFunction nodes_probe, nodes_apply;
