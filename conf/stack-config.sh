@@ -70,6 +70,10 @@ CLOUD_PROVIDER=none
 # seconds; optional
 ATTACH_TIMEOUT_SECONDS=600
 
+# How long a token lives with which a node asks for its certificate; renewed after half of it.
+# seconds; optional
+JOIN_TOKEN_SECONDS=86400
+
 # A further name that the API server's certificate is to carry.
 # domain name; optional
 API_DNS_NAME=""

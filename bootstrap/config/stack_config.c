@@ -52,6 +52,10 @@ const ConfigKey stack_config_keys[] = {
         { "ATTACH_TIMEOUT_SECONDS", KEY_SECONDS, "600", 0, NULL, "600",
           "How long a master waits for its volume before it gives up and says who holds it.",
           FIELD(attach_timeout_s) },
+        { "JOIN_TOKEN_SECONDS", KEY_SECONDS, "86400", 0, NULL, "86400",
+          "How long a token lives with which a node asks for its certificate; renewed after half of "
+          "it.",
+          FIELD(join_token_s) },
         { "API_DNS_NAME", KEY_DOMAIN, "", 0, NULL, "",
           "A further name that the API server's certificate is to carry.", FIELD(api_dns_name) },
 };

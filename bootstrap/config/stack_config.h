@@ -39,6 +39,7 @@ typedef struct StackConfig {
         char *cgroup_driver;  /* cgroupfs, systemd */
         char *cloud_provider; /* none, aws, external */
         unsigned attach_timeout_s;
+        unsigned join_token_s;
         char *api_dns_name; /* optional further name of the API server */
 } StackConfig;
 

@@ -35,6 +35,7 @@ static void load_accepts_master(void)
         CHECK_STR(c.kms_key_id, "");
         CHECK_STR(c.cloud_provider, "none");
         CHECK_INT(c.attach_timeout_s, 600);
+        CHECK_INT(c.join_token_s, 86400);
         CHECK_INT(ntohl(c.master_private_ip.s_addr), 0xac148009);
         CHECK_INT(warnings.n, 1);
         CHECK_CONTAINS(warnings.n ? warnings.items[0] : NULL, ":9: unknown key FOO");
