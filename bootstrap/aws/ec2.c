@@ -134,6 +134,28 @@ int ec2_describe_instance_state(AwsClient *client, const char *instance_id, cons
         return ec2_parse_instance_state(root, ret, err);
 }
 
+int ec2_find_instances_by_name(AwsClient *client, const char *cluster, const char *const *names,
+                               size_t n, const Wait *wait, Ec2Instance *ret, Error *err)
+{
+        char value_names[EC2_NAMES_MAX][32];
+        Parameter parameters[3 + EC2_NAMES_MAX] = {
+                { "Filter.1.Name", "tag:" EC2_TAG_CLUSTER },
+                { "Filter.1.Value.1", cluster },
+                { "Filter.2.Name", "private-dns-name" },
+        };
+        if (n == 0 || n > EC2_NAMES_MAX) {
+                return error_set(err, ERROR_FATAL, EINVAL, "ec2:DescribeInstances of %zu names", n);
+        }
+        for (size_t i = 0; i < n; i++) {
+                (void) snprintf(value_names[i], sizeof(value_names[i]), "Filter.2.Value.%zu",
+                                i + 1);
+                parameters[3 + i] = (Parameter) { value_names[i], names[i] };
+        }
+        _cleanup_xml_ XmlNode *root = NULL;
+        int r = query(client, "DescribeInstances", names[0], parameters, 3 + n, wait, &root, err);
+        return r < 0 ? r : ec2_parse_named_instances(root, names, n, ret, err);
+}
+
 int ec2_describe_interfaces(AwsClient *client, const char *const *eni_ids, size_t n,
                             const Wait *wait, Ec2Interface *ret, Error *err)
 {

@@ -41,6 +41,22 @@ int ec2_detach_volume(AwsClient *client, const char *volume_id, const char *inst
 int ec2_describe_instance_state(AwsClient *client, const char *instance_id, const Wait *wait,
                                 char ret[24], Error *err);
 
+#define EC2_NAMES_MAX   100
+#define EC2_TAG_CLUSTER "KubernetesCluster"
+#define EC2_TAG_ROLE    "KubernetesRole"
+
+typedef struct Ec2Instance {
+        char instance_id[32]; /* "": EC2 knows none */
+        char state[24];       /* pending, running, shutting-down, terminated, stopping, stopped */
+        char role[16];        /* its tag KubernetesRole; "" if it has none, or another's */
+} Ec2Instance;
+
+/* The instances that have these private DNS names and the tag KubernetesCluster=CLUSTER, in one
+ * call, ret[i] for names[i] (at most EC2_NAMES_MAX). An address is given anew when its instance has
+ * ended, so of several with one name the one that runs is it. */
+int ec2_find_instances_by_name(AwsClient *client, const char *cluster, const char *const *names,
+                               size_t n, const Wait *wait, Ec2Instance *ret, Error *err);
+
 #define EC2_INTERFACES_MAX 16
 #define EC2_ADDRESSES_MAX  64
 

@@ -2,6 +2,7 @@
 #include "aws/ec2_parse.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static int bad_reply(Error *err, const char *what)
@@ -138,6 +139,67 @@ int ec2_parse_instance_state(const XmlNode *root, char ret[24], Error *err)
         }
         memcpy(ret, state, sizeof(state));
         return 1;
+}
+
+static int parse_instance(const XmlNode *node, Ec2Instance *ret, Error *err)
+{
+        Ec2Instance instance = {};
+        const Field fields[] = {
+                { "instanceId", instance.instance_id, sizeof(instance.instance_id), true },
+                { "instanceState/name", instance.state, sizeof(instance.state), true },
+        };
+        int r = copy_fields(node, fields, ELEMENTS(fields), err);
+        if (r < 0) {
+                return r;
+        }
+        const XmlNode *tag = find_item(node, "tagSet", "key", EC2_TAG_ROLE);
+        const char *role = tag ? xml_text(tag, "value") : "";
+        if (strlen(role) < sizeof(instance.role)) { /* else it is none that we know */
+                (void) snprintf(instance.role, sizeof(instance.role), "%s", role);
+        }
+        *ret = instance;
+        return 0;
+}
+
+/* An instance of the reply takes its place, unless one that runs has it. */
+static int place_instance(const XmlNode *node, const char *const *names, size_t n, Ec2Instance *ret,
+                          Error *err)
+{
+        const char *name = xml_text(node, "privateDnsName");
+        for (size_t i = 0; i < n; i++) {
+                if (!streq(names[i], name) || streq(ret[i].state, "running")) {
+                        continue;
+                }
+                int r = parse_instance(node, &ret[i], err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return 0;
+}
+
+int ec2_parse_named_instances(const XmlNode *root, const char *const *names, size_t n,
+                              Ec2Instance *ret, Error *err)
+{
+        Ec2Instance found[EC2_NAMES_MAX] = {};
+        const XmlNode *reservations = xml_find(root, "reservationSet");
+        if (!reservations || n > ELEMENTS(found)) {
+                return bad_reply(err, "no reservationSet");
+        }
+        if (*xml_text(root, "nextToken")) {
+                return bad_reply(err, "only a part of the instances");
+        }
+        for (const XmlNode *r = reservations->first_child; r; r = r->next) {
+                const XmlNode *set = xml_find(r, "instancesSet");
+                for (const XmlNode *item = set ? set->first_child : NULL; item; item = item->next) {
+                        int result = place_instance(item, names, n, found, err);
+                        if (result < 0) {
+                                return result;
+                        }
+                }
+        }
+        memcpy(ret, found, n * sizeof(*ret));
+        return 0;
 }
 
 static int parse_interface(const XmlNode *node, Ec2Interface *ret, Error *err)

@@ -13,6 +13,10 @@ int ec2_parse_volume(const XmlNode *root, const char *volume_id, Ec2Volume *ret,
 /* 1, or 0 if the reply holds no instance. */
 int ec2_parse_instance_state(const XmlNode *root, char ret[24], Error *err);
 
+/* ret[i] for names[i]. A reply that goes on on another page is an error. */
+int ec2_parse_named_instances(const XmlNode *root, const char *const *names, size_t n,
+                              Ec2Instance *ret, Error *err);
+
 /* In the order of eni_ids; one that is not in the reply is an error. */
 int ec2_parse_interfaces(const XmlNode *root, const char *const *eni_ids, size_t n,
                          Ec2Interface *ret, Error *err);

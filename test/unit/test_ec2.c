@@ -114,6 +114,76 @@ static void test_instance(void)
         CHECK_STR(state, "running");
 }
 
+#define INSTANCE_ITEM(id, state, name, tags)                                         \
+        "<item><instanceId>" id "</instanceId><instanceState><name>" state "</name>" \
+        "</instanceState><privateDnsName>" name "</privateDnsName><tagSet>" tags     \
+        "</tagSet></item>"
+#define TAG(key, value)    "<item><key>" key "</key><value>" value "</value></item>"
+#define RESERVATION(items) "<item><instancesSet>" items "</instancesSet></item>"
+
+static void test_named_instances(void)
+{
+        static const char *const names[] = { "ip-1.ec2.internal", "ip-2.ec2.internal",
+                                             "ip-3.ec2.internal" };
+        static const char reply[] = "<R><reservationSet>" RESERVATION(
+                INSTANCE_ITEM("i-1", "running", "ip-1.ec2.internal",
+                              TAG("Name", "x") TAG("KubernetesRole", "node"))
+                        INSTANCE_ITEM("i-9", "terminated", "ip-1.ec2.internal",
+                                      TAG("KubernetesRole", "master")))
+                RESERVATION(INSTANCE_ITEM("i-2", "stopped", "ip-2.ec2.internal",
+                                          TAG("KubernetesRole", "a-role-that-nobody-has-here")))
+                        RESERVATION(INSTANCE_ITEM("i-7", "running", "ip-7",
+                                                  "")) "</reservationSet></R>";
+        Ec2Instance found[EC2_NAMES_MAX + 1] = { { "kept" } };
+        Wait wait = test_wait(10);
+        Error err = {};
+        server_reset(&server, NULL);
+        server_script(&server, "200 OK", "", reply);
+        CHECK_OK(ec2_find_instances_by_name(client, "blue", names, 3, &wait, found, &err), err);
+        CHECK_STR(asked(), "Action=DescribeInstances&Version=2016-11-15"
+                           "&Filter.1.Name=tag%3AKubernetesCluster&Filter.1.Value.1=blue"
+                           "&Filter.2.Name=private-dns-name"
+                           "&Filter.2.Value.1=ip-1.ec2.internal"
+                           "&Filter.2.Value.2=ip-2.ec2.internal"
+                           "&Filter.2.Value.3=ip-3.ec2.internal");
+        CHECK_STR(found[0].instance_id, "i-1"); /* the one that runs, not the last */
+        CHECK_STR(found[0].state, "running");
+        CHECK_STR(found[0].role, "node");
+        CHECK_STR(found[1].state, "stopped");
+        CHECK_STR(found[1].role, "");
+        CHECK_STR(found[2].instance_id, "");
+}
+
+/* A reply that is not the whole answer must not pass for "there is no such instance". */
+static void test_named_instances_refused(void)
+{
+        static const char *const replies[] = {
+                "<R/>",
+                "<R><reservationSet/><nextToken>more</nextToken></R>",
+                "<R><reservationSet>" RESERVATION(
+                        INSTANCE_ITEM("", "running", "ip-1", "")) "</reservationSet></R>",
+                "<R><reservationSet>" RESERVATION(
+                        INSTANCE_ITEM("i-1", "", "ip-1", "")) "</reservationSet></R>",
+        };
+        const char *names[EC2_NAMES_MAX + 1] = { "ip-1" };
+        Ec2Instance found[EC2_NAMES_MAX + 1] = { { "kept" } };
+        Wait wait = test_wait(10);
+        FOREACH_ARRAY(reply, replies, ELEMENTS(replies)) {
+                Error err = {};
+                server_reset(&server, NULL);
+                server_script(&server, "200 OK", "", *reply);
+                CHECK(ec2_find_instances_by_name(client, "blue", names, 1, &wait, found, &err) < 0);
+                CHECK_INT(err.class, ERROR_RETRY);
+                CHECK_STR(found[0].instance_id, "kept");
+        }
+        Error err = {};
+        CHECK_INT(ec2_find_instances_by_name(client, "blue", names, 0, &wait, found, &err),
+                  -EINVAL);
+        CHECK_INT(ec2_find_instances_by_name(client, "blue", names, EC2_NAMES_MAX + 1, &wait, found,
+                                             &err),
+                  -EINVAL);
+}
+
 static void test_interfaces(void)
 {
         static Ec2Interface interfaces[EC2_INTERFACES_MAX];
@@ -350,6 +420,8 @@ int main(void)
         }
         test_case("a volume and its attachment", test_volume);
         test_case("an instance's state, or that there is none", test_instance);
+        test_case("instances by their names", test_named_instances);
+        test_case("half an answer is none", test_named_instances_refused);
         test_case("interfaces", test_interfaces);
         test_case("the interface that has an address", test_find_interface);
         test_case("an Elastic IP", test_address);
