@@ -117,6 +117,12 @@ install: all ## into DESTDIR
 	install -d $(DESTDIR)$(SYSCONFDIR)/kubernetes $(DESTDIR)$(PREFIX)/share/doc/kube-bootstrap
 	install -m 0644 conf/stack-config.sh conf/images $(DESTDIR)$(PREFIX)/share/doc/kube-bootstrap
 	ln -sfn $(PREFIX)/sbin/kube-bootstrap $(DESTDIR)$(SYSCONFDIR)/kubernetes/bootstrap
+	install -m 0644 conf/kubernetes/audit-policy.yaml $(DESTDIR)$(SYSCONFDIR)/kubernetes
+	for folder in static-pods/all static-pods/master addons; do \
+		install -d $(DESTDIR)$(SYSCONFDIR)/kubernetes/$$folder && \
+		install -m 0644 conf/kubernetes/$$folder/*.yaml \
+			$(DESTDIR)$(SYSCONFDIR)/kubernetes/$$folder || exit; \
+	done
 	install -d $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 0644 bootstrap/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 0644 bootstrap/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
