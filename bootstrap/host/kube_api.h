@@ -47,9 +47,9 @@ typedef int KubeApiVisit(const json_t *item, void *userdata, Error *err);
 int kube_api_list(KubeApi *api, const char *path, bool metadata_only, const Wait *wait,
                   KubeApiVisit *visit, void *userdata, Error *err);
 
-/* The changes. `body` is borrowed; PATCH is a JSON merge patch (RFC 7386). 1 done; 0 if what is to
- * be changed is not there (404). What exists already, or changed meanwhile (409), is -EEXIST: look
- * again. */
+/* The changes. `body` is borrowed, NULL for none; PATCH is a JSON merge patch (RFC 7386). 1 done; 0
+ * if what is to be changed is not there (404). What exists already, or changed meanwhile (409), is
+ * -EEXIST: look again. */
 typedef enum KubeApiMethod {
         KUBE_API_POST,
         KUBE_API_PUT,

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/base64.h"
+
+#include <errno.h>
+
+/* 0 to 63, or -1. */
+static int digit_value(char c)
+{
+        static const char digits[] =
+                "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        const char *at = c ? strchr(digits, c) : NULL;
+        return at ? (int) (at - digits) : -1;
+}
+
+/* A group of four characters, of which the first n are digits: n - 1 bytes. */
+static int decode_group(const char *text, size_t n, unsigned char ret[3])
+{
+        uint32_t bits = 0;
+        for (size_t i = 0; i < 4; i++) {
+                int value = i < n ? digit_value(text[i]) : 0;
+                if (value < 0) {
+                        return -EBADMSG;
+                }
+                bits = bits << 6 | (uint32_t) value;
+        }
+        uint32_t unused = n == 4 ? 0 : n == 3 ? 0xff : 0xffff;
+        if (bits & unused) {
+                return -EBADMSG;
+        }
+        ret[0] = (unsigned char) (bits >> 16);
+        ret[1] = (unsigned char) (bits >> 8);
+        ret[2] = (unsigned char) bits;
+        return 0;
+}
+
+int base64_decode(const char *text, size_t n, Buffer *ret)
+{
+        if (n % 4 != 0) {
+                return -EBADMSG;
+        }
+        for (size_t i = 0; i < n; i += 4) {
+                size_t digits = 4;
+                if (i + 4 == n) {
+                        digits -= text[i + 3] == '=';
+                        digits -= digits == 3 && text[i + 2] == '=';
+                }
+                unsigned char bytes[3];
+                int r = decode_group(text + i, digits, bytes);
+                r = r < 0 ? r : buffer_append(ret, bytes, digits - 1);
+                explicit_bzero(bytes, sizeof(bytes));
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return 0;
+}

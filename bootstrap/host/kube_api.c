@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/kube_api.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/base64.h"
+#include "base/file.h"
+#include "host/http.h"
+
+#define CREDENTIALS_MAX  ((size_t) 64 << 10)
+#define REPLY_MAX        ((size_t) 16 << 20)
+#define PAGE_ITEMS       250
+#define READY_TIMEOUT_MS 5000
+
+#define METADATA_ONLY "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+
+struct KubeApi {
+        char *server;
+        char *ca_file;
+        Secret certificate;
+        Secret key;
+};
+
+static const char *const method_names[_KUBE_API_METHOD_MAX] = {
+        [KUBE_API_POST] = "POST",
+        [KUBE_API_PUT] = "PUT",
+        [KUBE_API_PATCH] = "PATCH",
+        [KUBE_API_DELETE] = "DELETE",
+};
+
+void kube_api_free(KubeApi *api)
+{
+        if (!api) {
+                return;
+        }
+        free(api->server);
+        free(api->ca_file);
+        buffer_done(&api->certificate);
+        buffer_done(&api->key);
+        free(api);
+}
+
+static int api_new(const char *server, const char *ca_file, KubeApi **ret, Error *err)
+{
+        _cleanup_kube_api_ KubeApi *api = calloc(1, sizeof(*api));
+        if (!api) {
+                return error_oom(err);
+        }
+        api->certificate = api->key = SECRET_INIT;
+        api->server = strdup(server);
+        api->ca_file = strdup(ca_file);
+        if (!api->server || !api->ca_file) {
+                return error_oom(err);
+        }
+        *ret = TAKE(api);
+        return 0;
+}
+
+/* The text of a file with credentials. */
+static int read_credentials(const char *path, Secret *ret, Error *err)
+{
+        int r = file_read(path, CREDENTIALS_MAX, ret, err);
+        return r == -ENOENT ? error_set(err, ERROR_RETRY, ENOENT, "%s is not there", path) : r;
+}
+
+static int no_credentials(const char *path, const char *what, Error *err)
+{
+        return error_set(err, ERROR_CONFIG, EBADMSG, "%s has no %s", path, what);
+}
+
+int kube_api_open_file(const char *server, const char *ca_file, const char *pem_file, KubeApi **ret,
+                       Error *err)
+{
+        _cleanup_kube_api_ KubeApi *api = NULL;
+        int r = api_new(server, ca_file, &api, err);
+        if (r >= 0) {
+                r = read_credentials(pem_file, &api->certificate, err);
+        }
+        if (r < 0) {
+                return r;
+        }
+        if (!api->certificate.data || !strstr(api->certificate.data, "-----BEGIN CERTIFICATE-")) {
+                return no_credentials(pem_file, "certificate", err);
+        }
+        /* of the two blocks each reader takes its own */
+        if (!strstr(api->certificate.data, " PRIVATE KEY-----")) {
+                return no_credentials(pem_file, "private key", err);
+        }
+        if (buffer_append(&api->key, api->certificate.data, api->certificate.size) < 0) {
+                return error_oom(err);
+        }
+        *ret = TAKE(api);
+        return 0;
+}
+
+/* The base64 behind "NAME: " on a line of its own. */
+static int read_embedded(const char *path, const Secret *text, const char *name, Secret *ret,
+                         Error *err)
+{
+        _cleanup_free_ char *label = string_format("\n    %s: ", name);
+        if (!label) {
+                return error_oom(err);
+        }
+        const char *value = text->data ? strstr(text->data, label) : NULL;
+        if (!value) {
+                return no_credentials(path, name, err);
+        }
+        value += strlen(label);
+        int r = base64_decode(value, strcspn(value, "\n"), ret);
+        if (r == -ENOMEM) {
+                return error_oom(err);
+        }
+        return r < 0 || ret->size == 0 ? no_credentials(path, name, err) : 0;
+}
+
+int kube_api_open_kubeconfig(const char *server, const char *ca_file, const char *kubeconfig,
+                             KubeApi **ret, Error *err)
+{
+        _cleanup_kube_api_ KubeApi *api = NULL;
+        _cleanup_secret_ Secret text = SECRET_INIT;
+        int r = api_new(server, ca_file, &api, err);
+        if (r >= 0) {
+                r = read_credentials(kubeconfig, &text, err);
+        }
+        if (r >= 0) {
+                r = read_embedded(kubeconfig, &text, "client-certificate-data", &api->certificate,
+                                  err);
+        }
+        if (r >= 0) {
+                r = read_embedded(kubeconfig, &text, "client-key-data", &api->key, err);
+        }
+        if (r < 0) {
+                return r;
+        }
+        *ret = TAKE(api);
+        return 0;
+}
+
+typedef struct Call {
+        const char *method;
+        const char *path; /* with its query */
+        const char *accept;
+        const char *content_type;
+        const void *body;
+        size_t body_size;
+        uint64_t timeout_ms;
+} Call;
+
+static int exchange(KubeApi *api, const Call *call, const Wait *wait, HttpReply *ret, Error *err)
+{
+        _cleanup_free_ char *url = string_format("%s%s", api->server, call->path);
+        _cleanup_free_ char *effect =
+                string_format("API server %s %.*s", call->method, (int) strcspn(call->path, "?"),
+                              call->path); /* a query is no matter of messages */
+        _cleanup_free_ char *accept = strdup(call->accept ? call->accept : "application/json");
+        _cleanup_free_ char *type = strdup(call->content_type ? call->content_type : "");
+        if (!url || !effect || !accept || !type) {
+                return error_oom(err);
+        }
+        char accept_name[] = "Accept", type_name[] = "Content-Type";
+        const HttpHeader headers[] = { { accept_name, accept }, { type_name, type } };
+        const HttpRequest request = {
+                .method = call->method,
+                .url = url,
+                .headers = headers,
+                .n_headers = call->content_type ? 2 : 1,
+                .body = call->body,
+                .body_size = call->body_size,
+                .tls = { .ca_file = api->ca_file,
+                         .cert_pem = api->certificate.data,
+                         .key_pem = api->key.data },
+                .timeout_ms = call->timeout_ms,
+                .reply_max = REPLY_MAX,
+                .secret_reply = true,
+                .effect = effect,
+        };
+        return http_exchange(&request, wait, ret, err);
+}
+
+static const struct {
+        int status;
+        ErrorClass class;
+        int error;
+} status_classes[] = {
+        { 401, ERROR_DENIED, EACCES },   { 403, ERROR_DENIED, EACCES },
+        { 408, ERROR_RETRY, ETIMEDOUT }, { 409, ERROR_RETRY, EEXIST },
+        { 410, ERROR_RETRY, ESTALE }, /* a page of a list that is too old by now */
+        { 429, ERROR_RETRY, EAGAIN },
+};
+
+static ErrorClass class_of_status(int status, int *ret_error)
+{
+        FOREACH_ARRAY(row, status_classes, ELEMENTS(status_classes)) {
+                if (row->status == status) {
+                        *ret_error = row->error;
+                        return row->class;
+                }
+        }
+        *ret_error = status >= 500 ? EIO : EINVAL;
+        return status >= 500 ? ERROR_RETRY : ERROR_FATAL;
+}
+
+/* The API server's refusal, in its own words (a Status object).
+ * https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/ */
+static int refused(const Call *call, const HttpReply *reply, Error *err)
+{
+        int error;
+        ErrorClass class = class_of_status(reply->status, &error);
+        _cleanup_(json_decrefp) json_t *status =
+                json_loadb(reply->body.data, reply->body.size, 0, NULL);
+        const char *message = kube_api_text(status, "message");
+        int r = error_set(err, class, error, "API server %s %.*s: status %d: %.400s", call->method,
+                          (int) strcspn(call->path, "?"), call->path, reply->status,
+                          *message ? message : "no message");
+        if (err) {
+                err->http_status = reply->status;
+        }
+        return r;
+}
+
+int kube_api_is_ready(KubeApi *api, const Wait *wait, Error *err)
+{
+        const Call call = { .method = "GET",
+                            .path = "/readyz",
+                            .accept = "text/plain, application/json",
+                            .timeout_ms = READY_TIMEOUT_MS };
+        _cleanup_http_reply_ HttpReply reply = {};
+        int r = exchange(api, &call, wait, &reply, err);
+        if (r == -ECONNREFUSED || r == -ECONNRESET || r == -ETIMEDOUT) {
+                return 0;
+        }
+        if (r < 0) {
+                return r;
+        }
+        if (reply.status == 401 || reply.status == 403) {
+                return refused(&call, &reply, err);
+        }
+        return reply.status == 200 && streq(reply.body.data, "ok");
+}
+
+/* 1 and the reply's object, 0 for 404. ret may be NULL. */
+static int call_json(KubeApi *api, const Call *call, const Wait *wait, json_t **ret, Error *err)
+{
+        _cleanup_http_reply_ HttpReply reply = {};
+        int r = exchange(api, call, wait, &reply, err);
+        if (r < 0) {
+                return r;
+        }
+        if (reply.status == 404) {
+                return 0;
+        }
+        if (reply.status < 200 || reply.status > 299) {
+                return refused(call, &reply, err);
+        }
+        if (!ret) {
+                return 1;
+        }
+        json_t *json = json_loadb(reply.body.data, reply.body.size, 0, NULL);
+        if (!json_is_object(json)) {
+                json_decref(json);
+                return error_set(err, ERROR_RETRY, EBADMSG,
+                                 "API server %s %.*s: the reply is no object", call->method,
+                                 (int) strcspn(call->path, "?"), call->path);
+        }
+        *ret = json;
+        return 1;
+}
+
+int kube_api_get(KubeApi *api, const char *path, const Wait *wait, json_t **ret, Error *err)
+{
+        const Call call = { .method = "GET", .path = path };
+        return call_json(api, &call, wait, ret, err);
+}
+
+/* One page; its continuation goes to *next, empty after the last one. */
+static int list_page(KubeApi *api, const char *path, const char *accept, const Wait *wait,
+                     Buffer *next, json_t **ret, Error *err)
+{
+        _cleanup_free_ char *paged =
+                string_format("%s%climit=%d%s%s", path, strchr(path, '?') ? '&' : '?', PAGE_ITEMS,
+                              next->size ? "&continue=" : "", next->size ? next->data : "");
+        if (!paged) {
+                return error_oom(err);
+        }
+        const Call call = { .method = "GET", .path = paged, .accept = accept };
+        _cleanup_(json_decrefp) json_t *page = NULL;
+        int r = call_json(api, &call, wait, &page, err);
+        if (r == 0) {
+                return error_set(err, ERROR_FATAL, ENOENT, "API server: there is no %s", path);
+        }
+        if (r < 0) {
+                return r;
+        }
+        const char *token = kube_api_text(page, "metadata.continue");
+        /* goes into a query as it is */
+        if (token[strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                                "-_")]) {
+                return error_set(err, ERROR_RETRY, EBADMSG, "API server: a page without a next");
+        }
+        buffer_done(next);
+        if (*token && buffer_append_string(next, token) < 0) {
+                return error_oom(err);
+        }
+        *ret = TAKE(page);
+        return 0;
+}
+
+int kube_api_list(KubeApi *api, const char *path, bool metadata_only, const Wait *wait,
+                  KubeApiVisit *visit, void *userdata, Error *err)
+{
+        _cleanup_buffer_ Buffer next = {};
+        size_t seen = 0;
+        do {
+                _cleanup_(json_decrefp) json_t *page = NULL;
+                int r = list_page(api, path, metadata_only ? METADATA_ONLY : NULL, wait, &next,
+                                  &page, err);
+                const json_t *items = json_object_get(page, "items");
+                seen += json_array_size(items);
+                if (r >= 0 && seen > KUBE_API_LIST_MAX) {
+                        return error_set(err, ERROR_FATAL, E2BIG,
+                                         "API server: more than %d items at %s", KUBE_API_LIST_MAX,
+                                         path);
+                }
+                for (size_t i = 0; r >= 0 && i < json_array_size(items); i++) {
+                        r = visit(json_array_get(items, i), userdata, err);
+                }
+                if (r < 0) {
+                        return r;
+                }
+        } while (next.size > 0);
+        return 0;
+}
+
+static int change(KubeApi *api, KubeApiMethod method, const char *path, const void *body,
+                  size_t size, const Wait *wait, Error *err)
+{
+        const Call call = {
+                .method = method_names[method],
+                .path = path,
+                .content_type = method == KUBE_API_PATCH ? "application/merge-patch+json"
+                                                         : "application/json",
+                .body = body,
+                .body_size = size,
+        };
+        return call_json(api, &call, wait, NULL, err);
+}
+
+int kube_api_change(KubeApi *api, KubeApiMethod method, const char *path, const json_t *body,
+                    const Wait *wait, Error *err)
+{
+        if (!body) {
+                return change(api, method, path, NULL, 0, wait, err);
+        }
+        _cleanup_free_ char *text = json_dumps(body, JSON_COMPACT);
+        return text ? change(api, method, path, text, strlen(text), wait, err) : error_oom(err);
+}
+
+int kube_api_change_text(KubeApi *api, KubeApiMethod method, const char *path, const Secret *body,
+                         const Wait *wait, Error *err)
+{
+        return change(api, method, path, body->data, body->size, wait, err);
+}
+
+const char *kube_api_text(const json_t *object, const char *path)
+{
+        while (object && *path) {
+                size_t n = strcspn(path, ".");
+                object = json_object_getn(object, path, n);
+                path += n + (path[n] == '.');
+        }
+        const char *text = json_string_value(object);
+        return text ? text : "";
+}
