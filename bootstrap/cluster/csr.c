@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cluster/csr.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "base/base64.h"
+#include "base/cleanup.h"
+#include "base/string.h"
+
+#define REQUEST_BYTES_MAX ((size_t) 16 << 10)
+#define USER_NODE         "system:node:"
+#define USER_TOKEN        "system:bootstrap:"
+#define GROUP_NODES       "system:nodes"
+#define GROUP_TOKENS      "system:bootstrappers"
+
+DEFINE_CLEANUP(BIO *, BIO_free_all);
+DEFINE_CLEANUP(X509_REQ *, X509_REQ_free);
+
+static const char *const verdict_names[_CSR_VERDICT_MAX] = {
+        [CSR_WAIT] = "wait",
+        [CSR_APPROVE] = "approve",
+        [CSR_DENY] = "deny",
+};
+
+const char *csr_verdict_to_string(CsrVerdict verdict)
+{
+        return verdict >= 0 && verdict < _CSR_VERDICT_MAX ? verdict_names[verdict] : NULL;
+}
+
+/* The first flaw stands. */
+static void flawed(Csr *csr, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void flawed(Csr *csr, const char *format, ...)
+{
+        va_list ap;
+        if (!*csr->flaw) {
+                va_start(ap, format);
+                (void) vsnprintf(csr->flaw, sizeof(csr->flaw), format, ap);
+                va_end(ap);
+        }
+}
+
+/* A Node's name: DNS labels of lower-case letters, digits and hyphens. It goes into messages,
+ * paths, and EC2's filters, where "*" is a pattern. */
+static bool is_node_name(const char *s, size_t n)
+{
+        if (n == 0 || n >= CSR_NAME_MAX) {
+                return false;
+        }
+        for (size_t i = 0; i < n; i++) {
+                bool inner = (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= '0' && s[i] <= '9');
+                bool between = i > 0 && i + 1 < n && (s[i] == '-' || s[i] == '.');
+                if (!inner && !between) {
+                        return false;
+                }
+        }
+        return true;
+}
+
+/* The one value of the subject's entry, as it lies in the request: what Go writes, and a form that
+ * has one reading. */
+static bool entry_text(X509_NAME *subject, int nid, const char **ret, size_t *ret_n)
+{
+        int i = X509_NAME_get_index_by_NID(subject, nid, -1);
+        if (i < 0 || X509_NAME_get_index_by_NID(subject, nid, i) >= 0) {
+                return false;
+        }
+        const ASN1_STRING *value = X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, i));
+        int type = ASN1_STRING_type(value);
+        if (type != V_ASN1_UTF8STRING && type != V_ASN1_PRINTABLESTRING) {
+                return false;
+        }
+        *ret = (const char *) ASN1_STRING_get0_data(value);
+        *ret_n = (size_t) ASN1_STRING_length(value);
+        return true;
+}
+
+static bool is_text(const char *text, size_t n, const char *expected)
+{
+        return n == strlen(expected) && memcmp(text, expected, n) == 0;
+}
+
+/* The subject must be O=system:nodes, CN=system:node:NAME, and nothing else. */
+static void read_subject(X509_REQ *request, Csr *csr)
+{
+        X509_NAME *subject = X509_REQ_get_subject_name(request);
+        const char *text;
+        size_t n;
+        if (X509_NAME_entry_count(subject) != 2) {
+                flawed(csr, "its subject is not one organization and one common name");
+        } else if (!entry_text(subject, NID_organizationName, &text, &n) ||
+                   !is_text(text, n, GROUP_NODES)) {
+                flawed(csr, "its organization is not " GROUP_NODES);
+        } else if (!entry_text(subject, NID_commonName, &text, &n) || n <= strlen(USER_NODE) ||
+                   memcmp(text, USER_NODE, strlen(USER_NODE)) != 0 ||
+                   !is_node_name(text + strlen(USER_NODE), n - strlen(USER_NODE))) {
+                flawed(csr, "its common name is not " USER_NODE "NAME");
+        } else {
+                (void) snprintf(csr->node_name, sizeof(csr->node_name), "%.*s",
+                                (int) (n - strlen(USER_NODE)), text + strlen(USER_NODE));
+        }
+}
+
+/* One request in PEM and nothing behind it; signed with the key it is for; no extensions, which is
+ * where further names would be. */
+static void read_request(const Buffer *pem, Csr *csr)
+{
+        static const char end[] = "-----END CERTIFICATE REQUEST-----";
+        _cleanup_(BIO_free_allp) BIO *bio = BIO_new_mem_buf(pem->data, (int) pem->size);
+        _cleanup_(X509_REQ_freep) X509_REQ *request =
+                bio ? PEM_read_bio_X509_REQ(bio, NULL, NULL, NULL) : NULL;
+        const char *after = request ? memmem(pem->data, pem->size, end, strlen(end)) : NULL;
+        if (!request || !after) {
+                flawed(csr, "it holds no request that can be read");
+        } else if (strspn(after + strlen(end), "\r\n ") != strlen(after + strlen(end)) ||
+                   strlen(pem->data) != pem->size) {
+                flawed(csr, "it holds more than a request");
+        } else if (X509_REQ_verify(request, X509_REQ_get0_pubkey(request)) != 1) {
+                flawed(csr, "it is not signed with its own key");
+        } else if (X509_REQ_get_attr_count(request) > 0) {
+                flawed(csr, "it asks for extensions or further names");
+        } else {
+                read_subject(request, csr);
+        }
+        ERR_clear_error();
+}
+
+static int decode_request(const json_t *spec, Csr *csr, Error *err)
+{
+        _cleanup_buffer_ Buffer pem = { .max = REQUEST_BYTES_MAX };
+        const json_t *request = json_object_get(spec, "request");
+        const char *text = json_string_value(request);
+        int r = text ? base64_decode(text, json_string_length(request), &pem) : -EBADMSG;
+        if (r == -ENOMEM) {
+                return error_oom(err);
+        }
+        if (r < 0 || pem.size == 0) {
+                flawed(csr, "it holds no request, or one that is too large");
+        } else {
+                read_request(&pem, csr);
+        }
+        return 0;
+}
+
+/* What a kubelet asks for: "key encipherment" is of use with RSA keys only, and later ones leave it
+ * out. */
+static void check_usages(const json_t *spec, Csr *csr)
+{
+        const json_t *usages = json_object_get(spec, "usages"), *usage;
+        bool client = false, signs = false;
+        size_t i;
+        json_array_foreach(usages, i, usage) {
+                const char *text = json_string_value(usage);
+                client = client || streq_ptr(text, "client auth");
+                signs = signs || streq_ptr(text, "digital signature");
+                if (!streq_ptr(text, "client auth") && !streq_ptr(text, "digital signature") &&
+                    !streq_ptr(text, "key encipherment")) {
+                        flawed(csr, "it asks for the usage \"%.40s\"", text ? text : "");
+                }
+        }
+        if (!client || !signs) {
+                flawed(csr, "it does not ask for the usages of a client");
+        }
+}
+
+static bool has_group(const json_t *spec, const char *name)
+{
+        const json_t *group;
+        size_t i;
+        json_array_foreach(json_object_get(spec, "groups"), i, group) {
+                if (streq_ptr(json_string_value(group), name)) {
+                        return true;
+                }
+        }
+        return false;
+}
+
+/* Who asks: the API server has filled it in, no client can. */
+static void read_user(const json_t *spec, Csr *csr)
+{
+        if (string_starts_with(csr->user, USER_NODE) && has_group(spec, GROUP_NODES)) {
+                csr->renewal = true;
+                if (!streq(csr->user + strlen(USER_NODE), csr->node_name)) {
+                        flawed(csr, "a Node may ask for its own certificate only");
+                }
+                return;
+        }
+        csr->with_master_token = has_group(spec, CSR_GROUP_MASTER);
+        if (!string_starts_with(csr->user, USER_TOKEN) || !has_group(spec, GROUP_TOKENS) ||
+            !(csr->with_master_token || has_group(spec, CSR_GROUP_NODE))) {
+                flawed(csr, "neither a Node nor the holder of a join token asks");
+        }
+}
+
+/* The API server takes nearly any name; kubelet's are "csr-" or "node-csr-" and base64url. It goes
+ * into a path. */
+static bool is_object_name(const char *s)
+{
+        return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") ==
+               strlen(s);
+}
+
+/* "2026-02-03T04:05:06Z" */
+static int read_time(const char *text, time_t *ret)
+{
+        struct tm tm = {};
+        const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
+        if (!end || *end) {
+                return -EBADMSG;
+        }
+        *ret = timegm(&tm);
+        return 0;
+}
+
+static int copy_text(const json_t *object, const char *name, char *ret, size_t size)
+{
+        const char *text = json_string_value(json_object_get(object, name));
+        if (!text || strlen(text) >= size) {
+                return -EBADMSG;
+        }
+        memcpy(ret, text, strlen(text) + 1);
+        return 0;
+}
+
+int csr_read(const json_t *object, Csr *ret, Error *err)
+{
+        Csr csr = {};
+        const json_t *metadata = json_object_get(object, "metadata");
+        const json_t *spec = json_object_get(object, "spec");
+        const json_t *status = json_object_get(object, "status");
+        char created[24], signer[256] = "";
+        if (copy_text(metadata, "name", csr.name, sizeof(csr.name)) < 0 ||
+            copy_text(metadata, "creationTimestamp", created, sizeof(created)) < 0 ||
+            read_time(created, &csr.created) < 0) {
+                return error_set(err, ERROR_RETRY, EBADMSG,
+                                 "a certificate request of the API server has no name or time");
+        }
+        if (copy_text(spec, "username", csr.user, sizeof(csr.user)) < 0) {
+                flawed(&csr, "who asks is not known");
+        }
+        csr.of_kubelet = copy_text(spec, "signerName", signer, sizeof(signer)) == 0 &&
+                         streq(signer, CSR_SIGNER_KUBELET) && is_object_name(csr.name);
+        csr.settled = json_array_size(json_object_get(status, "conditions")) > 0 ||
+                      json_object_get(status, "certificate");
+        int r = csr.of_kubelet && !csr.settled ? decode_request(spec, &csr, err) : 0;
+        if (r < 0) {
+                return r;
+        }
+        check_usages(spec, &csr);
+        read_user(spec, &csr);
+        *ret = csr;
+        return 0;
+}
+
+static CsrVerdict say(CsrVerdict verdict, char *reason, size_t size, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
+static CsrVerdict say(CsrVerdict verdict, char *reason, size_t size, const char *format, ...)
+{
+        va_list ap;
+        va_start(ap, format);
+        (void) vsnprintf(reason, size, format, ap);
+        va_end(ap);
+        return verdict;
+}
+
+static CsrVerdict judge_instance(const Csr *csr, const CsrFacts *facts, char *reason, size_t size)
+{
+        bool master = streq(facts->instance_role, "master");
+        if (streq(facts->instance_state, "pending")) {
+                return say(CSR_WAIT, reason, size, "instance %s does not run yet",
+                           facts->instance_id);
+        }
+        if (!streq(facts->instance_state, "running")) {
+                return say(CSR_DENY, reason, size, "instance %s is %s", facts->instance_id,
+                           facts->instance_state);
+        }
+        if (!master && !streq(facts->instance_role, "node")) {
+                return say(CSR_DENY, reason, size, "instance %s is neither master nor node",
+                           facts->instance_id);
+        }
+        if (!csr->renewal && csr->with_master_token != master) {
+                return say(CSR_DENY, reason, size, "instance %s is a %s, but the token is a %s's",
+                           facts->instance_id, facts->instance_role, master ? "node" : "master");
+        }
+        return say(CSR_APPROVE, reason, size, "instance %s runs and is a %s of this cluster",
+                   facts->instance_id, facts->instance_role);
+}
+
+bool csr_needs_instance(const Csr *csr, bool node_is_live)
+{
+        return !*csr->flaw && (csr->renewal || !node_is_live);
+}
+
+CsrVerdict csr_judge(const Csr *csr, const CsrFacts *facts, char *ret_reason, size_t size)
+{
+        bool late = facts->now - csr->created > CSR_PATIENCE_S;
+        if (*csr->flaw) {
+                return say(CSR_DENY, ret_reason, size, "%s", csr->flaw);
+        }
+        if (!csr_needs_instance(csr, facts->node_is_live)) {
+                return say(late ? CSR_DENY : CSR_WAIT, ret_reason, size,
+                           "the Node %.100s is live and has its certificate", csr->node_name);
+        }
+        if (isempty(facts->instance_id)) {
+                return say(late ? CSR_DENY : CSR_WAIT, ret_reason, size,
+                           "EC2 knows no instance %.100s of this cluster", csr->node_name);
+        }
+        return judge_instance(csr, facts, ret_reason, size);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/secret.h"
+
+/* Tokens with which a kubelet asks for its certificate, and the document a node finds one in:
+ * {"schema":1,"token":"abcdef.0123456789abcdef","expires":"2026-02-03T04:05:06Z"}
+ * https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/ */
+
+#define JOIN_DOCUMENT_BYTES_MAX ((size_t) 1024)
+#define JOIN_NAMESPACE          "kube-system"
+#define JOIN_SECRET_TYPE        "bootstrap.kubernetes.io/token"
+
+typedef struct JoinToken {
+        char id[7];      /* no secret: names the Secret, and the user */
+        char secret[17]; /* 80 random bits */
+        time_t expires;
+} JoinToken;
+
+void join_token_done(JoinToken *token); /* wipes */
+#define _cleanup_join_token_ _cleanup_(join_token_done)
+
+/* A new one that lives so many seconds. */
+int join_token_new(time_t now, unsigned life_s, JoinToken *ret, Error *err);
+
+/* Whether half of its life, or more, lies before it; whether it lives for a while at all. */
+bool join_token_is_fresh(const JoinToken *token, time_t now, unsigned life_s);
+bool join_token_is_alive(const JoinToken *token, time_t now);
+
+/* The document, appended; and read, strictly. One of another form is ERROR_RETRY (-EBADMSG): the
+ * master renews it. */
+int join_document_format(const JoinToken *token, Secret *ret, Error *err);
+int join_document_parse(const void *data, size_t n, JoinToken *ret, Error *err);
+
+/* The name of the token's Secret, "bootstrap-token-abcdef"; ret: 32 bytes. */
+void join_secret_name(const JoinToken *token, char ret[32]);
+
+/* The Secret that makes the API server know the token, as JSON, appended. Its bearer may ask for
+ * certificates: as a member of CSR_GROUP_NODE, and of CSR_GROUP_MASTER where `master` is set. */
+int join_secret_format(const JoinToken *token, bool master, Secret *ret, Error *err);
