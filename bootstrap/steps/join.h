@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/secret.h"
+#include "cluster/join.h"
 #include "host/kube_api.h"
 #include "steps/boot.h"
 
@@ -37,7 +38,6 @@ int join_render_bootstrap_kubeconfig(const Boot *boot, Secret *ret, Error *err);
  * its kubelet's certificate (-ENOENT, ERROR_RETRY, while it has none). */
 int join_open_api(const Boot *boot, KubeApi **ret, Error *err);
 
-/* Rows of the table, for the master. join-token: needs addons, reprobe_s 60. nodes: needs
- * join-token, reprobe_s 3. */
-StepFunction join_token_probe, join_token_apply;
-StepFunction nodes_probe, nodes_apply;
+/* The token of JOIN_FILE, or of JOIN_OBJECT: 1; 0 if there is none, or one that cannot be read. */
+int join_local_token(JoinToken *ret, Error *err);
+int join_get_object(const Boot *boot, StepContext *context, JoinToken *ret, Error *err);

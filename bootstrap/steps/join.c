@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "steps/join.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+
+#include "base/file.h"
+#include "cluster/certificate.h"
+#include "cluster/join.h"
+#include "steps/secrets.h"
+
+/* This machine's half: what its kubelet joins with. */
+
+#define CERTIFICATE_BYTES_MAX ((size_t) 64 << 10)
+
+/* A certificate that is over in a moment is none. */
+#define CERTIFICATE_LEFT_S 60
+
+static int read_certificate(const char *path, X509 **ret, Error *err)
+{
+        _cleanup_secret_ Secret pem = SECRET_INIT; /* kubelet's file holds its key as well */
+        int r = file_read(path, CERTIFICATE_BYTES_MAX, &pem, err);
+        return r < 0 ? r : certificate_from_pem(pem.data, pem.size, ret, err);
+}
+
+int join_has_certificate(Error *err)
+{
+        _cleanup_x509_ X509 *certificate = NULL, *authority = NULL;
+        _cleanup_certificate_info_ CertificateInfo info = {};
+        int r = read_certificate(KUBELET_CLIENT_PEM, &certificate, err);
+        if (r == -ENOENT || r == -EBADMSG) { /* none, or none that kubelet could use */
+                return 0;
+        }
+        if (r >= 0) {
+                r = read_certificate(SECRETS_DIR "/ca.crt", &authority, err);
+        }
+        if (r >= 0) {
+                r = certificate_inspect(certificate, &info, err);
+        }
+        if (r < 0) {
+                return r;
+        }
+        time_t now = time(NULL);
+        return info.not_before <= now && info.not_after > now + CERTIFICATE_LEFT_S &&
+               certificate_is_signed_by(certificate, authority);
+}
+
+int join_local_token(JoinToken *ret, Error *err)
+{
+        _cleanup_secret_ Secret text = SECRET_INIT;
+        int r = file_read(JOIN_FILE, JOIN_DOCUMENT_BYTES_MAX, &text, err);
+        if (r == -ENOENT || r == -EFBIG) {
+                return 0;
+        }
+        if (r < 0) {
+                return r;
+        }
+        r = join_document_parse(text.data, text.size, ret, err);
+        return r == -EBADMSG ? 0 : r < 0 ? r : 1;
+}
+
+int join_local_probe(const Boot *boot, Error *err)
+{
+        (void) boot;
+        _cleanup_join_token_ JoinToken token = {};
+        int r = join_has_certificate(err);
+        if (r != 0) {
+                return r;
+        }
+        r = join_local_token(&token, err);
+        return r <= 0 ? r : join_token_is_alive(&token, time(NULL));
+}
+
+static int write_token(const JoinToken *token, Error *err)
+{
+        _cleanup_secret_ Secret text = SECRET_INIT;
+        int r = join_document_format(token, &text, err);
+        return r < 0 ? r : file_write(JOIN_FILE, text.data, text.size, 0600, err);
+}
+
+int join_ensure_local(Boot *boot, StepContext *context, Error *err)
+{
+        (void) context;
+        _cleanup_join_token_ JoinToken token = {};
+        time_t now = time(NULL);
+        int r = join_local_token(&token, err);
+        if (r < 0 || (r > 0 && join_token_is_fresh(&token, now, boot->config.join_token_s))) {
+                return r < 0 ? r : 0;
+        }
+        r = join_token_new(now, boot->config.join_token_s, &token, err);
+        return r < 0 ? r : write_token(&token, err);
+}
+
+int join_get_object(const Boot *boot, StepContext *context, JoinToken *ret, Error *err)
+{
+        _cleanup_secret_ Secret text = SECRET_INIT;
+        int r = secrets_get(boot, context, JOIN_OBJECT, JOIN_DOCUMENT_BYTES_MAX, &text, NULL, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = join_document_parse(text.data, text.size, ret, err);
+        return r == -EBADMSG ? 0 : r < 0 ? r : 1;
+}
+
+int join_fetch(Boot *boot, StepContext *context, Error *err)
+{
+        for (unsigned attempt = 0;; attempt++) {
+                _cleanup_join_token_ JoinToken token = {};
+                int r = join_local_probe(boot, err);
+                if (r != 0) {
+                        return r < 0 ? r : 0;
+                }
+                r = join_get_object(boot, context, &token, err);
+                if (r > 0 && join_token_is_alive(&token, time(NULL))) {
+                        return write_token(&token, err);
+                }
+                if (r < 0) {
+                        return r;
+                }
+                step_waiting_for(context, "the master to leave a join token that is %s",
+                                 r > 0 ? "not expired" : "there");
+                r = wait_sleep(step_wait(context),
+                               wait_backoff_ms(SECRETS_POLL_FIRST_MS, SECRETS_POLL_MAX_MS, attempt),
+                               err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+}
+
+/* Where this machine finds the API server. ret: 32 bytes. */
+static void api_server(const Boot *boot, char ret[32])
+{
+        char ip[INET_ADDRSTRLEN] = "127.0.0.1";
+        if (boot->config.role == ROLE_NODE) {
+                (void) inet_ntop(AF_INET, &boot->config.master_private_ip, ip, sizeof(ip));
+        }
+        (void) snprintf(ret, 32, "https://%s:443", ip);
+}
+
+int join_render_bootstrap_kubeconfig(const Boot *boot, Secret *ret, Error *err)
+{
+        char server[32];
+        _cleanup_join_token_ JoinToken token = {};
+        int r = join_local_token(&token, err);
+        if (r == 0) {
+                return error_set(err, ERROR_RETRY, ENOENT, "there is no join token in %s",
+                                 JOIN_FILE);
+        }
+        if (r < 0) {
+                return r;
+        }
+        api_server(boot, server);
+        /* names are of no consequence here; the authority is a file, so that kubelet's own
+         * kubeconfig, which it makes from this one, follows it */
+        return buffer_append_format(ret,
+                                    "apiVersion: v1\n"
+                                    "kind: Config\n"
+                                    "current-context: bootstrap\n"
+                                    "contexts:\n"
+                                    "- name: bootstrap\n"
+                                    "  context:\n"
+                                    "    cluster: bootstrap\n"
+                                    "    user: kubelet-bootstrap\n"
+                                    "clusters:\n"
+                                    "- name: bootstrap\n"
+                                    "  cluster:\n"
+                                    "    server: \"%s\"\n"
+                                    "    certificate-authority: " SECRETS_DIR "/ca.crt\n"
+                                    "users:\n"
+                                    "- name: kubelet-bootstrap\n"
+                                    "  user:\n"
+                                    "    token: \"%s.%s\"\n",
+                                    server, token.id, token.secret) < 0
+                       ? error_oom(err)
+                       : 0;
+}
+
+int join_open_api(const Boot *boot, KubeApi **ret, Error *err)
+{
+        char server[32];
+        api_server(boot, server);
+        return boot->config.role == ROLE_MASTER
+                       ? kube_api_open_kubeconfig(server, SECRETS_DIR "/ca.crt",
+                                                  SECRETS_DIR "/kube-bootstrap.kubeconfig", ret,
+                                                  err)
+                       : kube_api_open_file(server, SECRETS_DIR "/ca.crt", KUBELET_CLIENT_PEM, ret,
+                                            err);
+}

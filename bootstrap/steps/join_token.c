@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "base/base64.h"
+#include "cluster/csr.h"
+#include "cluster/join.h"
+#include "steps/join.h"
+#include "steps/secrets.h"
+
+/* The master's half: the tokens that the API server knows. What is in force stands in the bucket,
+ * for nodes, and in JOIN_FILE, for the master's own kubelet; each has its Secret. A new master
+ * finds the nodes' token in the bucket and its Secret in etcd, and goes on with them. */
+
+#define SECRETS_PATH "/api/v1/namespaces/" JOIN_NAMESPACE "/secrets"
+#define TOKENS_PATH  SECRETS_PATH "?fieldSelector=type%3Dbootstrap.kubernetes.io%2Ftoken"
+
+typedef struct TokenScene {
+        time_t now;
+        JoinToken own, nodes;
+        bool own_wanted;             /* kubelet has no certificate yet */
+        bool nodes_fresh;            /* the bucket has one that lives for long enough */
+        bool own_known, nodes_known; /* to the API server */
+        StringList expired;          /* Secrets of tokens that are over */
+} TokenScene;
+
+static void scene_done(TokenScene *scene)
+{
+        join_token_done(&scene->own);
+        join_token_done(&scene->nodes);
+        string_list_done(&scene->expired);
+}
+
+/* A member of a Secret's data as text; false where it is not there, or not text. */
+static bool secret_text(const json_t *secret, const char *name, Secret *ret)
+{
+        const json_t *value = json_object_get(json_object_get(secret, "data"), name);
+        const char *text = json_string_value(value);
+        return text && base64_decode(text, json_string_length(value), ret) >= 0 && ret->data &&
+               strlen(ret->data) == ret->size;
+}
+
+static bool is_secret_of(const json_t *secret, const JoinToken *token)
+{
+        char name[32];
+        _cleanup_secret_ Secret value = SECRET_INIT;
+        join_secret_name(token, name);
+        return streq(kube_api_text(secret, "metadata.name"), name) &&
+               secret_text(secret, "token-secret", &value) && streq(value.data, token->secret);
+}
+
+/* Whether it is of our making, and over. */
+static bool is_expired(const json_t *secret, time_t now)
+{
+        _cleanup_secret_ Secret groups = SECRET_INIT, expiration = SECRET_INIT;
+        struct tm tm = {};
+        if (!secret_text(secret, "auth-extra-groups", &groups) ||
+            !strstr(groups.data, CSR_GROUP_NODE) ||
+            !secret_text(secret, "expiration", &expiration)) {
+                return false;
+        }
+        const char *end = strptime(expiration.data, "%Y-%m-%dT%H:%M:%SZ", &tm);
+        return end && !*end && timegm(&tm) <= now;
+}
+
+static int visit_secret(const json_t *secret, void *userdata, Error *err)
+{
+        TokenScene *scene = userdata;
+        if (is_expired(secret, scene->now)) {
+                return string_list_append(&scene->expired, kube_api_text(secret, "metadata.name")) <
+                                       0
+                               ? error_oom(err)
+                               : 0;
+        }
+        scene->own_known = scene->own_known || is_secret_of(secret, &scene->own);
+        scene->nodes_known = scene->nodes_known || is_secret_of(secret, &scene->nodes);
+        return 0;
+}
+
+/* What this machine's kubelet needs. One that has its certificate needs no token. */
+static int look_at_own(TokenScene *scene, Error *err)
+{
+        int r = join_has_certificate(err);
+        if (r != 0) {
+                return r < 0 ? r : 0;
+        }
+        r = join_local_token(&scene->own, err);
+        scene->own_wanted = r > 0 && join_token_is_alive(&scene->own, scene->now);
+        return r < 0 ? r : 0;
+}
+
+static int look(const Boot *boot, StepContext *context, KubeApi *api, TokenScene *ret, Error *err)
+{
+        ret->now = time(NULL);
+        int r = look_at_own(ret, err);
+        if (r < 0) {
+                return r;
+        }
+        r = join_get_object(boot, context, &ret->nodes, err);
+        if (r < 0) {
+                return r;
+        }
+        ret->nodes_fresh =
+                r > 0 && join_token_is_fresh(&ret->nodes, ret->now, boot->config.join_token_s);
+        return kube_api_list(api, TOKENS_PATH, false, step_wait(context), visit_secret, ret, err);
+}
+
+static bool is_so(const TokenScene *scene)
+{
+        return scene->nodes_fresh && scene->nodes_known &&
+               (scene->own_known || !scene->own_wanted) && scene->expired.n == 0;
+}
+
+int join_token_probe(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        _cleanup_kube_api_ KubeApi *api = NULL;
+        _cleanup_(scene_done) TokenScene scene = {};
+        int r = join_open_api(boot, &api, err);
+        if (r >= 0) {
+                r = look(boot, context, api, &scene, err);
+        }
+        return r < 0 ? r : is_so(&scene);
+}
+
+/* Makes the API server know the token. */
+static int make_known(KubeApi *api, StepContext *context, const JoinToken *token, bool master,
+                      Error *err)
+{
+        char path[128], name[32];
+        _cleanup_secret_ Secret text = SECRET_INIT;
+        int r = join_secret_format(token, master, &text, err);
+        if (r < 0) {
+                return r;
+        }
+        r = kube_api_change_text(api, KUBE_API_POST, SECRETS_PATH, &text, step_wait(context), err);
+        if (r == -EEXIST) {
+                join_secret_name(token, name);
+                (void) snprintf(path, sizeof(path), SECRETS_PATH "/%s", name);
+                r = kube_api_change_text(api, KUBE_API_PUT, path, &text, step_wait(context), err);
+        }
+        return r == 0 ? error_set(err, ERROR_RETRY, ENOENT,
+                                  "the API server has no namespace " JOIN_NAMESPACE " yet")
+                      : r;
+}
+
+/* A new token for nodes: known first, so that whoever reads it can use it. */
+static int renew(const Boot *boot, StepContext *context, KubeApi *api, time_t now, Error *err)
+{
+        _cleanup_join_token_ JoinToken token = {};
+        _cleanup_secret_ Secret text = SECRET_INIT;
+        int r = join_token_new(now, boot->config.join_token_s, &token, err);
+        if (r >= 0) {
+                r = make_known(api, context, &token, false, err);
+        }
+        if (r >= 0) {
+                r = join_document_format(&token, &text, err);
+        }
+        return r < 0 ? r
+                     : secrets_put(boot, context, JOIN_OBJECT, &text, S3_UNCONDITIONAL, NULL, err);
+}
+
+int join_token_apply(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        _cleanup_kube_api_ KubeApi *api = NULL;
+        _cleanup_(scene_done) TokenScene scene = {};
+        int r = join_open_api(boot, &api, err);
+        if (r >= 0) {
+                r = look(boot, context, api, &scene, err);
+        }
+        if (r >= 0 && scene.own_wanted && !scene.own_known) {
+                r = make_known(api, context, &scene.own, true, err);
+        }
+        if (r >= 0 && !(scene.nodes_fresh && scene.nodes_known)) {
+                r = renew(boot, context, api, scene.now, err);
+        }
+        for (size_t i = 0; r >= 0 && i < scene.expired.n; i++) {
+                _cleanup_free_ char *path =
+                        string_format(SECRETS_PATH "/%s", scene.expired.items[i]);
+                r = path ? kube_api_change(api, KUBE_API_DELETE, path, NULL, step_wait(context),
+                                           err)
+                         : error_oom(err);
+        }
+        return r < 0 ? r : 0;
+}

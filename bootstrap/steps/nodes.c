@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "steps/nodes.h"
+
+#include <errno.h>
+
+#include "base/log.h"
+#include "cluster/document.h"
+#include "steps/join.h"
+
+/* The master's care for the cluster's Nodes: it lets in who may join, labels Nodes by role (kubelet
+ * may not label itself so), and deletes those whose instance is gone. */
+
+#define LOOK_AGAIN_MS 1000
+
+static bool has_work(const Boot *boot, const NodesScene *scene)
+{
+        FOREACH_ARRAY(seen, scene->csrs, scene->n_csrs) {
+                if (seen->verdict != CSR_WAIT) {
+                        return true;
+                }
+        }
+        FOREACH_ARRAY(node, scene->nodes, scene->n_nodes) {
+                if (nodes_is_gone(boot, scene, node) || nodes_wants_label(boot, scene, node)) {
+                        return true;
+                }
+        }
+        return false;
+}
+
+int nodes_probe(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        _cleanup_kube_api_ KubeApi *api = NULL;
+        _cleanup_nodes_scene_ NodesScene scene = {};
+        int r = join_open_api(boot, &api, err);
+        if (r >= 0) {
+                r = nodes_look(boot, context, api, &scene, err);
+        }
+        return r < 0 ? r
+                     : !has_work(boot, &scene) && nodes_find(&scene, boot->identity.local_hostname);
+}
+
+/* 1 done; 0 if it is gone, or somebody else has changed it meanwhile: to be looked at again. */
+static int change(KubeApi *api, StepContext *context, KubeApiMethod method, const char *path,
+                  json_t *body, Error *err)
+{
+        if (!body) {
+                return error_oom(err);
+        }
+        int r = kube_api_change(api, method, path, body, step_wait(context), err);
+        return r == -EEXIST ? 0 : r;
+}
+
+/* https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/ */
+static int settle(KubeApi *api, StepContext *context, CsrSeen *seen, Error *err)
+{
+        bool approve = seen->verdict == CSR_APPROVE;
+        char path[CSR_NAME_MAX + 80];
+        (void) snprintf(path, sizeof(path),
+                        "/apis/certificates.k8s.io/v1/certificatesigningrequests/%s/approval",
+                        seen->csr.name);
+        json_t *status = json_pack("{s:[{s:s,s:s,s:s,s:s}]}", "conditions", "type",
+                                   approve ? "Approved" : "Denied", "status", "True", "reason",
+                                   "KubeBootstrap", "message", seen->reason);
+        if (!status || json_object_set_new(seen->object, "status", status) < 0) {
+                return error_oom(err);
+        }
+        int r = change(api, context, KUBE_API_PUT, path, seen->object, err);
+        if (r > 0 && approve) {
+                log_write(LOG_INFO, NULL, NULL, 0, "approved certificate request %s of %s: %s",
+                          seen->csr.name, seen->csr.user, seen->reason);
+        } else if (r > 0) {
+                step_warn(context, "certificate request %.60s of %.60s, for %.60s, denied: %s",
+                          seen->csr.name, seen->csr.user, seen->csr.node_name, seen->reason);
+        }
+        return r;
+}
+
+static void node_path(const NodeSeen *node, char ret[300])
+{
+        (void) snprintf(ret, 300, "/api/v1/nodes/%s", node->name);
+}
+
+/* Only as it was seen: not one that has come back since. */
+static int delete (KubeApi *api, StepContext *context, const NodeSeen *node, Error *err)
+{
+        char path[300];
+        node_path(node, path);
+        _cleanup_json_ json_t *body =
+                json_pack("{s:s,s:s,s:{s:s,s:s}}", "apiVersion", "v1", "kind", "DeleteOptions",
+                          "preconditions", "uid", node->uid, "resourceVersion", node->version);
+        int r = change(api, context, KUBE_API_DELETE, path, body, err);
+        if (r > 0) {
+                log_write(LOG_INFO, NULL, NULL, 0,
+                          "deleted Node %s: EC2 knows no instance of that name", node->name);
+        }
+        return r;
+}
+
+static int label(const Boot *boot, KubeApi *api, StepContext *context, const NodeSeen *node,
+                 Error *err)
+{
+        char path[300];
+        node_path(node, path);
+        bool master = streq(node->name, boot->identity.local_hostname);
+        _cleanup_json_ json_t *body = json_pack(
+                "{s:{s:{s:s?,s:s?}}}", "metadata", "labels", "node-role.kubernetes.io/master",
+                master ? "" : NULL, "node-role.kubernetes.io/node", master ? NULL : "");
+        return change(api, context, KUBE_API_PATCH, path, body, err);
+}
+
+static int work(const Boot *boot, KubeApi *api, StepContext *context, const NodesScene *scene,
+                Error *err)
+{
+        int r = 0;
+        FOREACH_ARRAY(seen, scene->csrs, scene->n_csrs) {
+                if (r >= 0 && seen->verdict != CSR_WAIT) {
+                        r = settle(api, context, seen, err);
+                }
+        }
+        FOREACH_ARRAY(node, scene->nodes, scene->n_nodes) {
+                if (r >= 0 && nodes_is_gone(boot, scene, node)) {
+                        r = delete (api, context, node, err);
+                } else if (r >= 0 && nodes_wants_label(boot, scene, node)) {
+                        r = label(boot, api, context, node, err);
+                }
+        }
+        return r;
+}
+
+/* Of what waits, this machine's own request is of interest. */
+static void say_what_waits(const Boot *boot, StepContext *context, const NodesScene *scene)
+{
+        FOREACH_ARRAY(seen, scene->csrs, scene->n_csrs) {
+                if (streq(seen->csr.node_name, boot->identity.local_hostname)) {
+                        step_waiting_for(context, "this machine's certificate: %s", seen->reason);
+                        return;
+                }
+        }
+        step_waiting_for(context,
+                         "this machine's kubelet to ask for its certificate, and its Node");
+}
+
+/* Until the master's own Node is there: its kubelet asks in its own time. */
+int nodes_apply(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        _cleanup_kube_api_ KubeApi *api = NULL;
+        int r = join_open_api(boot, &api, err);
+        while (r >= 0) {
+                _cleanup_nodes_scene_ NodesScene scene = {};
+                r = nodes_look(boot, context, api, &scene, err);
+                if (r >= 0 && !has_work(boot, &scene) &&
+                    nodes_find(&scene, boot->identity.local_hostname)) {
+                        return 0;
+                }
+                if (r >= 0) {
+                        r = work(boot, api, context, &scene, err);
+                }
+                if (r >= 0) {
+                        say_what_waits(boot, context, &scene);
+                        r = wait_sleep(step_wait(context), LOOK_AGAIN_MS, err);
+                }
+        }
+        return r;
+}

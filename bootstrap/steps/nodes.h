@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <jansson.h>
+#include <time.h>
+
+#include "aws/ec2.h"
+#include "cluster/csr.h"
+#include "host/kube_api.h"
+#include "steps/boot.h"
+
+/* What the master sees of the cluster's Nodes and of those who want to be one. */
+
+/* A kubelet renews its Lease every 10 s, and its Node counts as lost after 40 s:
+ * https://kubernetes.io/docs/concepts/architecture/nodes/#heartbeats */
+#define NODES_LEASE_S 40
+
+typedef struct NodeSeen {
+        char *name;
+        char uid[40];
+        char version[32]; /* resourceVersion */
+        time_t heard;     /* when its Lease was renewed, or else it was made */
+        bool labelled_master, labelled_node;
+        Ec2Instance instance; /* looked up of one that is not live */
+} NodeSeen;
+
+typedef struct CsrSeen {
+        Csr csr;
+        json_t *object;
+        Ec2Instance instance;
+        CsrVerdict verdict;
+        char reason[CSR_REASON_MAX];
+} CsrSeen;
+
+typedef struct NodesScene {
+        time_t now;
+        NodeSeen *nodes; /* sorted by name */
+        size_t n_nodes;
+        CsrSeen *csrs; /* kubelets' that are not settled */
+        size_t n_csrs;
+} NodesScene;
+
+void nodes_scene_done(NodesScene *scene);
+#define _cleanup_nodes_scene_ _cleanup_(nodes_scene_done)
+
+/* Looks, asks EC2 about what is not plain without it, and judges. *ret must be zero or done. */
+int nodes_look(const Boot *boot, StepContext *context, KubeApi *api, NodesScene *ret, Error *err);
+
+/* The Node of that name, or NULL. */
+const NodeSeen *nodes_find(const NodesScene *scene, const char *name);
+
+bool nodes_is_live(const NodesScene *scene, const NodeSeen *node); /* node may be NULL */
+
+/* Whether its machine is gone for good, and nobody else would delete it. */
+bool nodes_is_gone(const Boot *boot, const NodesScene *scene, const NodeSeen *node);
+
+/* Whether it lacks the label of its role, or has another's. */
+bool nodes_wants_label(const Boot *boot, const NodesScene *scene, const NodeSeen *node);

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "steps/nodes.h"
+
+#define NODES_PATH  "/api/v1/nodes"
+#define LEASES_PATH "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+#define CSRS_PATH                                                 \
+        "/apis/certificates.k8s.io/v1/certificatesigningrequests" \
+        "?fieldSelector=spec.signerName%3Dkubernetes.io%2Fkube-apiserver-client-kubelet"
+
+/* Of more that wait at once the rest is seen at the next look. */
+#define CSRS_MAX 1024
+
+void nodes_scene_done(NodesScene *scene)
+{
+        FOREACH_ARRAY(node, scene->nodes, scene->n_nodes) {
+                free(node->name);
+        }
+        FOREACH_ARRAY(seen, scene->csrs, scene->n_csrs) {
+                json_decref(seen->object);
+        }
+        free(scene->nodes);
+        free(scene->csrs);
+        *scene = (NodesScene) {};
+}
+
+/* Room for one more at the end of an array that grows by doubling: its place, or NULL. */
+static void *array_grow(void *array, size_t n, size_t size)
+{
+        bool is_full = n == 0 || (n & (n - 1)) == 0;
+        return is_full ? reallocarray(array, n ? 2 * n : 1, size) : array;
+}
+
+/* "2026-02-03T04:05:06.789012Z", to the second; 0 if it is none. */
+static time_t parse_time(const char *text)
+{
+        struct tm tm = {};
+        return strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) ? timegm(&tm) : 0;
+}
+
+static int see_node(const json_t *item, void *userdata, Error *err)
+{
+        NodesScene *scene = userdata;
+        const json_t *metadata = json_object_get(item, "metadata");
+        const json_t *labels = json_object_get(metadata, "labels");
+        NodeSeen *nodes = array_grow(scene->nodes, scene->n_nodes, sizeof(*nodes));
+        if (!nodes) {
+                return error_oom(err);
+        }
+        scene->nodes = nodes;
+        NodeSeen node = {
+                .name = strdup(kube_api_text(metadata, "name")),
+                .heard = parse_time(kube_api_text(metadata, "creationTimestamp")),
+                .labelled_master = json_object_get(labels, "node-role.kubernetes.io/master"),
+                .labelled_node = json_object_get(labels, "node-role.kubernetes.io/node"),
+        };
+        if (!node.name) {
+                return error_oom(err);
+        }
+        (void) snprintf(node.uid, sizeof(node.uid), "%s", kube_api_text(metadata, "uid"));
+        (void) snprintf(node.version, sizeof(node.version), "%s",
+                        kube_api_text(metadata, "resourceVersion"));
+        scene->nodes[scene->n_nodes++] = node;
+        return 0;
+}
+
+static int compare_nodes(const void *a, const void *b)
+{
+        return strcmp(((const NodeSeen *) a)->name, ((const NodeSeen *) b)->name);
+}
+
+static int compare_name(const void *name, const void *node)
+{
+        return strcmp(name, ((const NodeSeen *) node)->name);
+}
+
+static NodeSeen *find_node(const NodesScene *scene, const char *name)
+{
+        return scene->n_nodes
+                       ? bsearch(name, scene->nodes, scene->n_nodes, sizeof(NodeSeen), compare_name)
+                       : NULL;
+}
+
+const NodeSeen *nodes_find(const NodesScene *scene, const char *name)
+{
+        return find_node(scene, name);
+}
+
+static int see_lease(const json_t *item, void *userdata, Error *err)
+{
+        (void) err;
+        NodeSeen *node = find_node(userdata, kube_api_text(item, "metadata.name"));
+        time_t renewed = parse_time(kube_api_text(item, "spec.renewTime"));
+        if (node && renewed > node->heard) {
+                node->heard = renewed;
+        }
+        return 0;
+}
+
+static int see_csr(const json_t *item, void *userdata, Error *err)
+{
+        NodesScene *scene = userdata;
+        Csr csr;
+        int r = csr_read(item, &csr, err);
+        if (r < 0 || !csr.of_kubelet || csr.settled || scene->n_csrs == CSRS_MAX) {
+                return r < 0 ? r : 0;
+        }
+        CsrSeen *csrs = array_grow(scene->csrs, scene->n_csrs, sizeof(*csrs));
+        if (!csrs) {
+                return error_oom(err);
+        }
+        scene->csrs = csrs;
+        scene->csrs[scene->n_csrs++] = (CsrSeen) { .csr = csr, .object = json_deep_copy(item) };
+        return csrs[scene->n_csrs - 1].object ? 0 : error_oom(err);
+}
+
+bool nodes_is_live(const NodesScene *scene, const NodeSeen *node)
+{
+        return node && scene->now - node->heard < NODES_LEASE_S;
+}
+
+/* What EC2 is asked about in one call: the names, and where each answer goes. */
+typedef struct Question {
+        const Boot *boot;
+        const Wait *wait;
+        const char *names[EC2_NAMES_MAX];
+        Ec2Instance *places[EC2_NAMES_MAX];
+        size_t n;
+} Question;
+
+static int ask(Question *question, Error *err)
+{
+        Ec2Instance found[EC2_NAMES_MAX];
+        if (question->n == 0) {
+                return 0;
+        }
+        int r = ec2_find_instances_by_name(question->boot->aws, question->boot->config.cluster_name,
+                                           question->names, question->n, question->wait, found,
+                                           err);
+        for (size_t i = 0; r >= 0 && i < question->n; i++) {
+                *question->places[i] = found[i];
+        }
+        question->n = 0;
+        return r;
+}
+
+static int ask_about(Question *question, const char *name, Ec2Instance *place, Error *err)
+{
+        int r = question->n == EC2_NAMES_MAX ? ask(question, err) : 0;
+        question->names[question->n] = name;
+        question->places[question->n++] = place;
+        return r;
+}
+
+/* A live Node needs no question, so mostly there is none. */
+static int ask_about_all(const Boot *boot, StepContext *context, NodesScene *scene, Error *err)
+{
+        Question question = { .boot = boot, .wait = step_wait(context) };
+        int r = 0;
+        FOREACH_ARRAY(node, scene->nodes, scene->n_nodes) {
+                if (r >= 0 && !nodes_is_live(scene, node)) {
+                        r = ask_about(&question, node->name, &node->instance, err);
+                }
+        }
+        FOREACH_ARRAY(seen, scene->csrs, scene->n_csrs) {
+                bool live = nodes_is_live(scene, find_node(scene, seen->csr.node_name));
+                if (r >= 0 && csr_needs_instance(&seen->csr, live)) {
+                        r = ask_about(&question, seen->csr.node_name, &seen->instance, err);
+                }
+        }
+        return r < 0 ? r : ask(&question, err);
+}
+
+static void judge(const NodesScene *scene, CsrSeen *seen)
+{
+        const CsrFacts facts = {
+                .now = scene->now,
+                .node_is_live = nodes_is_live(scene, find_node(scene, seen->csr.node_name)),
+                .instance_id = seen->instance.instance_id,
+                .instance_state = seen->instance.state,
+                .instance_role = seen->instance.role,
+        };
+        seen->verdict = csr_judge(&seen->csr, &facts, seen->reason, sizeof(seen->reason));
+}
+
+int nodes_look(const Boot *boot, StepContext *context, KubeApi *api, NodesScene *ret, Error *err)
+{
+        const Wait *wait = step_wait(context);
+        ret->now = time(NULL);
+        int r = kube_api_list(api, NODES_PATH, true, wait, see_node, ret, err);
+        if (r < 0) {
+                return r;
+        }
+        if (ret->n_nodes) {
+                qsort(ret->nodes, ret->n_nodes, sizeof(*ret->nodes), compare_nodes);
+        }
+        r = kube_api_list(api, LEASES_PATH, false, wait, see_lease, ret, err);
+        if (r >= 0) {
+                r = kube_api_list(api, CSRS_PATH, false, wait, see_csr, ret, err);
+        }
+        if (r >= 0) {
+                r = ask_about_all(boot, context, ret, err);
+        }
+        FOREACH_ARRAY(seen, ret->csrs, r < 0 ? 0 : ret->n_csrs) {
+                judge(ret, seen);
+        }
+        return r;
+}
+
+static bool is_own(const Boot *boot, const NodeSeen *node)
+{
+        return streq(node->name, boot->identity.local_hostname);
+}
+
+bool nodes_is_gone(const Boot *boot, const NodesScene *scene, const NodeSeen *node)
+{
+        return streq(boot->config.cloud_provider, "none") && !is_own(boot, node) &&
+               !nodes_is_live(scene, node) &&
+               (isempty(node->instance.instance_id) || streq(node->instance.state, "terminated"));
+}
+
+bool nodes_wants_label(const Boot *boot, const NodesScene *scene, const NodeSeen *node)
+{
+        bool master = is_own(boot, node);
+        return nodes_is_live(scene, node) &&
+               (node->labelled_master != master || node->labelled_node == master);
+}
