@@ -12,7 +12,7 @@
 
 #define LOOK_AGAIN_MS 1000
 
-static bool has_work(const Boot *boot, const NodesScene *scene)
+bool nodes_have_work(const Boot *boot, const NodesScene *scene)
 {
         FOREACH_ARRAY(seen, scene->csrs, scene->n_csrs) {
                 if (seen->verdict != CSR_WAIT) {
@@ -37,7 +37,8 @@ int nodes_probe(void *userdata, StepContext *context, Error *err)
                 r = nodes_look(boot, context, api, &scene, err);
         }
         return r < 0 ? r
-                     : !has_work(boot, &scene) && nodes_find(&scene, boot->identity.local_hostname);
+                     : !nodes_have_work(boot, &scene) &&
+                               nodes_find(&scene, boot->identity.local_hostname);
 }
 
 /* 1 done; 0 if it is gone, or somebody else has changed it meanwhile: to be looked at again. */
@@ -109,8 +110,8 @@ static int label(const Boot *boot, KubeApi *api, StepContext *context, const Nod
         return change(api, context, KUBE_API_PATCH, path, body, err);
 }
 
-static int work(const Boot *boot, KubeApi *api, StepContext *context, const NodesScene *scene,
-                Error *err)
+int nodes_work(const Boot *boot, StepContext *context, KubeApi *api, const NodesScene *scene,
+               Error *err)
 {
         int r = 0;
         FOREACH_ARRAY(seen, scene->csrs, scene->n_csrs) {
@@ -150,12 +151,12 @@ int nodes_apply(void *userdata, StepContext *context, Error *err)
         while (r >= 0) {
                 _cleanup_nodes_scene_ NodesScene scene = {};
                 r = nodes_look(boot, context, api, &scene, err);
-                if (r >= 0 && !has_work(boot, &scene) &&
+                if (r >= 0 && !nodes_have_work(boot, &scene) &&
                     nodes_find(&scene, boot->identity.local_hostname)) {
                         return 0;
                 }
                 if (r >= 0) {
-                        r = work(boot, api, context, &scene, err);
+                        r = nodes_work(boot, context, api, &scene, err);
                 }
                 if (r >= 0) {
                         say_what_waits(boot, context, &scene);

@@ -46,6 +46,14 @@ void nodes_scene_done(NodesScene *scene);
 /* Looks, asks EC2 about what is not plain without it, and judges. *ret must be zero or done. */
 int nodes_look(const Boot *boot, StepContext *context, KubeApi *api, NodesScene *ret, Error *err);
 
+/* Does what follows from it: requests settled, Nodes deleted and labelled. What has changed since
+ * it was looked at is left for the next look. */
+int nodes_work(const Boot *boot, StepContext *context, KubeApi *api, const NodesScene *scene,
+               Error *err);
+
+/* Whether nodes_work() would do anything. */
+bool nodes_have_work(const Boot *boot, const NodesScene *scene);
+
 /* The Node of that name, or NULL. */
 const NodeSeen *nodes_find(const NodesScene *scene, const char *name);
 

@@ -1,0 +1,453 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "steps/nodes.h"
+
+#include <errno.h>
+#include <stdarg.h>
+
+#include "base/file.h"
+#include "cluster/certificate.h"
+#include "csr_maker.h"
+#include "ec2_world.h"
+
+/* What the master does about Nodes and requests, against an API server and an EC2 of the test's own
+ * (one server: EC2 is asked at "/"). */
+
+#define OWN    "ip-172-20-128-10.ec2.internal"
+#define NODE_A "ip-172-20-144-10.ec2.internal"
+#define NODE_B "ip-172-20-160-10.ec2.internal"
+#define NODE_C "ip-172-20-160-11.ec2.internal"
+
+static json_t *nodes, *leases, *csrs;
+static char *ec2_items;
+static KubeApi *api;
+static bool work; /* the step is to act, too */
+static NodesScene scene;
+
+static char *list_reply(const json_t *items)
+{
+        _cleanup_free_ char *text = json_dumps(items, 0);
+        _cleanup_free_ char *body = string_format("{\"metadata\":{},\"items\":%s}", text);
+        return make_reply("200 OK", "", body);
+}
+
+static char *respond(const char *request, unsigned number)
+{
+        (void) number;
+        if (string_starts_with(request, "POST / ")) {
+                return ec2_reply("<reservationSet><item><instancesSet>%s</instancesSet></item>"
+                                 "</reservationSet>",
+                                 ec2_items);
+        }
+        if (string_starts_with(request, "GET /api/v1/nodes?")) {
+                return list_reply(nodes);
+        }
+        if (string_starts_with(request, "GET /apis/coordination.k8s.io/v1/namespaces/"
+                                        "kube-node-lease/leases?")) {
+                return list_reply(leases);
+        }
+        if (string_starts_with(request, "GET /apis/certificates.k8s.io/v1/"
+                                        "certificatesigningrequests?")) {
+                return list_reply(csrs);
+        }
+        return make_reply("200 OK", "", "{}");
+}
+
+static void when(int age_s, char ret[40])
+{
+        time_t then = time(NULL) - age_s;
+        struct tm tm;
+        (void) strftime(ret, 40, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&then, &tm));
+}
+
+/* A Node whose Lease was renewed so long ago (negative: it has none). */
+static void add_node(const char *name, const char *role, int made_s, int lease_s)
+{
+        char made[40], renewed[40];
+        when(made_s, made);
+        when(lease_s, renewed);
+        renewed[strlen(renewed) - 1] = '\0';
+        json_t *labels = json_object();
+        if (*role) {
+                _cleanup_free_ char *label = string_format("node-role.kubernetes.io/%s", role);
+                (void) json_object_set_new(labels, label, json_string(""));
+        }
+        (void) json_array_append_new(nodes,
+                                     json_pack("{s:{s:s,s:s,s:s,s:s,s:o}}", "metadata", "name",
+                                               name, "uid", "u-1", "resourceVersion", "42",
+                                               "creationTimestamp", made, "labels", labels));
+        if (lease_s >= 0) {
+                _cleanup_free_ char *micro = string_format("%s.123456Z", renewed);
+                (void) json_array_append_new(leases,
+                                             json_pack("{s:{s:s},s:{s:s}}", "metadata", "name",
+                                                       name, "spec", "renewTime", micro));
+        }
+}
+
+static void add_csr(const char *name, const char *node)
+{
+        char created[40];
+        _cleanup_free_ char *cn = string_format("system:node:%s", node);
+        when(10, created);
+        const Wanted wanted = { .common_name = cn, .organization = "system:nodes" };
+        (void) json_array_append_new(csrs, csr_object(name, created, &wanted));
+}
+
+static void add_instance(const char *id, const char *name, const char *state, const char *role)
+{
+        char *more = string_format(
+                "%s<item><instanceId>%s</instanceId><instanceState><name>%s</name></instanceState>"
+                "<privateDnsName>%s</privateDnsName><tagSet><item><key>KubernetesRole</key>"
+                "<value>%s</value></item></tagSet></item>",
+                ec2_items, id, state, name, role);
+        free(ec2_items);
+        ec2_items = more;
+}
+
+/* A cluster of a master, alone. */
+static void begin(void)
+{
+        json_decref(nodes);
+        json_decref(leases);
+        json_decref(csrs);
+        nodes = json_array();
+        leases = json_array();
+        csrs = json_array();
+        free(ec2_items);
+        ec2_items = strdup("");
+        server_reset(&server, respond);
+        add_node(OWN, "master", 1000, 5);
+}
+
+static int look_probe(void *userdata, StepContext *context, Error *err)
+{
+        nodes_scene_done(&scene);
+        int r = nodes_look(userdata, context, api, &scene, err);
+        if (r >= 0 && work) {
+                r = nodes_work(userdata, context, api, &scene, err);
+        }
+        return r < 0 ? r : 1;
+}
+
+static void look(bool and_work)
+{
+        StepStatus status;
+        Error err = {};
+        work = and_work;
+        CHECK_OK(run_step(look_probe, NULL, MACHINE_CONVERGE, &status, &err), err);
+}
+
+static const CsrSeen *find_csr(const char *name)
+{
+        FOREACH_ARRAY(seen, scene.csrs, scene.n_csrs) {
+                if (streq(seen->csr.name, name)) {
+                        return seen;
+                }
+        }
+        return NULL;
+}
+
+static void check_verdict(const char *name, CsrVerdict verdict, const char *reason)
+{
+        const CsrSeen *seen = find_csr(name);
+        if (!seen || seen->verdict != verdict) {
+                test_fail(__FILE__, __LINE__, "%s: %s (%s)", name,
+                          seen ? csr_verdict_to_string(seen->verdict) : "not seen",
+                          seen ? seen->reason : "");
+                return;
+        }
+        CHECK_CONTAINS(seen->reason, reason);
+}
+
+/* The request that begins so, or NULL; how many there are. */
+static const char *request_for(const char *line, unsigned *ret_n)
+{
+        const char *found = NULL;
+        unsigned n = 0;
+        for (unsigned i = 0; i < server_count(&server); i++) {
+                if (string_starts_with(server_request(&server, i), line)) {
+                        found = server_request(&server, i);
+                        n++;
+                }
+        }
+        if (ret_n) {
+                *ret_n = n;
+        }
+        return found;
+}
+
+static void test_nothing_to_do(void)
+{
+        begin();
+        add_node(NODE_A, "node", 1000, 5);
+        add_node(NODE_B, "node", 5, -1); /* so young that it has no Lease yet */
+        look(true);
+        CHECK(!nodes_have_work(&boot, &scene));
+        CHECK_INT(server_count(&server), 3); /* and EC2 was not asked */
+        CHECK_CONTAINS(request_for("GET /api/v1/nodes?", NULL), "PartialObjectMetadataList");
+        CHECK(nodes_find(&scene, OWN) && nodes_find(&scene, NODE_A) && nodes_find(&scene, NODE_B));
+        CHECK(!nodes_find(&scene, NODE_C));
+}
+
+static void test_requests(void)
+{
+        begin();
+        add_node(NODE_B, "node", 1000, 5);
+        add_node(NODE_C, "node", 1000, 60);
+        add_csr("csr-new", NODE_A);
+        add_csr("csr-live", NODE_B);
+        add_csr("csr-again", NODE_C); /* its machine was started anew */
+        add_csr("csr-master", OWN);
+        add_csr("csr-stopped", "ip-1.ec2.internal");
+        add_csr("csr-nobody", "ip-2.ec2.internal");
+        add_instance("i-a", NODE_A, "running", "node");
+        add_instance("i-c", NODE_C, "running", "node");
+        add_instance("i-1", "ip-1.ec2.internal", "stopped", "node");
+        look(true);
+        check_verdict("csr-new", CSR_APPROVE, "instance i-a runs and is a node");
+        check_verdict("csr-live", CSR_WAIT, "is live");
+        check_verdict("csr-again", CSR_APPROVE, "instance i-c runs");
+        check_verdict("csr-master", CSR_WAIT, "is live");
+        check_verdict("csr-stopped", CSR_DENY, "instance i-1 is stopped");
+        check_verdict("csr-nobody", CSR_WAIT, "EC2 knows no instance");
+        CHECK_INT(count_action("DescribeInstances"), 1); /* one call for all */
+
+        unsigned n = 0;
+        (void) request_for("PUT ", &n);
+        CHECK_INT(n, 3);
+#define CSR_PATH "PUT /apis/certificates.k8s.io/v1/certificatesigningrequests/"
+        const char *put = request_for(CSR_PATH "csr-new/approval ", NULL);
+        CHECK_CONTAINS(put, "\"conditions\":[{\"type\":\"Approved\",\"status\":\"True\"");
+        CHECK_CONTAINS(put, "\"resourceVersion\":\"7\"");
+        CHECK_CONTAINS(put, "\"request\":\""); /* the object as it was */
+        put = request_for(CSR_PATH "csr-stopped/approval ", NULL);
+        CHECK_CONTAINS(put, "{\"type\":\"Denied\",\"status\":\"True\"");
+        CHECK_CONTAINS(put, "instance i-1 is stopped");
+        CHECK_CONTAINS(request_for(CSR_PATH "csr-again/approval ", NULL), "Approved");
+}
+
+static void test_master_is_not_for_nodes(void)
+{
+        begin();
+        (void) json_array_clear(nodes);
+        (void) json_array_clear(leases);
+        add_csr("csr-bad", OWN);
+        add_csr("csr-good", OWN);
+        csr_set(json_array_get(csrs, 1), "groups",
+                "[\"system:bootstrappers\",\"" CSR_GROUP_NODE "\",\"" CSR_GROUP_MASTER "\"]");
+        add_instance("i-m", OWN, "running", "master");
+        look(false);
+        check_verdict("csr-bad", CSR_DENY, "the token is a node's");
+        check_verdict("csr-good", CSR_APPROVE, "i-m runs and is a master");
+}
+
+static void test_gone(void)
+{
+        static const struct {
+                const char *what, *state; /* "": EC2 does not know it */
+                int made_s, lease_s;
+                bool gone;
+        } cases[] = {
+                { "unknown, Lease over", "", 1000, 60, true },
+                { "terminated, Lease over", "terminated", 1000, 60, true },
+                { "unknown, without a Lease", "", 1000, -1, true },
+                { "unknown, live", "", 1000, 5, false },
+                { "unknown, just made", "", 5, -1, false },
+                { "running, Lease over", "running", 1000, 60, false },
+                { "stopped, Lease over", "stopped", 1000, 60, false },
+                { "shutting down, Lease over", "shutting-down", 1000, 60, false },
+        };
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                unsigned n = 0;
+                begin();
+                add_node(NODE_A, "node", c->made_s, c->lease_s);
+                if (*c->state) {
+                        add_instance("i-a", NODE_A, c->state, "node");
+                }
+                look(true);
+                const char *request = request_for("DELETE ", &n);
+                if (n != c->gone) {
+                        test_fail(__FILE__, __LINE__, "%s: deleted %u times", c->what, n);
+                }
+                if (n > 0) { /* that very one, as it was seen */
+                        CHECK(string_starts_with(request, "DELETE /api/v1/nodes/" NODE_A " "));
+                        CHECK_CONTAINS(request, "\"uid\":\"u-1\"");
+                        CHECK_CONTAINS(request, "\"resourceVersion\":\"42\"");
+                }
+        }
+}
+
+static void test_gone_is_not_ours(void)
+{
+        unsigned n = 0;
+        begin();
+        (void) json_array_clear(nodes);
+        (void) json_array_clear(leases);
+        add_node(OWN, "master", 1000, 500); /* the API server was away, and so was this machine */
+        look(true);
+        (void) request_for("DELETE ", &n);
+        CHECK_INT(n, 0);
+
+        begin();
+        add_node(NODE_A, "node", 1000, 500);
+        boot.config.cloud_provider = (char[]) { "aws" }; /* which deletes them itself */
+        look(true);
+        boot.config.cloud_provider = (char[]) { "none" };
+        (void) request_for("DELETE ", &n);
+        CHECK_INT(n, 0);
+}
+
+static void test_labels(void)
+{
+        unsigned n = 0;
+        begin();
+        (void) json_array_clear(nodes);
+        (void) json_array_clear(leases);
+        add_node(OWN, "", 1000, 5);
+        add_node(NODE_A, "", 1000, 5);
+        add_node(NODE_B, "master", 1000, 5); /* has the address of an earlier master */
+        add_node(NODE_C, "", 1000, 100);     /* not live: who knows what it will be */
+        add_instance("i-c", NODE_C, "running", "node");
+        look(true);
+        (void) request_for("PATCH ", &n);
+        CHECK_INT(n, 3);
+        const char *patch = request_for("PATCH /api/v1/nodes/" OWN " ", NULL);
+        CHECK_CONTAINS(patch, "\"node-role.kubernetes.io/master\":\"\"");
+        CHECK_CONTAINS(patch, "\"node-role.kubernetes.io/node\":null");
+        patch = request_for("PATCH /api/v1/nodes/" NODE_B " ", NULL);
+        CHECK_CONTAINS(patch, "\"node-role.kubernetes.io/master\":null");
+        CHECK_CONTAINS(patch, "\"node-role.kubernetes.io/node\":\"\"");
+        CHECK_CONTAINS(patch, "application/merge-patch+json");
+}
+
+/* More than fit one question to EC2, and each answered in its place. */
+static void test_many(void)
+{
+        begin();
+        for (unsigned i = 0; i < 250; i++) {
+                char node[64], id[32], csr[32];
+                (void) snprintf(node, sizeof(node), "ip-10-0-0-%u.ec2.internal", i);
+                (void) snprintf(id, sizeof(id), "i-%u", i);
+                (void) snprintf(csr, sizeof(csr), "csr-%u", i);
+                if (i % 2) {
+                        add_node(node, "node", 1000, 60);
+                } else {
+                        add_csr(csr, node);
+                }
+                add_instance(id, node, i % 10 ? "running" : "stopped", "node");
+        }
+        look(false);
+        CHECK_INT(count_action("DescribeInstances"), 3);
+        unsigned approved = 0;
+        FOREACH_ARRAY(seen, scene.csrs, scene.n_csrs) {
+                approved += seen->verdict == CSR_APPROVE;
+                CHECK_CONTAINS(seen->reason, seen->instance.instance_id);
+                CHECK_INT(seen->verdict,
+                          strtoul(seen->csr.name + 4, NULL, 10) % 10 ? CSR_APPROVE : CSR_DENY);
+        }
+        CHECK_INT(approved, 100);
+        FOREACH_ARRAY(node, scene.nodes, scene.n_nodes) {
+                CHECK(!nodes_is_gone(&boot, &scene, node));
+        }
+}
+
+static char *ec2_fails(const char *request, unsigned number)
+{
+        return string_starts_with(request, "POST / ")
+                       ? ec2_error("403 No", "UnauthorizedOperation", "no")
+                       : respond(request, number);
+}
+
+/* Where EC2 does not answer nobody is let in, and nothing deleted. */
+static void test_ec2_fails(void)
+{
+        unsigned n = 0;
+        StepStatus status;
+        Error err = {};
+        begin();
+        add_node(NODE_B, "node", 1000, 60);
+        add_csr("csr-new", NODE_A);
+        server_reset(&server, ec2_fails);
+        work = true;
+        CHECK(run_step(look_probe, NULL, MACHINE_CONVERGE, &status, &err) < 0);
+        CHECK_INT(err.class, ERROR_DENIED);
+        CHECK_CONTAINS(err.message, "ec2:DescribeInstances");
+        (void) request_for("PUT ", &n);
+        CHECK_INT(n, 0);
+        (void) request_for("DELETE ", &n);
+        CHECK_INT(n, 0);
+}
+
+static char *conflicts(const char *request, unsigned number)
+{
+        bool change = !string_starts_with(request, "GET ") && !string_starts_with(request, "POST ");
+        return change ? make_reply("409 Conflict", "", "{\"message\":\"changed\"}")
+                      : respond(request, number);
+}
+
+/* Somebody was faster: not a failure, and to be looked at again. */
+static void test_conflict(void)
+{
+        begin();
+        add_node(NODE_B, "node", 1000, 60);
+        add_node(NODE_C, "", 1000, 5);
+        add_csr("csr-new", NODE_A);
+        add_instance("i-a", NODE_A, "running", "node");
+        server_reset(&server, conflicts);
+        look(true);
+        CHECK(nodes_have_work(&boot, &scene));
+}
+
+/* A client without which the plain server would not be asked. */
+static void make_api(void)
+{
+        static char pem[256], url[64];
+        Error err = {};
+        _cleanup_key_ EVP_PKEY *key = NULL;
+        _cleanup_x509_ X509 *x = NULL;
+        _cleanup_secret_ Secret text = SECRET_INIT;
+        const CertificateRequest request = { .common_name = "kube-bootstrap",
+                                             .usage = CERTIFICATE_CLIENT,
+                                             .names = &(StringList) {},
+                                             .now = time(NULL),
+                                             .days = 1 };
+        (void) snprintf(pem, sizeof(pem), "%s/client.pem", test_folder());
+        (void) snprintf(url, sizeof(url), "http://127.0.0.1:%d", server.port);
+        if (certificate_key_new(&key, &err) < 0 ||
+            certificate_issue(&request, key, NULL, NULL, &x, &err) < 0 ||
+            certificate_to_pem(x, &text, &err) < 0 ||
+            certificate_key_to_pem(key, &text, &err) < 0 ||
+            file_write(pem, text.data, text.size, 0600, &err) < 0 ||
+            kube_api_open_file(url, pem, pem, &api, &err) < 0) {
+                (void) fprintf(stderr, "%s\n", err.message);
+                exit(EXIT_FAILURE);
+        }
+}
+
+int main(void)
+{
+        start_world();
+        make_api();
+        boot.config.cluster_name = (char[]) { "blue" };
+        boot.config.cloud_provider = (char[]) { "none" };
+        (void) snprintf(boot.identity.local_hostname, sizeof(boot.identity.local_hostname), OWN);
+        test_case("nodes: nothing to do, and EC2 is not asked", test_nothing_to_do);
+        test_case("nodes: who is let in", test_requests);
+        test_case("nodes: a node's token makes no master", test_master_is_not_for_nodes);
+        test_case("nodes: whose machine is gone", test_gone);
+        test_case("nodes: never its own, nor where a cloud provider does", test_gone_is_not_ours);
+        test_case("nodes: labels", test_labels);
+        test_case("nodes: many at once", test_many);
+        test_case("nodes: where EC2 refuses nothing is done", test_ec2_fails);
+        test_case("nodes: a conflict is looked at again", test_conflict);
+        nodes_scene_done(&scene);
+        kube_api_free(api);
+        json_decref(nodes);
+        json_decref(leases);
+        json_decref(csrs);
+        free(ec2_items);
+        server_reset(&server, NULL);
+        aws_client_free(boot.aws);
+        credentials_free(boot.credentials);
+        http_done();
+        return test_done();
+}
