@@ -95,9 +95,14 @@ int join_document_format(const JoinToken *token, Secret *ret, Error *err)
 static int read_token(const Document *document, JoinToken *ret, Error *err)
 {
         struct tm tm = {};
-        const char *end = strptime(document->expires, "%Y-%m-%dT%H:%M:%SZ", &tm);
+        char again[24] = "";
+        time_t expires = 0;
+        if (strptime(document->expires, "%Y-%m-%dT%H:%M:%SZ", &tm)) {
+                expires = timegm(&tm);
+                format_time(expires, again);
+        }
         size_t id = strcspn(document->token, ".");
-        if (!end || *end || id != sizeof(ret->id) - 1 ||
+        if (!streq(document->expires, again) || id != sizeof(ret->id) - 1 ||
             strcspn(document->token + id + 1, ".") != sizeof(ret->secret) - 1) {
                 return error_set(err, ERROR_RETRY, EBADMSG,
                                  WHAT ": token or time is not of its form");
@@ -105,7 +110,7 @@ static int read_token(const Document *document, JoinToken *ret, Error *err)
         memcpy(ret->id, document->token, id);
         ret->id[id] = '\0';
         memcpy(ret->secret, document->token + id + 1, sizeof(ret->secret));
-        ret->expires = timegm(&tm);
+        ret->expires = expires;
         return 0;
 }
 

@@ -75,6 +75,10 @@ static void test_refused(void)
                 "{\"schema\":1,\"token\":\"abcdef.secretsecretsecr\","
                 "\"expires\":\"2026-13-03T04:05:06Z\"}",
                 "{\"schema\":1,\"token\":\"abcdef.secretsecretsecr\",\"expires\":1}",
+                "{\"schema\":1,\"token\":\"abcdef.secretsecretsecr\","
+                "\"expires\":\"0929-02-03T04:05:06Z\"}",
+                "{\"schema\":1,\"token\":\"abcdef.secretsecretsecr\","
+                "\"expires\":\"2026-02-30T04:05:06Z\"}",
         };
         FOREACH_ARRAY(text, cases, ELEMENTS(cases)) {
                 JoinToken token = { .id = "kept" };
