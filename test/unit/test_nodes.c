@@ -20,7 +20,8 @@
 static json_t *nodes, *leases, *csrs;
 static char *ec2_items;
 static KubeApi *api;
-static bool work; /* the step is to act, too */
+static char none[] = "none", aws[] = "aws", blue[] = "blue"; /* of the configuration */
+static bool work;                                            /* the step is to act, too */
 static NodesScene scene;
 
 static char *list_reply(const json_t *items)
@@ -289,9 +290,9 @@ static void test_gone_is_not_ours(void)
 
         begin();
         add_node(NODE_A, "node", 1000, 500);
-        boot.config.cloud_provider = (char[]) { "aws" }; /* which deletes them itself */
+        boot.config.cloud_provider = aws; /* which deletes them itself */
         look(true);
-        boot.config.cloud_provider = (char[]) { "none" };
+        boot.config.cloud_provider = none;
         (void) request_for("DELETE ", &n);
         CHECK_INT(n, 0);
 }
@@ -427,8 +428,8 @@ int main(void)
 {
         start_world();
         make_api();
-        boot.config.cluster_name = (char[]) { "blue" };
-        boot.config.cloud_provider = (char[]) { "none" };
+        boot.config.cluster_name = blue;
+        boot.config.cloud_provider = none;
         (void) snprintf(boot.identity.local_hostname, sizeof(boot.identity.local_hostname), OWN);
         test_case("nodes: nothing to do, and EC2 is not asked", test_nothing_to_do);
         test_case("nodes: who is let in", test_requests);
