@@ -342,39 +342,3 @@ void stack_config_done(StackConfig *config)
         }
         *config = (StackConfig) {};
 }
-
-int images_load(const char *path, Images *ret, Error *err)
-{
-        _cleanup_envfile_ EnvFile file = {};
-        int r = envfile_load(path, &file, err);
-        if (r < 0) {
-                return error_prefix(err, "the images list of this AMI");
-        }
-        Images images = {};
-        const struct {
-                const char *key;
-                char **field;
-        } wanted[] = {
-                { "ETCD_IMAGE", &images.etcd },
-                { "FLANNEL_IMAGE", &images.flannel },
-                { "PAUSE_IMAGE", &images.pause },
-        };
-        FOREACH_ARRAY(w, wanted, ELEMENTS(wanted)) {
-                const EnvEntry *entry = envfile_get(&file, w->key);
-                *w->field = strdup(entry ? entry->value : "");
-                if (isempty(*w->field)) {
-                        images_done(&images);
-                        return error_set(err, ERROR_CONFIG, EINVAL,
-                                         "%s: %s is missing: the AMI is incomplete", path, w->key);
-                }
-        }
-        *ret = images;
-        return 0;
-}
-
-void images_done(Images *images)
-{
-        free(TAKE(images->etcd));
-        free(TAKE(images->flannel));
-        free(TAKE(images->pause));
-}

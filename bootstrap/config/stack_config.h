@@ -9,7 +9,6 @@
 #include "base/string.h"
 
 #define STACK_CONFIG_PATH "/etc/kubernetes/stack-config.sh"
-#define IMAGES_PATH       "/etc/kubernetes/images"
 
 typedef enum Role {
         ROLE_MASTER = 1 << 0,
@@ -84,13 +83,3 @@ extern const size_t stack_config_n_keys;
  * ERROR_CONFIG. Unknown keys are no error: "FILE:LINE: unknown key X" is appended to ret_warnings
  * (may be NULL). A missing file says how it comes to be there. */
 int stack_config_load(const char *path, StackConfig *ret, StringList *ret_warnings, Error *err);
-
-/* The images list baked into the AMI. */
-typedef struct Images {
-        char *etcd;
-        char *flannel;
-        char *pause;
-} Images;
-
-int images_load(const char *path, Images *ret, Error *err);
-void images_done(Images *images);

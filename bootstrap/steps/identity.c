@@ -16,7 +16,7 @@ int config_probe(void *userdata, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        r = images_load(IMAGES_PATH, &images, err);
+        r = images_load(IMAGES_PATH, config.role, &images, err);
         if (r < 0) {
                 return r;
         }

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/error.h"
+
+#define IMAGES_PATH "/etc/kubernetes/images"
+
+/* The images list baked into the AMI: container images by name, "" where the list has none. */
+typedef struct Images {
+        char *etcd;
+        char *flannel;
+        char *pause;
+        char *apiserver;
+        char *controller_manager;
+        char *scheduler;
+        char *proxy;
+        char *coredns;
+} Images;
+
+/* One row of THE table of its keys. */
+typedef struct ImageKey {
+        const char *name;
+        unsigned required_by; /* mask of roles; 0: optional */
+        size_t offset;        /* in Images */
+} ImageKey;
+
+extern const ImageKey image_keys[];
+extern const size_t image_n_keys;
+
+const char *images_get(const Images *images, const ImageKey *key);
+
+/* Reads the list. Every key that this role (stack_config.h) requires and that is missing is named
+ * in the one message, as ERROR_CONFIG. Other keys are of no concern: the AMI may carry more. */
+int images_load(const char *path, unsigned role, Images *ret, Error *err);
+void images_done(Images *images);
+#define _cleanup_images_ _cleanup_(images_done)
