@@ -2,6 +2,7 @@
 #include "cluster/render.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -55,20 +56,21 @@ int render_parse_kubelet_version(const char *text, KubeletVersion *ret, Error *e
         return 0;
 }
 
-/* Every kubelet that runs with docker takes these. Without an API server there is nobody to ask who
- * may do what, so kubelet's own port stays shut, which leaves nothing to authorise; its health
- * endpoint is another one, on the loopback. */
+/* Every kubelet that runs with docker takes these. Whoever calls kubelet shows a certificate of the
+ * cluster's, or a token that the API server vouches for, and may do what the API server says.
+ * kubelet's own serving certificate signs itself, and the API server does not ask for more. */
 static json_t *kubelet_document(const KubeletParameters *p)
 {
-        return json_pack(
-                "{s:s, s:s, s:s, s:s, s:[s], s:s, s:s, s:i, s:i, s:b, s:{s:{s:b}, s:{s:b}},"
-                " s:{s:s}}",
-                "apiVersion", "kubelet.config.k8s.io/v1beta1", "kind", "KubeletConfiguration",
-                "cgroupDriver", p->cgroup_driver, "clusterDomain", p->cluster_domain, "clusterDNS",
-                p->cluster_dns, "staticPodPath", "/etc/kubernetes/manifests", "healthzBindAddress",
-                "127.0.0.1", "healthzPort", 10248, "readOnlyPort", 0, "enableServer", 0,
-                "authentication", "anonymous", "enabled", 0, "webhook", "enabled", 0,
-                "authorization", "mode", "AlwaysAllow");
+        return json_pack("{s:s, s:s, s:s, s:s, s:[s], s:s, s:s, s:i, s:i, s:b, s:b, s:b,"
+                         " s:{s:{s:b}, s:{s:b}, s:{s:s}}, s:{s:s}}",
+                         "apiVersion", "kubelet.config.k8s.io/v1beta1", "kind",
+                         "KubeletConfiguration", "cgroupDriver", p->cgroup_driver, "clusterDomain",
+                         p->cluster_domain, "clusterDNS", p->cluster_dns, "staticPodPath",
+                         "/etc/kubernetes/manifests", "healthzBindAddress", "127.0.0.1",
+                         "healthzPort", 10248, "readOnlyPort", 0, "enableServer", 1,
+                         "rotateCertificates", 1, "serverTLSBootstrap", 0, "authentication",
+                         "anonymous", "enabled", 0, "webhook", "enabled", 1, "x509", "clientCAFile",
+                         p->client_ca, "authorization", "mode", "Webhook");
 }
 
 int render_kubelet_config(const char *base, const KubeletParameters *parameters, Buffer *ret,
@@ -97,10 +99,12 @@ int render_kubelet_environment(const KubeletParameters *parameters, Buffer *ret,
         const KubeletParameters *p = parameters;
         int r = buffer_append_format(ret,
                                      "# Made by kube-bootstrap at every boot.\n"
-                                     "KUBELET_FLAGS=--config=%s --cert-dir=%s "
-                                     "--hostname-override=%s --node-ip=%s "
-                                     "--container-runtime=docker --pod-infra-container-image=%s",
-                                     p->config_path, p->cert_dir, p->node_name, p->node_ip,
+                                     "KUBELET_FLAGS=--config=%s --cert-dir=%s --kubeconfig=%s "
+                                     "--bootstrap-kubeconfig=%s --hostname-override=%s "
+                                     "--node-ip=%s --container-runtime=docker "
+                                     "--pod-infra-container-image=%s",
+                                     p->config_path, p->cert_dir, p->kubeconfig,
+                                     p->bootstrap_kubeconfig, p->node_name, p->node_ip,
                                      p->pause_image);
         if (r >= 0 && !streq(p->cloud_provider, "none")) {
                 r = buffer_append_format(ret, " --cloud-provider=%s", p->cloud_provider);
@@ -127,4 +131,91 @@ int render_cluster_dns(const char *service_network, char *ret, Error *err)
         in.s_addr = htonl(ntohl(in.s_addr) + 10);
         (void) inet_ntop(AF_INET, &in, ret, INET_ADDRSTRLEN);
         return 0;
+}
+
+static unsigned line_of(const char *text, const char *at)
+{
+        unsigned line = 1;
+        for (const char *p = text; p < at; p++) {
+                line += *p == '\n';
+        }
+        return line;
+}
+
+static const RenderVariable *find_variable(const RenderVariable *variables, size_t n_variables,
+                                           const char *name, size_t n)
+{
+        FOREACH_ARRAY(v, variables, n_variables) {
+                if (strlen(v->name) == n && memcmp(v->name, name, n) == 0) {
+                        return v;
+                }
+        }
+        return NULL;
+}
+
+/* The reference whose name begins at `name`; *ret_n: the name's length. */
+static int append_variable(const char *text, const char *name, const char *end,
+                           const RenderVariable *variables, size_t n_variables, size_t *ret_n,
+                           Buffer *ret, Error *err)
+{
+        const char *brace = memchr(name, '}', (size_t) (end - name));
+        const char *newline = memchr(name, '\n', (size_t) (end - name));
+        if (!brace || (newline && newline < brace)) {
+                return error_set(err, ERROR_CONFIG, EINVAL, "line %u: a \"${\" without its \"}\"",
+                                 line_of(text, name));
+        }
+        size_t n = (size_t) (brace - name);
+        const RenderVariable *v = find_variable(variables, n_variables, name, n);
+        if (!v) {
+                return error_set(err, ERROR_CONFIG, EINVAL,
+                                 "line %u: there is no ${%.*s} (\"$${\" stands for \"${\" itself)",
+                                 line_of(text, name), n < 64 ? (int) n : 64, name);
+        }
+        if (!v->value) {
+                return error_set(err, ERROR_CONFIG, ENODATA, "line %u: ${%s} has no value here",
+                                 line_of(text, name), v->name);
+        }
+        for (const char *p = v->value; *p; p++) {
+                if (iscntrl((unsigned char) *p)) {
+                        return error_set(err, ERROR_CONFIG, EINVAL,
+                                         "line %u: the value of ${%s} is of more than one line",
+                                         line_of(text, name), v->name);
+                }
+        }
+        *ret_n = n;
+        return buffer_append_string(ret, v->value) < 0 ? error_oom(err) : 0;
+}
+
+int render_template(const char *text, size_t n, const RenderVariable *variables, size_t n_variables,
+                    Buffer *ret, Error *err)
+{
+        const char *end = text + n, *from = text; /* what is before it has been appended */
+        for (const char *p = text; p < end;) {
+                p = memchr(p, '$', (size_t) (end - p));
+                bool escaped = p && end - p >= 3 && memcmp(p, "$${", 3) == 0;
+                bool reference = p && end - p >= 2 && memcmp(p, "${", 2) == 0;
+                if (!p) {
+                        break;
+                }
+                if (!escaped && !reference) {
+                        p++;
+                        continue;
+                }
+                if (buffer_append(ret, from, (size_t) (p - from)) < 0) {
+                        return error_oom(err);
+                }
+                if (escaped) { /* the second "$", and what follows it, as they are */
+                        from = p + 1;
+                        p += 3;
+                        continue;
+                }
+                size_t length = 0;
+                int r = append_variable(text, p + 2, end, variables, n_variables, &length, ret,
+                                        err);
+                if (r < 0) {
+                        return r;
+                }
+                from = p += length + 3;
+        }
+        return buffer_append(ret, from, (size_t) (end - from)) < 0 ? error_oom(err) : 0;
 }

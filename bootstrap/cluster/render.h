@@ -39,7 +39,9 @@ typedef struct KubeletParameters {
         const char *cloud_provider; /* none, aws, external */
         const char *pause_image;
         const char *config_path; /* where render_kubelet_config()'s result lies */
-        const char *cert_dir;    /* on the tmpfs */
+        const char *client_ca;   /* signs those who may call kubelet */
+        /* on the tmpfs: kubelet's own certificates, its kubeconfig, and the one it joins with */
+        const char *cert_dir, *kubeconfig, *bootstrap_kubeconfig;
 } KubeletParameters;
 
 /* A KubeletConfiguration (v1beta1, as JSON): the administrator's base document (may be NULL or
@@ -54,3 +56,17 @@ int render_kubelet_environment(const KubeletParameters *parameters, Buffer *ret,
 /* The tenth address of the service network, which the cluster's DNS service gets (as kubeadm does).
  * ret: INET_ADDRSTRLEN. The network is valid CIDR already. */
 int render_cluster_dns(const char *service_network, char *ret, Error *err);
+
+/* A name in a template; a NULL value is one that is known, but has none on this machine. */
+typedef struct RenderVariable {
+        const char *name; /* [A-Z][A-Z0-9_]* */
+        const char *value;
+} RenderVariable;
+
+/* Appends the template with each ${NAME} replaced by its value; "$${" stands for "${" itself, and a
+ * "$" before anything else for itself, so that Kubernetes' own $(NAME) and a shell's $NAME need no
+ * care. An unknown name, a reference that does not end, or a value with a control character (which
+ * could change what the lines around it mean) is ERROR_CONFIG with its line; a name without a value
+ * is so too, and -ENODATA. */
+int render_template(const char *text, size_t n, const RenderVariable *variables, size_t n_variables,
+                    Buffer *ret, Error *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cluster/render.h"
 
+#include <errno.h>
 #include <jansson.h>
 #include <netinet/in.h>
 
@@ -16,7 +17,10 @@ static const KubeletParameters parameters = {
         .cloud_provider = "none",
         .pause_image = "pause:3.2",
         .config_path = "/run/kube-bootstrap/kubelet.json",
+        .client_ca = "/srv/kubernetes/ca.crt",
         .cert_dir = "/srv/kubernetes/kubelet",
+        .kubeconfig = "/srv/kubernetes/kubelet/kubeconfig",
+        .bootstrap_kubeconfig = "/srv/kubernetes/bootstrap.kubeconfig",
 };
 
 static void flannel_config(void)
@@ -82,6 +86,30 @@ static void kubelet_config_is_put_over_the_base(void)
                   "kubelet.config.k8s.io/v1beta1");
 }
 
+/* Nobody calls kubelet unnamed, or does there what the API server does not allow. */
+static void kubelet_config_shuts_strangers_out(void)
+{
+        _cleanup_buffer_ Buffer text = {};
+        Error err = {};
+        const char *base = "{\"authentication\":{\"anonymous\":{\"enabled\":true}},"
+                           "\"authorization\":{\"mode\":\"AlwaysAllow\"}}";
+        CHECK_OK(render_kubelet_config(base, &parameters, &text, &err), err);
+        json_auto_t *json = json_loads(text.data, 0, NULL);
+        REQUIRE(json);
+        json_t *authentication = json_object_get(json, "authentication");
+        json_t *anonymous = json_object_get(authentication, "anonymous");
+        json_t *webhook = json_object_get(authentication, "webhook");
+        json_t *x509 = json_object_get(authentication, "x509");
+        json_t *authorization = json_object_get(json, "authorization");
+        CHECK(json_is_false(json_object_get(anonymous, "enabled")));
+        CHECK(json_is_true(json_object_get(webhook, "enabled")));
+        CHECK_STR(json_string_value(json_object_get(x509, "clientCAFile")),
+                  "/srv/kubernetes/ca.crt");
+        CHECK_STR(json_string_value(json_object_get(authorization, "mode")), "Webhook");
+        CHECK(json_is_true(json_object_get(json, "rotateCertificates")));
+        CHECK(json_is_true(json_object_get(json, "enableServer")));
+}
+
 static void kubelet_config_refuses_a_bad_base(void)
 {
         static const char *const bases[] = { "{", "[]", "{\"kind\":\"Pod\"}", "{\"a\":1,\"a\":2}" };
@@ -100,6 +128,8 @@ static void kubelet_environment(void)
         KubeletParameters p = parameters;
         CHECK_OK(render_kubelet_environment(&p, &text, &err), err);
         CHECK_CONTAINS(text.data, "--hostname-override=ip-172-20-128-9.ec2.internal ");
+        CHECK_CONTAINS(text.data, " --kubeconfig=/srv/kubernetes/kubelet/kubeconfig ");
+        CHECK_CONTAINS(text.data, " --bootstrap-kubeconfig=/srv/kubernetes/bootstrap.kubeconfig ");
         CHECK(!strstr(text.data, "--cloud-provider"));
         p.cloud_provider = "external";
         CHECK_OK(render_kubelet_environment(&p, &text, &err), err);
@@ -115,6 +145,64 @@ static void cluster_dns(void)
         CHECK(render_cluster_dns("x", dns, &err) < 0);
 }
 
+static const RenderVariable variables[] = {
+        { "A", "a" }, { "A_2", "two" }, { "EMPTY", "" }, { "NONE", NULL }, { "LINES", "a\nb" },
+};
+
+static void template_is_filled(void)
+{
+        static const struct {
+                const char *text, *result;
+        } cases[] = {
+                { "", "" },
+                { "plain\n", "plain\n" },
+                { "${A}", "a" },
+                { "x${A}${A_2}y${EMPTY}z", "xatwoyz" },
+                { "$", "$" },
+                { "$$", "$$" },
+                { "$A $(A) $1 a$", "$A $(A) $1 a$" },
+                { "$${A}", "${A}" },
+                { "$$${A}", "$${A}" }, /* a "$", and "$${" */
+                { "$${", "${" },
+                { "$${A}${A}", "${A}a" },
+        };
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                _cleanup_buffer_ Buffer text = {};
+                Error err = {};
+                CHECK_OK(render_template(c->text, strlen(c->text), variables, ELEMENTS(variables),
+                                         &text, &err),
+                         err);
+                CHECK_STR(text.data, c->result);
+        }
+}
+
+static void template_names_what_is_wrong(void)
+{
+        static const struct {
+                const char *text;
+                int error;
+                const char *message;
+        } cases[] = {
+                { "a\n\n${B}", EINVAL, "line 3: there is no ${B}" },
+                { "${}", EINVAL, "there is no ${}" },
+                { "${a}", EINVAL, "there is no ${a}" },
+                { "${A", EINVAL, "line 1: a \"${\" without its \"}\"" },
+                { "${A\n}", EINVAL, "without its" },
+                { "${", EINVAL, "without its" },
+                { "a\n${NONE}", ENODATA, "line 2: ${NONE} has no value here" },
+                { "${LINES}", EINVAL, "more than one line" },
+        };
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                _cleanup_buffer_ Buffer text = {};
+                Error err = {};
+                CHECK_INT(render_template(c->text, strlen(c->text), variables, ELEMENTS(variables),
+                                          &text, &err),
+                          -c->error);
+                CHECK_INT(err.class, ERROR_CONFIG);
+                CHECK_CONTAINS(err.message, c->message);
+        }
+}
+
 int main(void)
 {
         test_case("render: flannel's key", flannel_config);
@@ -123,9 +211,13 @@ int main(void)
                   kubelet_versions);
         test_case("render: what a machine must have goes over the administrator's base",
                   kubelet_config_is_put_over_the_base);
+        test_case("render: kubelet asks the API server who calls, and what that may do",
+                  kubelet_config_shuts_strangers_out);
         test_case("render: a base that is no KubeletConfiguration",
                   kubelet_config_refuses_a_bad_base);
         test_case("render: kubelet's flags", kubelet_environment);
         test_case("render: the DNS service's address", cluster_dns);
+        test_case("render: a template is filled", template_is_filled);
+        test_case("render: what is wrong with a template", template_names_what_is_wrong);
         return test_done();
 }
