@@ -9,6 +9,7 @@
 #include "aws/imds.h"
 #include "aws/s3.h"
 #include "base/secret.h"
+#include "config/images.h"
 #include "config/stack_config.h"
 #include "engine/step.h"
 #include "host/blockdev.h"
@@ -29,8 +30,12 @@ typedef enum StepId {
         STEP_FLANNEL_CONFIG,
         STEP_FLANNELD,
         STEP_DOCKER,
+        STEP_STATIC_PODS,
         STEP_KUBELET_CONFIG,
         STEP_KUBELET,
+        STEP_ADDONS,
+        STEP_JOIN_TOKEN,
+        STEP_NODES,
         STEP_READY,
         _STEP_ID_MAX,
         _STEP_ID_INVALID = -22,
@@ -104,5 +109,9 @@ StepFunction flannel_config_probe, flannel_config_apply;
 StepFunction flanneld_probe, flanneld_apply;
 StepFunction docker_probe, docker_apply;
 StepFunction kubelet_config_probe, kubelet_config_apply;
+StepFunction static_pods_probe, static_pods_apply;
 StepFunction kubelet_probe, kubelet_apply;
+StepFunction addons_probe, addons_apply;
+StepFunction join_token_probe, join_token_apply;
+StepFunction nodes_probe, nodes_apply;
 StepFunction ready_probe;

@@ -7,16 +7,17 @@
 #include "cluster/render.h"
 #include "host/http.h"
 #include "host/process.h"
+#include "steps/join.h"
 #include "steps/service.h"
 
-/* kubelet: its configuration and flags by its version, and the unit. */
+/* kubelet: its configuration and flags by its version, what it joins with, and the unit. */
 
 #define KUBELET             "/usr/bin/kubelet"
 #define KUBELET_BASE        "/etc/kubernetes/kubelet.json"
 #define KUBELET_CONFIG      "/run/kube-bootstrap/kubelet.json"
 #define KUBELET_ENVIRONMENT "/run/kube-bootstrap/kubelet.env"
 #define KUBELET_CERTS       SECRETS_DIR "/kubelet"
-#define KUBELET_MANIFESTS   "/etc/kubernetes/manifests"
+#define KUBELET_KUBECONFIG  KUBELET_CERTS "/kubeconfig"
 #define KUBELET_HEALTHZ     "http://127.0.0.1:10248/healthz"
 
 static int ask_version(StepContext *context, KubeletVersion *ret, Error *err)
@@ -65,7 +66,10 @@ static int render_files(const Boot *boot, StepContext *context, Buffer *ret_conf
                 .cloud_provider = boot->config.cloud_provider,
                 .pause_image = boot->images.pause,
                 .config_path = KUBELET_CONFIG,
+                .client_ca = SECRETS_DIR "/ca.crt",
                 .cert_dir = KUBELET_CERTS,
+                .kubeconfig = KUBELET_KUBECONFIG,
+                .bootstrap_kubeconfig = BOOTSTRAP_KUBECONFIG,
         };
         int r = kubelet_version(context, &parameters.version, err);
         if (r >= 0) {
@@ -86,9 +90,8 @@ static int render_files(const Boot *boot, StepContext *context, Buffer *ret_conf
         return render_kubelet_environment(&parameters, ret_environment, err);
 }
 
-int kubelet_config_probe(void *userdata, StepContext *context, Error *err)
+static int files_are_right(const Boot *boot, StepContext *context, Error *err)
 {
-        Boot *boot = userdata;
         _cleanup_buffer_ Buffer config = {}, environment = {};
         int r = render_files(boot, context, &config, &environment, err);
         if (r < 0) {
@@ -99,10 +102,59 @@ int kubelet_config_probe(void *userdata, StepContext *context, Error *err)
                 r = file_differs(KUBELET_ENVIRONMENT, environment.data, environment.size, 0644,
                                  err);
         }
+        return r < 0 ? r : r == 0;
+}
+
+/* Whether kubelet has its certificate, or what it asks for one with: 1 or 0. */
+static int can_join(const Boot *boot, Error *err)
+{
+        int r = join_has_certificate(err);
+        if (r != 0) {
+                return r;
+        }
+        r = join_local_probe(boot, err);
+        if (r <= 0) {
+                return r;
+        }
+        _cleanup_secret_ Secret kubeconfig = SECRET_INIT;
+        r = join_render_bootstrap_kubeconfig(boot, &kubeconfig, err);
+        if (r < 0) {
+                return r == -ENOENT ? 0 : r;
+        }
+        r = file_differs(BOOTSTRAP_KUBECONFIG, kubeconfig.data, kubeconfig.size, 0600, err);
+        return r < 0 ? r : r == 0;
+}
+
+int kubelet_config_probe(void *userdata, StepContext *context, Error *err)
+{
+        int r = files_are_right(userdata, context, err);
+        if (r <= 0) {
+                return r;
+        }
+        return access(KUBELET_CERTS, F_OK) == 0 ? can_join(userdata, err) : 0;
+}
+
+/* The master makes its own token, as nobody could give it one; a node waits for what the master
+ * left in the bucket. */
+static int prepare_to_join(Boot *boot, StepContext *context, Error *err)
+{
+        int r = can_join(boot, err);
         if (r != 0) {
                 return r < 0 ? r : 0;
         }
-        return access(KUBELET_CERTS, F_OK) == 0 && access(KUBELET_MANIFESTS, F_OK) == 0;
+        r = boot->config.role == ROLE_MASTER ? join_ensure_local(boot, context, err)
+                                             : join_fetch(boot, context, err);
+        if (r < 0) {
+                return r;
+        }
+        _cleanup_secret_ Secret kubeconfig = SECRET_INIT;
+        r = join_render_bootstrap_kubeconfig(boot, &kubeconfig, err);
+        if (r < 0) {
+                return r;
+        }
+        r = file_write_if_changed(BOOTSTRAP_KUBECONFIG, kubeconfig.data, kubeconfig.size, 0600,
+                                  err);
+        return r < 0 ? r : 0;
 }
 
 int kubelet_config_apply(void *userdata, StepContext *context, Error *err)
@@ -114,16 +166,13 @@ int kubelet_config_apply(void *userdata, StepContext *context, Error *err)
                 r = file_make_directory(KUBELET_CERTS, 0700, err);
         }
         if (r >= 0) {
-                r = file_make_directory(KUBELET_MANIFESTS, 0755, err);
-        }
-        if (r >= 0) {
                 r = file_write_if_changed(KUBELET_CONFIG, config.data, config.size, 0644, err);
         }
         if (r >= 0) {
                 r = file_write_if_changed(KUBELET_ENVIRONMENT, environment.data, environment.size,
                                           0644, err);
         }
-        return r < 0 ? r : 0;
+        return r < 0 ? r : prepare_to_join(boot, context, err);
 }
 
 /* 1 kubelet says ok, 0 it does not, or says nothing, or nobody listens. */
@@ -140,17 +189,33 @@ static int kubelet_answers(StepContext *context, Error *err)
         return r < 0 ? r : reply.status == 200 && streq(reply.body.data, "ok");
 }
 
-static const char *const kubelet_files[] = { KUBELET_CONFIG, KUBELET_ENVIRONMENT };
+/* What kubelet reads when it starts; the last one only while it has no certificate. */
+static const char *const kubelet_files[] = { KUBELET_CONFIG, KUBELET_ENVIRONMENT,
+                                             BOOTSTRAP_KUBECONFIG };
+
+static int count_files(size_t *ret, Error *err)
+{
+        int r = join_has_certificate(err);
+        if (r >= 0) {
+                *ret = ELEMENTS(kubelet_files) - (r ? 1 : 0);
+        }
+        return r;
+}
 
 /* Whether it runs, and with the files as they are now: 1 or 0. */
 static int kubelet_is_current(StepContext *context, Error *err)
 {
         struct timespec since;
+        size_t n = 0;
         int r = service_is_active(UNIT_KUBELET, context, &since, err);
         if (r <= 0) {
                 return r;
         }
-        FOREACH_ARRAY(file, kubelet_files, ELEMENTS(kubelet_files)) {
+        r = count_files(&n, err);
+        if (r < 0) {
+                return r;
+        }
+        FOREACH_ARRAY(file, kubelet_files, n) {
                 r = service_is_older_than(&since, *file, err);
                 if (r != 0) {
                         return r < 0 ? r : 0;
@@ -185,8 +250,13 @@ static int kubelet_await(StepContext *context, Error *err)
 
 static int kubelet_restart(StepContext *context, Error *err)
 {
-        FOREACH_ARRAY(file, kubelet_files, ELEMENTS(kubelet_files)) {
-                int r = file_clamp_time(*file, err);
+        size_t n = 0;
+        int r = count_files(&n, err);
+        if (r < 0) {
+                return r;
+        }
+        FOREACH_ARRAY(file, kubelet_files, n) {
+                r = file_clamp_time(*file, err);
                 if (r < 0) {
                         return r;
                 }
@@ -220,30 +290,4 @@ int kubelet_apply(void *userdata, StepContext *context, Error *err)
                                  "kubelet is not healthy: see journalctl -u %s", UNIT_KUBELET);
         }
         return r < 0 ? r : 0;
-}
-
-int ready_probe(void *userdata, StepContext *context, Error *err)
-{
-        const Boot *boot = userdata;
-        static const struct {
-                const char *unit;
-                unsigned roles;
-        } units[] = {
-                { UNIT_DOCKER_BOOTSTRAP, ROLE_ALL }, { UNIT_ETCD, ROLE_MASTER },
-                { UNIT_FLANNELD, ROLE_ALL },         { UNIT_DOCKER, ROLE_ALL },
-                { UNIT_KUBELET, ROLE_ALL },
-        };
-        FOREACH_ARRAY(u, units, ELEMENTS(units)) {
-                if (!(u->roles & boot->config.role)) {
-                        continue;
-                }
-                int r = service_is_active(u->unit, context, NULL, err);
-                if (r < 0) {
-                        return r;
-                }
-                if (r == 0) {
-                        return error_set(err, ERROR_RETRY, EAGAIN, "%s is not active", u->unit);
-                }
-        }
-        return kubelet_answers(context, err);
 }

@@ -132,7 +132,11 @@ STEP(flannel_config, STEP_FLANNEL_CONFIG)
 STEP(flanneld, STEP_FLANNELD)
 STEP(docker, STEP_DOCKER)
 STEP(kubelet_config, STEP_KUBELET_CONFIG)
+STEP(static_pods, STEP_STATIC_PODS)
 STEP(kubelet, STEP_KUBELET)
+STEP(addons, STEP_ADDONS)
+STEP(join_token, STEP_JOIN_TOKEN)
+STEP(nodes, STEP_NODES)
 PROBE(ready, STEP_READY)
 
 /* A file of the runtime folder. */

@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <openssl/sha.h>
+
+#include "host/process.h"
+#include "steps/join.h"
+#include "steps/manifests.h"
+
+/* What a cluster is given once its API server answers. kubectl applies it; what was applied last is
+ * noted in the cluster, file by file, so that a look is one request. Objects that somebody deleted
+ * since do not show in that: `run --from addons` brings them back. */
+
+#define TEMPLATES "/etc/kubernetes/addons"
+#define MANIFESTS "/run/kube-bootstrap/addons"
+
+#define NOTE_NAME  "kube-bootstrap-addons"
+#define NOTES_PATH "/api/v1/namespaces/kube-system/configmaps"
+#define NOTE_PATH  NOTES_PATH "/" NOTE_NAME
+
+static int render(const Boot *boot, StepContext *context, Manifests *ret, Error *err)
+{
+        return manifests_render(boot, context, TEMPLATES, MANIFESTS_LACK_IMAGES, ret, err);
+}
+
+/* File name to digest. */
+static int make_digests(const Manifests *manifests, json_t **ret, Error *err)
+{
+        json_auto_t *digests = json_object();
+        FOREACH_ARRAY(m, manifests->items, manifests->n) {
+                unsigned char sha256[SHA256_DIGEST_LENGTH];
+                char hex[2 * sizeof(sha256) + 1];
+                (void) SHA256((const unsigned char *) m->text.data, m->text.size, sha256);
+                string_hex(sha256, sizeof(sha256), hex);
+                if (json_object_set_new(digests, m->name, json_string(hex)) < 0) {
+                        return error_oom(err);
+                }
+        }
+        if (!digests) {
+                return error_oom(err);
+        }
+        *ret = TAKE(digests);
+        return 0;
+}
+
+/* Whether the cluster was given just these last: 1 or 0. */
+static int are_noted(KubeApi *api, const Manifests *manifests, StepContext *context, Error *err)
+{
+        json_auto_t *wanted = NULL, *note = NULL;
+        int r = make_digests(manifests, &wanted, err);
+        if (r >= 0) {
+                r = kube_api_get(api, NOTE_PATH, step_wait(context), &note, err);
+        }
+        if (r <= 0) {
+                return r;
+        }
+        const json_t *data = json_object_get(note, "data");
+        return data ? json_equal(data, wanted) : json_object_size(wanted) == 0;
+}
+
+static int note(KubeApi *api, const Manifests *manifests, StepContext *context, Error *err)
+{
+        json_auto_t *digests = NULL;
+        int r = make_digests(manifests, &digests, err);
+        if (r < 0) {
+                return r;
+        }
+        json_auto_t *body = json_pack("{s:s, s:s, s:{s:s, s:s}, s:O}", "apiVersion", "v1", "kind",
+                                      "ConfigMap", "metadata", "name", NOTE_NAME, "namespace",
+                                      "kube-system", "data", digests);
+        if (!body) {
+                return error_oom(err);
+        }
+        r = kube_api_change(api, KUBE_API_PUT, NOTE_PATH, body, step_wait(context), err);
+        if (r == 0) {
+                r = kube_api_change(api, KUBE_API_POST, NOTES_PATH, body, step_wait(context), err);
+        }
+        return r < 0 ? r : 0;
+}
+
+/* 1 or 0. An API server that has just begun lets nobody do anything until it has made its own roles
+ * (and on a new cluster not even its administrators), so whatever it says, it is waited for. */
+static int answers(KubeApi *api, StepContext *context, Error *err)
+{
+        Error why = {};
+        int r = kube_api_is_ready(api, step_wait(context), &why);
+        bool not_yet = r < 0 && (why.class == ERROR_RETRY || why.class == ERROR_DENIED);
+        if (r < 0 && (!not_yet || wait_check(step_wait(context), NULL) < 0)) {
+                *err = why;
+                return r;
+        }
+        if (r <= 0) {
+                step_waiting_for(context, "the API server to be ready%s%.150s", not_yet ? ": " : "",
+                                 not_yet ? why.message : "");
+        }
+        return r > 0;
+}
+
+int addons_probe(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        _cleanup_manifests_ Manifests manifests = {};
+        _cleanup_kube_api_ KubeApi *api = NULL;
+        int r = render(boot, context, &manifests, err);
+        if (r >= 0) {
+                r = join_open_api(boot, &api, err);
+        }
+        if (r >= 0) {
+                r = answers(api, context, err);
+        }
+        return r <= 0 ? r : are_noted(api, &manifests, context, err);
+}
+
+static int await(KubeApi *api, StepContext *context, Error *err)
+{
+        for (unsigned attempt = 0;; attempt++) {
+                int r = answers(api, context, err);
+                if (r != 0) {
+                        return r < 0 ? r : 0;
+                }
+                r = wait_sleep(step_wait(context), attempt < 100 ? 250 : 1000, err);
+                if (r == -ETIMEDOUT) {
+                        return error_set(err, ERROR_RETRY, ETIMEDOUT,
+                                         "the API server does not become ready: see docker ps -a");
+                }
+                if (r < 0) {
+                        return r;
+                }
+        }
+}
+
+/* Its cache of what the API server knows would lie in a home folder that there is none of. */
+static int kubectl_apply(StepContext *context, Error *err)
+{
+        const char *const argv[] = { "/usr/bin/kubectl",
+                                     "--kubeconfig=" SECRETS_DIR "/kube-bootstrap.kubeconfig",
+                                     "--cache-dir=/run/kube-bootstrap/kubectl",
+                                     "--request-timeout=30s",
+                                     "apply",
+                                     "--filename=" MANIFESTS,
+                                     NULL };
+        _cleanup_process_result_ ProcessResult result = {};
+        step_waiting_for(context, "kubectl apply");
+        int r = process_run_checked(&(ProcessOptions) { .argv = argv }, step_wait(context), &result,
+                                    err);
+        if (r < 0 && err->class == ERROR_FATAL) {
+                err->class = ERROR_RETRY; /* its exit status does not tell what may pass */
+        }
+        return r;
+}
+
+int addons_apply(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        _cleanup_manifests_ Manifests manifests = {};
+        _cleanup_kube_api_ KubeApi *api = NULL;
+        int r = render(boot, context, &manifests, err);
+        if (r >= 0) {
+                r = join_open_api(boot, &api, err);
+        }
+        if (r >= 0) {
+                r = await(api, context, err);
+        }
+        if (r >= 0) {
+                r = manifests_install(&manifests, MANIFESTS, err);
+        }
+        if (r >= 0 && manifests.n > 0) { /* kubectl takes nothing to apply for a mistake */
+                r = kubectl_apply(context, err);
+        }
+        return r < 0 ? r : note(api, &manifests, context, err);
+}

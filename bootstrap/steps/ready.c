@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <time.h>
+
+#include "steps/join.h"
+#include "steps/service.h"
+
+/* The end of the table: what runs here runs, and the cluster sees it so. */
+
+/* kubelet renews its Lease every 10 s, and is taken for dead after 40.
+ * https://kubernetes.io/docs/concepts/architecture/nodes/#heartbeats */
+#define LEASE_S 40
+
+static const struct {
+        const char *unit;
+        unsigned roles;
+} units[] = {
+        { UNIT_DOCKER_BOOTSTRAP, ROLE_ALL }, { UNIT_ETCD, ROLE_MASTER },
+        { UNIT_FLANNELD, ROLE_ALL },         { UNIT_DOCKER, ROLE_ALL },
+        { UNIT_KUBELET, ROLE_ALL },
+};
+
+static int units_are_active(const Boot *boot, StepContext *context, Error *err)
+{
+        FOREACH_ARRAY(u, units, ELEMENTS(units)) {
+                if (!(u->roles & boot->config.role)) {
+                        continue;
+                }
+                int r = service_is_active(u->unit, context, NULL, err);
+                if (r < 0) {
+                        return r;
+                }
+                if (r == 0) {
+                        return error_set(err, ERROR_RETRY, EAGAIN, "%s is not active", u->unit);
+                }
+        }
+        return 0;
+}
+
+/* 1, or 0 with what the Node says instead. */
+static int node_is_ready(const json_t *node, StepContext *context)
+{
+        const json_t *conditions = json_object_get(json_object_get(node, "status"), "conditions"),
+                     *condition;
+        size_t i;
+        json_array_foreach(conditions, i, condition) {
+                if (!streq(kube_api_text(condition, "type"), "Ready")) {
+                        continue;
+                }
+                if (streq(kube_api_text(condition, "status"), "True")) {
+                        return 1;
+                }
+                step_waiting_for(context, "the Node to be Ready: %.200s",
+                                 kube_api_text(condition, "message"));
+                return 0;
+        }
+        step_waiting_for(context, "the Node to be Ready: kubelet has said nothing yet");
+        return 0;
+}
+
+/* What a Node says of itself stays when its kubelet dies; its Lease does not. */
+static int lease_is_fresh(const json_t *lease, StepContext *context)
+{
+        const char *text = kube_api_text(lease, "spec.renewTime"); /* 2006-01-02T15:04:05.000000Z */
+        struct tm tm = {};
+        const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+        time_t age_s = end ? time(NULL) - timegm(&tm) : LEASE_S;
+        if (age_s < LEASE_S) {
+                return 1;
+        }
+        step_waiting_for(context, "kubelet to renew its Lease, last at %.40s", text);
+        return 0;
+}
+
+static int look_at_node(const Boot *boot, StepContext *context, Error *err)
+{
+        const char *name = boot->identity.local_hostname;
+        _cleanup_kube_api_ KubeApi *api = NULL;
+        json_auto_t *node = NULL, *lease = NULL;
+        _cleanup_free_ char *node_path = string_format("/api/v1/nodes/%s", name);
+        _cleanup_free_ char *lease_path = string_format(
+                "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/%s", name);
+        if (!node_path || !lease_path) {
+                return error_oom(err);
+        }
+        int r = join_open_api(boot, &api, err);
+        if (r < 0) {
+                return r;
+        }
+        r = kube_api_get(api, node_path, step_wait(context), &node, err);
+        if (r == 0) {
+                step_waiting_for(context, "kubelet to register Node %s", name);
+        }
+        r = r <= 0 ? r : node_is_ready(node, context);
+        if (r <= 0) {
+                return r;
+        }
+        r = kube_api_get(api, lease_path, step_wait(context), &lease, err);
+        return r < 0 ? r : lease_is_fresh(r ? lease : NULL, context);
+}
+
+int ready_probe(void *userdata, StepContext *context, Error *err)
+{
+        const Boot *boot = userdata;
+        int r = units_are_active(boot, context, err);
+        r = r < 0 ? r : look_at_node(boot, context, err);
+        if (r < 0 && err->class == ERROR_DENIED) {
+                err->class = ERROR_RETRY; /* roles of a cluster that has just begun take a moment */
+        }
+        return r;
+}
