@@ -1,14 +1,17 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# What an administrator decides when making the AMI: the list of images, and kubelet's base
-# configuration. From the folder CONF_DIR, by default the conf/ beside this script's folder;
-# IMAGES_LIST names another list. Static pods and addons come with the daemon.
+# What an administrator decides when making the AMI: the list of images, and what docker and kubelet
+# are told beyond what kube-bootstrap tells them. From the folder CONF_DIR, by default the conf/
+# beside this script's folder; IMAGES_LIST names another list. Static pods and addons come with the
+# daemon.
 
 set -eu
 : "${CONF_DIR:=$(dirname "$0")/../../conf}"
 : "${IMAGES_LIST:=$CONF_DIR/images}"
 
-install -d -m 0755 /etc/kubernetes
+install -d -m 0755 /etc/kubernetes /etc/docker
 install -m 0644 "$IMAGES_LIST" /etc/kubernetes/images
 install -m 0644 "$CONF_DIR/kubernetes/kubelet.json" /etc/kubernetes/kubelet.json
+# Logs are bounded, and no container's core file holds the keys of the control plane.
+install -m 0644 "$CONF_DIR/docker/daemon.json" /etc/docker/daemon.json
