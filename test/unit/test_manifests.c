@@ -11,6 +11,7 @@
 #include "harness.h"
 
 /* Fields own their strings, so they are not const. */
+static char none[] = "none", external[] = "external", no_image[] = "", an_image[] = "coredns:1";
 #define TEXT(s) ((char[]) { s })
 
 static Boot boot = {
@@ -19,7 +20,7 @@ static Boot boot = {
                     .cluster_domain = TEXT("cluster.local"),
                     .service_network = TEXT("10.0.0.0/16"),
                     .overlay_network = TEXT("10.244.0.0/16"),
-                    .cloud_provider = TEXT("none") },
+                    .cloud_provider = none },
         .images = { .etcd = TEXT("etcd:1"),
                     .flannel = TEXT("flannel:1"),
                     .pause = TEXT("pause:1"),
@@ -27,7 +28,7 @@ static Boot boot = {
                     .controller_manager = TEXT("manager:1"),
                     .scheduler = TEXT("scheduler:1"),
                     .proxy = TEXT("proxy:1"),
-                    .coredns = TEXT("") },
+                    .coredns = no_image },
         .identity = { .local_hostname = "ip-1.ec2.internal", .local_ip = "172.20.128.20" },
         .generation = "g1",
 };
@@ -85,9 +86,9 @@ static void a_cloud_provider_is_an_argument(void)
         Error err = {};
         (void) folder("cloud");
         put("cloud/a.yaml", "    ${CLOUD_PROVIDER_FLAG}\n");
-        boot.config.cloud_provider = TEXT("external");
+        boot.config.cloud_provider = external;
         CHECK_OK(render("cloud", &manifests, &err), err);
-        boot.config.cloud_provider = TEXT("none");
+        boot.config.cloud_provider = none;
         CHECK_STR(manifests.items[0].text.data, "    - --cloud-provider=external\n");
 }
 
@@ -200,7 +201,7 @@ static void our_own_can_be_filled(void)
                                                "conf/kubernetes/addons" };
         _cleanup_manifests_ Manifests manifests = {};
         Error err = {};
-        boot.images.coredns = TEXT("coredns:1");
+        boot.images.coredns = an_image;
         FOREACH_ARRAY(path, folders, ELEMENTS(folders)) {
                 size_t before = manifests.n;
                 CHECK_OK(manifests_render(&boot, NULL, *path, MANIFESTS_LACK_NOTHING, &manifests,
@@ -208,7 +209,7 @@ static void our_own_can_be_filled(void)
                          err);
                 CHECK(manifests.n > before);
         }
-        boot.images.coredns = TEXT("");
+        boot.images.coredns = no_image;
 }
 
 int main(void)
