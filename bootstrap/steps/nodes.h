@@ -19,7 +19,7 @@ typedef struct NodeSeen {
         char *name;
         char uid[40];
         char version[32]; /* resourceVersion */
-        time_t heard;     /* when its Lease was renewed, or else it was made */
+        time_t heard;     /* when its Lease was renewed; without one, when it was made */
         bool labelled_master, labelled_node;
         Ec2Instance instance; /* looked up of one that is not live */
 } NodeSeen;

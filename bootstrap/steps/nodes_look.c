@@ -93,7 +93,7 @@ static int see_lease(const json_t *item, void *userdata, Error *err)
         (void) err;
         NodeSeen *node = find_node(userdata, kube_api_text(item, "metadata.name"));
         time_t renewed = parse_time(kube_api_text(item, "spec.renewTime"));
-        if (node && renewed > node->heard) {
+        if (node && renewed) {
                 node->heard = renewed;
         }
         return 0;

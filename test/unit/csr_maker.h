@@ -19,6 +19,7 @@ typedef struct Wanted {
         int common_name_bytes;         /* 0: to its end */
         bool other_key;                /* signed with another key than it is for */
         const char *behind;            /* stands after the request */
+        EVP_PKEY *key;                 /* NULL: a new one */
 } Wanted;
 
 static inline void subject_add(X509_REQ *request, const char *field, const char *text, int n,
@@ -48,8 +49,8 @@ static inline void names_add(X509_REQ *request, const char *names)
 /* The request in PEM, malloc'ed. */
 static inline char *request_pem(const Wanted *wanted)
 {
-        EVP_PKEY *key = EVP_EC_gen("P-256"),
-                 *signer = wanted->other_key ? EVP_EC_gen("P-256") : key;
+        EVP_PKEY *key = wanted->key ? wanted->key : EVP_EC_gen("P-256");
+        EVP_PKEY *signer = wanted->other_key ? EVP_EC_gen("P-256") : key;
         X509_REQ *request = X509_REQ_new();
         BIO *bio = BIO_new(BIO_s_mem());
         char *data;
@@ -71,7 +72,9 @@ static inline char *request_pem(const Wanted *wanted)
         if (signer != key) {
                 EVP_PKEY_free(signer);
         }
-        EVP_PKEY_free(key);
+        if (key != wanted->key) {
+                EVP_PKEY_free(key);
+        }
         return pem;
 }
 
