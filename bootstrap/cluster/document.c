@@ -28,7 +28,6 @@ static const Form forms[_DOCUMENT_SYNTAX_MAX] = {
         [DOCUMENT_TIME] = { "a time like 2024-01-31T12:00:00Z", "", DIGITS "-:TZ", 20, 20 },
         [DOCUMENT_MODE] = { "four octal digits", "", "01234567", 4, 4 },
         [DOCUMENT_PATH] = { "a relative path", "", LETTERS "._-/", 1, 127 },
-        [DOCUMENT_TOKEN] = { "a token like abcdef.0123456789abcdef", "", LOWER DIGITS ".", 23, 23 },
 };
 
 bool document_is(DocumentSyntax syntax, const char *s)

@@ -29,7 +29,6 @@ typedef enum DocumentSyntax {
         DOCUMENT_TIME,  /* RFC 3339, UTC, whole seconds */
         DOCUMENT_MODE,  /* four octal digits */
         DOCUMENT_PATH,  /* letters, digits, ". _ - /" */
-        DOCUMENT_TOKEN, /* a bootstrap token's characters */
         _DOCUMENT_SYNTAX_MAX,
         _DOCUMENT_SYNTAX_INVALID = -22,
 } DocumentSyntax;

@@ -12,21 +12,14 @@
 /* A kubelet asks within moments of reading it. */
 #define ALIVE_S 30
 
-/* The document as the table of its fields has it. */
+/* The part of the document that is no secret. */
 typedef struct Document {
-        char token[24];
         char expires[24];
 } Document;
 
 static const DocumentField fields[] = {
-        DOCUMENT_STRING(Document, token, DOCUMENT_TOKEN),
         DOCUMENT_STRING(Document, expires, DOCUMENT_TIME),
 };
-
-static void document_wipe(Document *document)
-{
-        explicit_bzero(document, sizeof(*document));
-}
 
 void join_token_done(JoinToken *token)
 {
@@ -92,41 +85,57 @@ int join_document_format(const JoinToken *token, Secret *ret, Error *err)
                        : 0;
 }
 
-static int read_token(const Document *document, JoinToken *ret, Error *err)
+/* Six characters, a dot, sixteen more. */
+static bool split_token(const char *text, JoinToken *ret)
+{
+        static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+        const size_t id = sizeof(ret->id) - 1, secret = sizeof(ret->secret) - 1;
+        if (!text || strspn(text, alphabet) != id || text[id] != '.' ||
+            strspn(text + id + 1, alphabet) != secret || text[id + 1 + secret]) {
+                return false;
+        }
+        memcpy(ret->id, text, id);
+        ret->id[id] = '\0';
+        memcpy(ret->secret, text + id + 1, secret + 1);
+        return true;
+}
+
+/* Only what format_time() writes: one text for one time. */
+static bool parse_time(const char *text, time_t *ret)
 {
         struct tm tm = {};
-        char again[24] = "";
-        time_t expires = 0;
-        if (strptime(document->expires, "%Y-%m-%dT%H:%M:%SZ", &tm)) {
-                expires = timegm(&tm);
-                format_time(expires, again);
+        char again[24];
+        if (!strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm)) {
+                return false;
         }
-        size_t id = strcspn(document->token, ".");
-        if (!streq(document->expires, again) || id != sizeof(ret->id) - 1 ||
-            strcspn(document->token + id + 1, ".") != sizeof(ret->secret) - 1) {
-                return error_set(err, ERROR_RETRY, EBADMSG,
-                                 WHAT ": token or time is not of its form");
-        }
-        memcpy(ret->id, document->token, id);
-        ret->id[id] = '\0';
-        memcpy(ret->secret, document->token + id + 1, sizeof(ret->secret));
-        ret->expires = expires;
-        return 0;
+        *ret = timegm(&tm);
+        format_time(*ret, again);
+        return streq(text, again);
 }
 
 int join_document_parse(const void *data, size_t n, JoinToken *ret, Error *err)
 {
-        _cleanup_(document_wipe) Document document = {};
+        Document document = {};
+        _cleanup_join_token_ JoinToken token = {};
         _cleanup_json_ json_t *root = NULL;
         Error bad = {};
         int r = document_parse(WHAT, data, n, JOIN_DOCUMENT_BYTES_MAX, &root, &bad);
-        if (r >= 0) {
-                r = document_read(WHAT, root, fields, ELEMENTS(fields), 1, &document, &bad);
+        if (r >= 0) { /* besides: schema and token */
+                r = document_read(WHAT, root, fields, ELEMENTS(fields), 2, &document, &bad);
+        }
+        if (r == -ENOMEM) {
+                return error_oom(err);
         }
         if (r < 0) {
                 return error_set(err, ERROR_RETRY, bad.error, "%s", bad.message);
         }
-        return read_token(&document, ret, err);
+        if (!split_token(json_string_value(json_object_get(root, "token")), &token) ||
+            !parse_time(document.expires, &token.expires)) {
+                return error_set(err, ERROR_RETRY, EBADMSG,
+                                 WHAT ": token or time is not of its form");
+        }
+        *ret = token;
+        return 0;
 }
 
 void join_secret_name(const JoinToken *token, char ret[32])
