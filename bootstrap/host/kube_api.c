@@ -42,20 +42,20 @@ void kube_api_free(KubeApi *api)
         free(api);
 }
 
-static int api_new(const char *server, const char *ca_file, KubeApi **ret, Error *err)
+static KubeApi *api_new(const char *server, const char *ca_file)
 {
-        _cleanup_kube_api_ KubeApi *api = calloc(1, sizeof(*api));
+        KubeApi *api = calloc(1, sizeof(*api));
         if (!api) {
-                return error_oom(err);
+                return NULL;
         }
         api->certificate = api->key = SECRET_INIT;
         api->server = strdup(server);
         api->ca_file = strdup(ca_file);
         if (!api->server || !api->ca_file) {
-                return error_oom(err);
+                kube_api_free(api);
+                return NULL;
         }
-        *ret = TAKE(api);
-        return 0;
+        return api;
 }
 
 /* The text of a file with credentials. */
@@ -73,11 +73,11 @@ static int no_credentials(const char *path, const char *what, Error *err)
 int kube_api_open_file(const char *server, const char *ca_file, const char *pem_file, KubeApi **ret,
                        Error *err)
 {
-        _cleanup_kube_api_ KubeApi *api = NULL;
-        int r = api_new(server, ca_file, &api, err);
-        if (r >= 0) {
-                r = read_credentials(pem_file, &api->certificate, err);
+        _cleanup_kube_api_ KubeApi *api = api_new(server, ca_file);
+        if (!api) {
+                return error_oom(err);
         }
+        int r = read_credentials(pem_file, &api->certificate, err);
         if (r < 0) {
                 return r;
         }
@@ -118,12 +118,12 @@ static int read_embedded(const char *path, const Secret *text, const char *name,
 int kube_api_open_kubeconfig(const char *server, const char *ca_file, const char *kubeconfig,
                              KubeApi **ret, Error *err)
 {
-        _cleanup_kube_api_ KubeApi *api = NULL;
+        _cleanup_kube_api_ KubeApi *api = api_new(server, ca_file);
         _cleanup_secret_ Secret text = SECRET_INIT;
-        int r = api_new(server, ca_file, &api, err);
-        if (r >= 0) {
-                r = read_credentials(kubeconfig, &text, err);
+        if (!api) {
+                return error_oom(err);
         }
+        int r = read_credentials(kubeconfig, &text, err);
         if (r >= 0) {
                 r = read_embedded(kubeconfig, &text, "client-certificate-data", &api->certificate,
                                   err);
@@ -154,12 +154,13 @@ static int exchange(KubeApi *api, const Call *call, const Wait *wait, HttpReply 
         _cleanup_free_ char *effect =
                 string_format("API server %s %.*s", call->method, (int) strcspn(call->path, "?"),
                               call->path); /* a query is no matter of messages */
-        _cleanup_free_ char *accept = strdup(call->accept ? call->accept : "application/json");
-        _cleanup_free_ char *type = strdup(call->content_type ? call->content_type : "");
-        if (!url || !effect || !accept || !type) {
+        if (!url || !effect) {
                 return error_oom(err);
         }
-        char accept_name[] = "Accept", type_name[] = "Content-Type";
+        char accept_name[] = "Accept", type_name[] = "Content-Type", accept[96], type[64];
+        (void) snprintf(accept, sizeof(accept), "%s",
+                        call->accept ? call->accept : "application/json");
+        (void) snprintf(type, sizeof(type), "%s", call->content_type ? call->content_type : "");
         const HttpHeader headers[] = { { accept_name, accept }, { type_name, type } };
         const HttpRequest request = {
                 .method = call->method,
