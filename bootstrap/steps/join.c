@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "base/file.h"
 #include "cluster/certificate.h"
@@ -12,6 +13,9 @@
 /* This machine's half: what its kubelet joins with. */
 
 #define CERTIFICATE_BYTES_MAX ((size_t) 64 << 10)
+
+/* Longer than the master's patience with a request (CSR_PATIENCE_S), so that none is given up. */
+#define JOIN_TRY_S 400
 
 /* A certificate that is over in a moment is none. */
 #define CERTIFICATE_LEFT_S 60
@@ -59,16 +63,34 @@ int join_local_token(JoinToken *ret, Error *err)
         return r == -EBADMSG ? 0 : r < 0 ? r : 1;
 }
 
+/* Whether JOIN_FILE has been tried for long, 1 or 0: what was fetched and has led to no certificate
+ * since is perhaps refused, and the bucket may have a better one by now. The master's own is known
+ * to the API server for as long as it lives. */
+static int had_its_time(const Boot *boot, Error *err)
+{
+        struct stat st;
+        if (boot->config.role != ROLE_NODE) {
+                return 0;
+        }
+        if (stat(JOIN_FILE, &st) < 0) {
+                return error_errno(err, errno, "stat %s", JOIN_FILE);
+        }
+        return time(NULL) - st.st_mtime > JOIN_TRY_S;
+}
+
 int join_local_probe(const Boot *boot, Error *err)
 {
-        (void) boot;
         _cleanup_join_token_ JoinToken token = {};
         int r = join_has_certificate(err);
         if (r != 0) {
                 return r;
         }
         r = join_local_token(&token, err);
-        return r <= 0 ? r : join_token_is_alive(&token, time(NULL));
+        if (r <= 0 || !join_token_is_alive(&token, time(NULL))) {
+                return r < 0 ? r : 0;
+        }
+        r = had_its_time(boot, err);
+        return r < 0 ? r : !r;
 }
 
 static int write_token(const JoinToken *token, Error *err)

@@ -17,8 +17,9 @@
 #define KUBELET_CLIENT_PEM   SECRETS_DIR "/kubelet/kubelet-client-current.pem"
 
 /* Whether kubelet can go on as things are: it has a client certificate that is valid for a while,
- * or JOIN_FILE holds a token that is: 1 or 0. To be looked at again while kubelet has none; a
- * kubelet that was started with an older token must be restarted to read another. */
+ * or JOIN_FILE holds a token that lives, and on a node has not been tried for long: 1 or 0. To be
+ * looked at again while kubelet has none; a kubelet that was started with an older token must be
+ * restarted to read another. */
 int join_local_probe(const Boot *boot, Error *err);
 
 /* Whether kubelet has a client certificate that is valid now: 1 or 0. */

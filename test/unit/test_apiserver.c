@@ -5,6 +5,7 @@
  * nobody else's. EC2 and S3 are the test's. KUBERNETES names the folder of the programs. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glob.h>
 #include <sched.h>
 #include <sys/mount.h>
@@ -508,6 +509,16 @@ static void test_fetch(void)
         (void) attempts(fetch, NULL);
         CHECK_INT(join_local_token(&token, &err), 1);
         CHECK_STR(token.id, token_of(object).id);
+
+        /* one that has led to nothing is fetched anew; the master's own is not doubted */
+        const struct timespec long_ago[2] = { { time(NULL) - 1000, 0 }, { time(NULL) - 1000, 0 } };
+        CHECK_INT(utimensat(AT_FDCWD, JOIN_FILE, long_ago, 0), 0);
+        CHECK_INT(join_local_probe(&boot, &err), 1);
+        boot.config.role = ROLE_NODE;
+        CHECK_INT(join_local_probe(&boot, &err), 0);
+        (void) attempts(fetch, NULL);
+        CHECK_INT(join_local_probe(&boot, &err), 1);
+        boot.config.role = ROLE_MASTER;
 
         CHECK_OK(file_remove(JOIN_FILE, &err), err);
         free(object);
