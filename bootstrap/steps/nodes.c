@@ -71,8 +71,9 @@ static int settle(KubeApi *api, StepContext *context, CsrSeen *seen, Error *err)
                 log_write(LOG_INFO, NULL, NULL, 0, "approved certificate request %s of %s: %s",
                           seen->csr.name, seen->csr.user, seen->reason);
         } else if (r > 0) {
-                step_warn(context, "certificate request %.60s of %.60s, for %.60s, denied: %s",
-                          seen->csr.name, seen->csr.user, seen->csr.node_name, seen->reason);
+                step_warn(context, "denied certificate request %.60s of %.60s%s%.80s: %s",
+                          seen->csr.name, seen->csr.user, *seen->csr.node_name ? " for " : "",
+                          seen->csr.node_name, seen->reason);
         }
         return r;
 }
@@ -92,8 +93,8 @@ static int delete (KubeApi *api, StepContext *context, const NodeSeen *node, Err
                           "preconditions", "uid", node->uid, "resourceVersion", node->version);
         int r = change(api, context, KUBE_API_DELETE, path, body, err);
         if (r > 0) {
-                log_write(LOG_INFO, NULL, NULL, 0,
-                          "deleted Node %s: EC2 knows no instance of that name", node->name);
+                log_write(LOG_INFO, NULL, NULL, 0, "deleted Node %s: its instance is gone",
+                          node->name);
         }
         return r;
 }
@@ -129,17 +130,19 @@ int nodes_work(const Boot *boot, StepContext *context, KubeApi *api, const Nodes
         return r;
 }
 
-/* Of what waits, this machine's own request is of interest. */
+/* While the master's own Node is not there. */
 static void say_what_waits(const Boot *boot, StepContext *context, const NodesScene *scene)
 {
+        if (nodes_find(scene, boot->identity.local_hostname)) {
+                return;
+        }
         FOREACH_ARRAY(seen, scene->csrs, scene->n_csrs) {
                 if (streq(seen->csr.node_name, boot->identity.local_hostname)) {
                         step_waiting_for(context, "this machine's certificate: %s", seen->reason);
                         return;
                 }
         }
-        step_waiting_for(context,
-                         "this machine's kubelet to ask for its certificate, and its Node");
+        step_waiting_for(context, "this machine's kubelet to register its Node");
 }
 
 /* Until the master's own Node is there: its kubelet asks in its own time. */
