@@ -27,6 +27,7 @@ CA = REGION / "ca.pem"
 CREDENTIALS = REGION / "credentials"
 REQUESTS = REGION / "requests.jsonl"
 SEED = REGION / "seed.json"
+CLUSTER = "lab"
 START_S = 60
 RUNNING_S = 120
 
@@ -85,6 +86,8 @@ def launch(role, settings, name=None, zone=None, user_data=None, files=()):
         IamInstanceProfile={"Name": values[f"{role}_role"]}, UserData=data,
         TagSpecifications=[{"ResourceType": "instance",
                             "Tags": [{"Key": "Name", "Value": name},
+                                     {"Key": "KubernetesCluster",
+                                      "Value": settings.get("CLUSTER_NAME", CLUSTER)},
                                      {"Key": "KubernetesRole", "Value": role}]}])["Instances"]
     wait_for(instance["InstanceId"], "running")
     return instance["InstanceId"]
@@ -116,7 +119,7 @@ def _user_data(role, values, settings, files):
     """What the stack's template gives an instance: a stack-config.sh, written by cloud-init."""
     keys = {
         "KUBERNETES_ROLE": role,
-        "CLUSTER_NAME": "lab",
+        "CLUSTER_NAME": CLUSTER,
         "S3_BUCKET": values["bucket"],
         "S3_PREFIX": values["prefix"].strip("/"),
         "MASTER_VOLUME_ID": values["volume_id"],
