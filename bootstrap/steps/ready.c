@@ -84,6 +84,10 @@ static int look_at_node(const Boot *boot, StepContext *context, Error *err)
                 return error_oom(err);
         }
         int r = join_open_api(boot, &api, err);
+        if (r == -ENOENT && boot->config.role == ROLE_NODE) {
+                step_waiting_for(context, "the master to let kubelet join, by a certificate");
+                return 0;
+        }
         if (r < 0) {
                 return r;
         }
