@@ -53,7 +53,8 @@ const ConfigKey stack_config_keys[] = {
           "How long a master waits for its volume before it gives up and says who holds it.",
           FIELD(attach_timeout_s) },
         { "JOIN_TOKEN_SECONDS", KEY_SECONDS, "86400", 0, NULL, "86400",
-          "How long a token lives with which a node asks for its certificate; renewed after half of "
+          "How long a token lives with which a node asks for its certificate; renewed after half "
+          "of "
           "it.",
           FIELD(join_token_s) },
         { "API_DNS_NAME", KEY_DOMAIN, "", 0, NULL, "",
