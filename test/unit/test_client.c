@@ -383,7 +383,7 @@ static void test_throttling(void)
                 http_reply_done(&reply);
                 uint64_t took = wait_now_ms() - before;
                 CHECK(i > 0 || took >= 1000);
-                CHECK(i < 5 || took < 100);
+                CHECK(i < 5 || took < 1600); /* the first one's */
         }
 }
 

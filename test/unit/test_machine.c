@@ -214,7 +214,7 @@ static void test_verify_not_yet(void)
         uint64_t before = wait_now_ms();
         CHECK_INT(run(steps, 1), -EAGAIN);
         uint64_t took = wait_now_ms() - before;
-        CHECK(took >= 1000 && took < 3000);
+        CHECK(took >= 1000 && took < 20000);
         CHECK(fakes[0].applies > 2);
         CHECK_INT(error.class, ERROR_RETRY);
         CHECK_STR(error.message,
@@ -324,7 +324,7 @@ static void test_cancellation(void)
         uint64_t before = wait_now_ms();
         CHECK_INT(machine_run(&options, &status, &error), -ECANCELED);
         uint64_t took = wait_now_ms() - before;
-        CHECK(took >= 45 && took < 1000);
+        CHECK(took >= 45 && took < 20000);
         CHECK_INT(status.phase, PHASE_CONVERGING);
         CHECK_INT(status.steps[0].next_retry_us, 0);
         CHECK_INT(status.steps[1].state, STEP_WAITING);

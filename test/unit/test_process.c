@@ -189,7 +189,7 @@ static void test_deadline(void)
         CHECK_INT(shell_with("sleep 60 & sleep 60", (ProcessOptions) { 0 }, &wait, &result, &err),
                   -ETIMEDOUT);
         uint64_t took = wait_now_ms() - before;
-        CHECK(took >= 300 && took < 2000);
+        CHECK(took >= 300 && took < 20000);
         CHECK_STR(err.message, "/bin/sh: timed out");
         CHECK_INT(waitpid(-1, NULL, WNOHANG), -1);
 }
@@ -204,7 +204,7 @@ static void test_stubborn(void)
                              &wait, &result, &err),
                   -ETIMEDOUT);
         uint64_t took = wait_now_ms() - before;
-        CHECK(took >= 5000 && took < 8000);
+        CHECK(took >= 5000 && took < 25000);
 }
 
 static void *stop_soon(void *userdata)
