@@ -67,8 +67,8 @@ typedef struct MachineOptions {
         uint64_t only; /* 0: all. Else: probe just these, what they need first, apply nothing; ended
                           by the first that is not so */
         /* How an earlier run of this process ended, NULL if there was none. After one that was
-         * ready, the phase stays ready until something is found not to be so, and is then degraded
-         * instead of converging. */
+         * ready, the phase stays ready until something that is no routine is found not to be so, or
+         * fails, and is then degraded instead of converging. */
         const MachineStatus *before;
         int stop_fd; /* readable: cancel everything and return; negative: never */
         /* Called on the engine's thread at each change, with the step that changed, or

@@ -52,6 +52,7 @@ typedef struct Step {
                                 table */
         bool destroys_data; /* apply may destroy data: at most once a run, never forced by --from */
         bool denial_is_warning; /* ERROR_DENIED counts as done, with a warning */
+        bool routine; /* applying it is work that a healthy machine has, not the loss of anything */
 } Step;
 
 #define STEPS_MAX 64

@@ -93,9 +93,12 @@ void phase_set(Machine *m, Phase phase)
 }
 
 /* Something is under way: what phase that is depends on what was before. */
-static void phase_set_busy(Machine *m)
+static void phase_set_busy(Machine *m, bool routine)
 {
         bool was_ready = m->status.phase == PHASE_READY || m->status.phase == PHASE_DEGRADED;
+        if (routine && was_ready) {
+                return;
+        }
         if (m->options->mode == MACHINE_CONVERGE && !m->options->only) {
                 phase_set(m, was_ready ? PHASE_DEGRADED : PHASE_CONVERGING);
         }
@@ -172,7 +175,7 @@ void step_enter(Machine *m, size_t i, StepState state)
         machine_tell(m, (int) i);
         if (state == STEP_APPLYING || state == STEP_BACKOFF || state == STEP_FAILED ||
             (state == STEP_DONE && m->status.phase == PHASE_STARTING)) {
-                phase_set_busy(m);
+                phase_set_busy(m, state == STEP_APPLYING && machine_step(m, i)->routine);
         }
 }
 

@@ -133,13 +133,13 @@ const Step boot_steps[_STEP_ID_MAX] = {
                 .name = "join-token", .roles = ROLE_MASTER, .needs = NEEDS_1(ADDONS),
                 .makes_true = "a token to join with is in the cluster and in the bucket",
                 .probe = join_token_probe, .apply = join_token_apply,
-                .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 60,
+                .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 60, .routine = true,
         },
         [STEP_NODES] = {
                 .name = "nodes", .roles = ROLE_MASTER, .needs = NEEDS_1(JOIN_TOKEN),
                 .makes_true = "who may join is let in, Nodes are labelled, those of the gone deleted",
                 .probe = nodes_probe, .apply = nodes_apply,
-                .retry = RETRY_LOCAL, .deadline_s = 600, .reprobe_s = 3,
+                .retry = RETRY_LOCAL, .deadline_s = 600, .reprobe_s = 3, .routine = true,
         },
         [STEP_READY] = {
                 .name = "ready", .roles = ROLE_ALL, .needs = NEEDS_1(KUBELET),

@@ -537,6 +537,29 @@ static void test_ready_before(void)
         CHECK_STR(seen, "ready a:probing a:applying degraded a:verifying a:done ready ");
 }
 
+static void test_routine(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = QUICK, .routine = true } };
+        reset();
+        MachineOptions options = options_for(steps, 1);
+        CHECK_OK(machine_run(&options, &status, &error), error);
+        CHECK_CONTAINS(seen, "a:applying converging "); /* on the way to ready it is a step like any */
+
+        MachineStatus before = status;
+        options.before = &before;
+        fakes[0].so = 0;
+        seen[0] = '\0';
+        CHECK_OK(machine_run(&options, &status, &error), error);
+        CHECK_STR(seen, "ready a:probing a:applying a:verifying a:done ");
+        CHECK(status.since_us == before.since_us);
+
+        reset();
+        fakes[0].class = ERROR_RETRY;
+        fakes[0].apply_fails = 1;
+        CHECK_OK(machine_run(&options, &status, &error), error);
+        CHECK_CONTAINS(seen, "a:backoff degraded "); /* routine that fails is a loss */
+}
+
 static void test_words_and_ticks(void)
 {
         const Step steps[] = { { ROW(0, "a") } };
@@ -636,6 +659,7 @@ int main(void)
         test_case("plan applies nothing", test_plan);
         test_case("the role is not known until a step tells it", test_role);
         test_case("ready stays ready, or becomes degraded", test_ready_before);
+        test_case("routine is no degradation, unless it fails", test_routine);
         test_case("what a step waits for is shown; ticks", test_words_and_ticks);
         test_case("64 steps", test_64_steps);
         test_case("the engine's own cost", test_own_cost);
