@@ -33,6 +33,7 @@ typedef enum StepId {
         STEP_STATIC_PODS,
         STEP_KUBELET_CONFIG,
         STEP_KUBELET,
+        STEP_KUBELET_JOIN,
         STEP_ADDONS,
         STEP_JOIN_TOKEN,
         STEP_NODES,
@@ -111,6 +112,7 @@ StepFunction docker_probe, docker_apply;
 StepFunction kubelet_config_probe, kubelet_config_apply;
 StepFunction static_pods_probe, static_pods_apply;
 StepFunction kubelet_probe, kubelet_apply;
+StepFunction kubelet_join_probe, kubelet_join_apply;
 StepFunction addons_probe, addons_apply;
 StepFunction join_token_probe, join_token_apply;
 StepFunction nodes_probe, nodes_apply;

@@ -14,7 +14,8 @@
 #define JOIN_FILE            SECRETS_DIR "/join.json"
 #define JOIN_OBJECT          "node/join.json" /* below S3_PREFIX */
 #define BOOTSTRAP_KUBECONFIG SECRETS_DIR "/bootstrap.kubeconfig"
-#define KUBELET_CLIENT_PEM   SECRETS_DIR "/kubelet/kubelet-client-current.pem"
+#define KUBELET_CERTS        SECRETS_DIR "/kubelet" /* kubelet's own */
+#define KUBELET_CLIENT_PEM   KUBELET_CERTS "/kubelet-client-current.pem"
 
 /* Whether kubelet can go on as things are: it has a client certificate that is valid for a while,
  * or JOIN_FILE holds a token that lives, and on a node has not been tried for long: 1 or 0. To be

@@ -16,7 +16,6 @@
 #define KUBELET_BASE        "/etc/kubernetes/kubelet.json"
 #define KUBELET_CONFIG      "/run/kube-bootstrap/kubelet.json"
 #define KUBELET_ENVIRONMENT "/run/kube-bootstrap/kubelet.env"
-#define KUBELET_CERTS       SECRETS_DIR "/kubelet"
 #define KUBELET_KUBECONFIG  KUBELET_CERTS "/kubeconfig"
 #define KUBELET_HEALTHZ     "http://127.0.0.1:10248/healthz"
 

@@ -123,6 +123,12 @@ const Step boot_steps[_STEP_ID_MAX] = {
                 .probe = kubelet_probe, .apply = kubelet_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 30,
         },
+        [STEP_KUBELET_JOIN] = {
+                .name = "kubelet-join", .roles = ROLE_ALL, .needs = NEEDS_1(KUBELET),
+                .makes_true = "kubelet runs with a certificate that the master approved",
+                .probe = kubelet_join_probe, .apply = kubelet_join_apply,
+                .retry = RETRY_LOCAL, .deadline_s = 900,
+        },
         [STEP_ADDONS] = {
                 .name = "addons", .roles = ROLE_MASTER, .needs = NEEDS_1(KUBELET),
                 .makes_true = "the API server is ready and was given the addons",
@@ -142,7 +148,7 @@ const Step boot_steps[_STEP_ID_MAX] = {
                 .retry = RETRY_LOCAL, .deadline_s = 600, .reprobe_s = 3, .routine = true,
         },
         [STEP_READY] = {
-                .name = "ready", .roles = ROLE_ALL, .needs = NEEDS_1(KUBELET),
+                .name = "ready", .roles = ROLE_ALL, .needs = NEEDS_1(KUBELET_JOIN),
                 .also_needs = { ROLE_MASTER, NEEDS_2(ELASTIC_IP, NODES) },
                 .makes_true = "every unit of this role is active and this machine's Node is Ready",
                 .probe = ready_probe, .retry = RETRY_LOCAL, .deadline_s = 900,

@@ -89,7 +89,7 @@ static void test_status(void)
         CHECK_INT(program_run(&program, WORDS("run")), 0);
         CHECK_INT(program_run(&program, WORDS("status")), 0);
         CHECK_CONTAINS(program.output, "ready for ");
-        CHECK_CONTAINS(program.output, "master i-0123456789abcdef0, 21 of 21 steps done");
+        CHECK_CONTAINS(program.output, "master i-0123456789abcdef0, 22 of 22 steps done");
         CHECK_CONTAINS(program.output, "  volume-mount       done ");
         CHECK_INT(program_run(&program, WORDS("status", "--wait", "--json")), 0);
         CHECK_CONTAINS(program.output, "\"phase\":\"ready\"");
@@ -108,7 +108,7 @@ static void test_status_wait_and_follow(void)
         CHECK_INT(program_end(&program), 0);
         CHECK_CONTAINS(program.output, "ready\n");
         CHECK_INT(program_end(&other), 0);
-        CHECK_CONTAINS(other.output, "21 of 21 steps done");
+        CHECK_CONTAINS(other.output, "22 of 22 steps done");
         CHECK_INT(program_end(&third), 0);
 }
 
@@ -255,10 +255,10 @@ static void test_terminal(void)
         world->probe_ms[STEP_ETCD] = 1200;
         program_start(&program, true, WORDS("run"));
         CHECK_INT(program_end(&program), 0);
-        CHECK_CONTAINS(program.output, "\033[22A"); /* the head and all of 21 steps */
+        CHECK_CONTAINS(program.output, "\033[23A"); /* the head and all of 22 steps */
         CHECK_CONTAINS(program.output, "the etcd of another world");
         CHECK_CONTAINS(program.output, "1.0 s"); /* drawn again while nothing changes */
-        CHECK_CONTAINS(program.output, "ready: 21 of 21 steps done");
+        CHECK_CONTAINS(program.output, "ready: 22 of 22 steps done");
 }
 
 static void test_folder_that_cannot_be(void)

@@ -543,7 +543,8 @@ static void test_routine(void)
         reset();
         MachineOptions options = options_for(steps, 1);
         CHECK_OK(machine_run(&options, &status, &error), error);
-        CHECK_CONTAINS(seen, "a:applying converging "); /* on the way to ready it is a step like any */
+        CHECK_CONTAINS(seen,
+                       "a:applying converging "); /* on the way to ready it is a step like any */
 
         MachineStatus before = status;
         options.before = &before;

@@ -43,6 +43,7 @@ const Step boot_steps[_STEP_ID_MAX] = {
         ROW(STEP_KUBELET_CONFIG, "kubelet-config", kubelet_config, AFTER(IDENTITY)),
         ROW(STEP_STATIC_PODS, "static-pods", static_pods, AFTER(IDENTITY)),
         ROW(STEP_KUBELET, "kubelet", kubelet, AFTER(DOCKER)),
+        ROW(STEP_KUBELET_JOIN, "kubelet-join", kubelet_join, AFTER(KUBELET)),
         ROW(STEP_ADDONS, "addons", addons, AFTER(KUBELET)),
         ROW(STEP_JOIN_TOKEN, "join-token", join_token, AFTER(ADDONS)),
         ROW(STEP_NODES, "nodes", nodes, AFTER(JOIN_TOKEN)),
@@ -93,7 +94,7 @@ static void test_ready_and_stop(void)
 {
         world_reset();
         start();
-        CHECK(systemd_hears("STATUS=ready; 21 steps done"));
+        CHECK(systemd_hears("STATUS=ready; 22 steps done"));
         CHECK(systemd_hears("READY=1"));
         CHECK_INT(program_run(&other, WORDS("status")), 0);
         CHECK_INT(stop(), 0);
@@ -120,7 +121,7 @@ static void test_mends(void)
         int before = world_applies();
         world->so[STEP_FLANNELD] = 0;
         CHECK(systemd_hears("STATUS=degraded: "));
-        CHECK(systemd_hears("STATUS=ready; 21 steps done"));
+        CHECK(systemd_hears("STATUS=ready; 22 steps done"));
         CHECK_INT(world->applies[STEP_FLANNELD], 2);
         CHECK_INT(world_applies(), before + 1);
         CHECK_INT(world->so[STEP_FLANNELD], 1);
@@ -220,7 +221,7 @@ static void test_takes_back_the_state(void)
         CHECK_INT(program_end(&other), 2);
         CHECK_INT(program_run(&other, WORDS("status")), 2);
         world->probe_ms[STEP_ELASTIC_IP] = 0;
-        CHECK(systemd_hears("STATUS=ready; 21 steps done"));
+        CHECK(systemd_hears("STATUS=ready; 22 steps done"));
         CHECK_INT(program_run(&other, WORDS("status")), 0);
         _cleanup_free_ char *pid = string_format("\"pid\":%d,", program.pid);
         CHECK_INT(program_run(&other, WORDS("status", "--json")), 0);

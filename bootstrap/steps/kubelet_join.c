@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <glob.h>
+#include <poll.h>
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include "steps/join.h"
+#include "steps/service.h"
+
+/* kubelet's first certificate of this boot, and a start with it.
+ *
+ * A kubelet that began without one looks every ten seconds whether it has come (UpdateTransport()
+ * in https://github.com/kubernetes/kubernetes/blob/v1.20.2/pkg/kubelet/certificate/transport.go),
+ * and what it tried in vain before, it tries again later and later: its CSINode, without which it
+ * is not Ready, after 19 s and then 2 min (initializeCSINode() in pkg/volume/csi/csi_plugin.go).
+ * One that starts with its certificate registers at once. */
+
+/* named after when they came */
+#define KUBELET_CERTIFICATES KUBELET_CERTS "/kubelet-client-[0-9]*.pem"
+
+/* Whether kubelet began after it had the first of its certificates, 1 or 0. Those that it renews by
+ * itself it takes up by itself. */
+static int began_with_certificate(const struct timespec *since, Error *err)
+{
+        glob_t found = {};
+        int r = glob(KUBELET_CERTIFICATES, 0, NULL, &found); /* sorted */
+        if (r == GLOB_NOMATCH) {
+                r = 1; /* given one in another way */
+        } else if (r != 0) {
+                r = error_set(err, ERROR_RETRY, EIO, "cannot read " KUBELET_CERTS);
+        } else {
+                r = service_is_older_than(since, found.gl_pathv[0], err);
+                r = r < 0 ? r : r == 0;
+        }
+        globfree(&found);
+        return r;
+}
+
+int kubelet_join_probe(void *userdata, StepContext *context, Error *err)
+{
+        (void) userdata;
+        struct timespec since;
+        int r = join_has_certificate(err);
+        if (r == 0) {
+                step_waiting_for(context, "the master to let kubelet join, by a certificate");
+        }
+        r = r <= 0 ? r : service_is_active(UNIT_KUBELET, context, &since, err);
+        return r <= 0 ? r : began_with_certificate(&since, err);
+}
+
+static int await_certificate(StepContext *context, Error *err)
+{
+        _cleanup_close_ int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        if (fd < 0 || inotify_add_watch(fd, KUBELET_CERTS, IN_CREATE | IN_MOVED_TO) < 0) {
+                return error_errno(err, errno, "watch " KUBELET_CERTS);
+        }
+        for (;;) {
+                int r = join_has_certificate(err);
+                if (r != 0) {
+                        return r;
+                }
+                r = wait_fd(step_wait(context), fd, POLLIN, err);
+                if (r <= 0) {
+                        return r < 0 ? r : wait_check(step_wait(context), err);
+                }
+                char events[4096];
+                while (read(fd, events, sizeof(events)) > 0) {}
+        }
+}
+
+int kubelet_join_apply(void *userdata, StepContext *context, Error *err)
+{
+        (void) userdata;
+        int r = await_certificate(context, err);
+        return r < 0 ? r : service_restart(UNIT_KUBELET, context, err);
+}
