@@ -27,6 +27,13 @@ bool nodes_have_work(const Boot *boot, const NodesScene *scene)
         return false;
 }
 
+/* Whether this machine's own Node is there, and by a certificate of this boot: 1 or 0. After a reboot
+ * the Node is still there, and its kubelet asks again, which nobody else would approve. */
+static int is_in(const Boot *boot, const NodesScene *scene, Error *err)
+{
+        return nodes_find(scene, boot->identity.local_hostname) ? join_has_certificate(err) : 0;
+}
+
 int nodes_probe(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
@@ -36,9 +43,7 @@ int nodes_probe(void *userdata, StepContext *context, Error *err)
         if (r >= 0) {
                 r = nodes_look(boot, context, api, &scene, err);
         }
-        return r < 0 ? r
-                     : !nodes_have_work(boot, &scene) &&
-                               nodes_find(&scene, boot->identity.local_hostname);
+        return r < 0 || nodes_have_work(boot, &scene) ? (r < 0 ? r : 0) : is_in(boot, &scene, err);
 }
 
 /* 1 done; 0 if it is gone, or somebody else has changed it meanwhile: to be looked at again. */
@@ -130,12 +135,8 @@ int nodes_work(const Boot *boot, StepContext *context, KubeApi *api, const Nodes
         return r;
 }
 
-/* While the master's own Node is not there. */
 static void say_what_waits(const Boot *boot, StepContext *context, const NodesScene *scene)
 {
-        if (nodes_find(scene, boot->identity.local_hostname)) {
-                return;
-        }
         FOREACH_ARRAY(seen, scene->csrs, scene->n_csrs) {
                 if (streq(seen->csr.node_name, boot->identity.local_hostname)) {
                         step_waiting_for(context, "this machine's certificate: %s", seen->reason);
@@ -145,7 +146,7 @@ static void say_what_waits(const Boot *boot, StepContext *context, const NodesSc
         step_waiting_for(context, "this machine's kubelet to register its Node");
 }
 
-/* Until the master's own Node is there: its kubelet asks in its own time. */
+/* Until the master's own is in: its kubelet asks in its own time. */
 int nodes_apply(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
@@ -154,9 +155,11 @@ int nodes_apply(void *userdata, StepContext *context, Error *err)
         while (r >= 0) {
                 _cleanup_nodes_scene_ NodesScene scene = {};
                 r = nodes_look(boot, context, api, &scene, err);
-                if (r >= 0 && !nodes_have_work(boot, &scene) &&
-                    nodes_find(&scene, boot->identity.local_hostname)) {
-                        return 0;
+                if (r >= 0 && !nodes_have_work(boot, &scene)) {
+                        r = is_in(boot, &scene, err);
+                        if (r > 0) {
+                                return 0;
+                        }
                 }
                 if (r >= 0) {
                         r = nodes_work(boot, context, api, &scene, err);
