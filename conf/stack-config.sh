@@ -77,3 +77,11 @@ JOIN_TOKEN_SECONDS=86400
 # A further name that the API server's certificate is to carry.
 # domain name; optional
 API_DNS_NAME=""
+
+# CloudFormation stack, by name or id, that is told when the machine is ready or has failed.
+# string; optional
+STACK_NAME=""
+
+# Logical id in that stack of the group that launched this instance.
+# string; optional
+STACK_RESOURCE=""

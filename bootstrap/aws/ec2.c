@@ -6,73 +6,17 @@
 #include <string.h>
 
 #include "aws/ec2_parse.h"
-#include "aws/sigv4.h"
-#include "aws/xml.h"
+#include "aws/query.h"
 #include "base/string.h"
 
-#define API_VERSION "2016-11-15"
-
-typedef struct Parameter {
-        const char *name;
-        const char *value;
-} Parameter;
-
-static int append_parameter(Buffer *body, const char *name, const char *value)
-{
-        int r = buffer_append_format(body, "&%s=", name);
-        return r < 0 ? r : sigv4_uri_encode(value, false, body);
-}
-
-/* One call of the Query API; its reply as XML. */
-static int call(AwsClient *client, const char *operation, const char *resource, const Buffer *body,
-                const Wait *wait, XmlNode **ret, Error *err)
-{
-        Endpoint endpoint;
-        int r = aws_client_endpoint(client, "ec2", NULL, &endpoint, err);
-        if (r < 0) {
-                return r;
-        }
-        char url[ENDPOINT_MAX + 1], name[] = "Content-Type",
-                                    type[] = "application/x-www-form-urlencoded; charset=utf-8";
-        const HttpHeader header = { name, type };
-        (void) snprintf(url, sizeof(url), "%s/", endpoint.url);
-        const AwsCall aws_call = {
-                .service = "ec2",
-                .operation = operation,
-                .resource = resource,
-                .method = "POST",
-                .url = url,
-                .headers = &header,
-                .n_headers = 1,
-                .body = body->data,
-                .body_size = body->size,
-        };
-        _cleanup_http_reply_ HttpReply reply = {};
-        r = aws_client_call(client, &aws_call, wait, &reply, err);
-        if (r < 0) {
-                return r;
-        }
-        r = xml_parse(reply.body.data, reply.body.size, ret, err);
-        return r < 0 ? error_prefix(err, "ec2:%s", operation) : 0;
-}
-
-static int query(AwsClient *client, const char *operation, const char *resource,
-                 const Parameter *parameters, size_t n, const Wait *wait, XmlNode **ret, Error *err)
-{
-        _cleanup_buffer_ Buffer body = {};
-        int r = buffer_append_format(&body, "Action=%s&Version=%s", operation, API_VERSION);
-        for (size_t i = 0; i < n && r == 0; i++) {
-                r = append_parameter(&body, parameters[i].name, parameters[i].value);
-        }
-        return r < 0 ? error_oom(err) : call(client, operation, resource, &body, wait, ret, err);
-}
+static const QueryApi api = { "ec2", "2016-11-15" };
 
 /* A change, whose reply is checked for saying that it was done. */
 static int change(AwsClient *client, const char *operation, const char *resource,
-                  const Parameter *parameters, size_t n, const Wait *wait, Error *err)
+                  const QueryParameter *parameters, size_t n, const Wait *wait, Error *err)
 {
         _cleanup_xml_ XmlNode *root = NULL;
-        int r = query(client, operation, resource, parameters, n, wait, &root, err);
+        int r = query_call(client, &api, operation, resource, parameters, n, wait, &root, err);
         if (r < 0) {
                 return r;
         }
@@ -83,17 +27,17 @@ static int change(AwsClient *client, const char *operation, const char *resource
 int ec2_describe_volume(AwsClient *client, const char *volume_id, const Wait *wait, Ec2Volume *ret,
                         Error *err)
 {
-        const Parameter parameters[] = { { "VolumeId.1", volume_id } };
+        const QueryParameter parameters[] = { { "VolumeId.1", volume_id } };
         _cleanup_xml_ XmlNode *root = NULL;
-        int r = query(client, "DescribeVolumes", volume_id, parameters, ELEMENTS(parameters), wait,
-                      &root, err);
+        int r = query_call(client, &api, "DescribeVolumes", volume_id, parameters,
+                           ELEMENTS(parameters), wait, &root, err);
         return r < 0 ? r : ec2_parse_volume(root, volume_id, ret, err);
 }
 
 int ec2_attach_volume(AwsClient *client, const char *volume_id, const char *instance_id,
                       const char *device, const Wait *wait, Error *err)
 {
-        const Parameter parameters[] = {
+        const QueryParameter parameters[] = {
                 { "VolumeId", volume_id },
                 { "InstanceId", instance_id },
                 { "Device", device },
@@ -105,7 +49,7 @@ int ec2_attach_volume(AwsClient *client, const char *volume_id, const char *inst
 int ec2_detach_volume(AwsClient *client, const char *volume_id, const char *instance_id, bool force,
                       const Wait *wait, Error *err)
 {
-        const Parameter parameters[] = {
+        const QueryParameter parameters[] = {
                 { "VolumeId", volume_id },
                 { "InstanceId", instance_id },
                 { "Force", force ? "true" : "false" },
@@ -117,11 +61,11 @@ int ec2_detach_volume(AwsClient *client, const char *volume_id, const char *inst
 int ec2_describe_instance_state(AwsClient *client, const char *instance_id, const Wait *wait,
                                 char ret[24], Error *err)
 {
-        const Parameter parameters[] = { { "InstanceId.1", instance_id } };
+        const QueryParameter parameters[] = { { "InstanceId.1", instance_id } };
         _cleanup_xml_ XmlNode *root = NULL;
         Error failed = {};
-        int r = query(client, "DescribeInstances", instance_id, parameters, ELEMENTS(parameters),
-                      wait, &root, &failed);
+        int r = query_call(client, &api, "DescribeInstances", instance_id, parameters,
+                           ELEMENTS(parameters), wait, &root, &failed);
         if (r < 0 && streq(failed.aws_code, "InvalidInstanceID.NotFound")) {
                 return 0;
         }
@@ -138,7 +82,7 @@ int ec2_find_instances_by_name(AwsClient *client, const char *cluster, const cha
                                size_t n, const Wait *wait, Ec2Instance *ret, Error *err)
 {
         char value_names[EC2_NAMES_MAX][32];
-        Parameter parameters[3 + EC2_NAMES_MAX] = {
+        QueryParameter parameters[3 + EC2_NAMES_MAX] = {
                 { "Filter.1.Name", "tag:" EC2_TAG_CLUSTER },
                 { "Filter.1.Value.1", cluster },
                 { "Filter.2.Name", "private-dns-name" },
@@ -149,10 +93,11 @@ int ec2_find_instances_by_name(AwsClient *client, const char *cluster, const cha
         for (size_t i = 0; i < n; i++) {
                 (void) snprintf(value_names[i], sizeof(value_names[i]), "Filter.2.Value.%zu",
                                 i + 1);
-                parameters[3 + i] = (Parameter) { value_names[i], names[i] };
+                parameters[3 + i] = (QueryParameter) { value_names[i], names[i] };
         }
         _cleanup_xml_ XmlNode *root = NULL;
-        int r = query(client, "DescribeInstances", names[0], parameters, 3 + n, wait, &root, err);
+        int r = query_call(client, &api, "DescribeInstances", names[0], parameters, 3 + n, wait,
+                           &root, err);
         return r < 0 ? r : ec2_parse_named_instances(root, names, n, ret, err);
 }
 
@@ -160,18 +105,18 @@ int ec2_describe_interfaces(AwsClient *client, const char *const *eni_ids, size_
                             const Wait *wait, Ec2Interface *ret, Error *err)
 {
         char names[EC2_INTERFACES_MAX][32];
-        Parameter parameters[EC2_INTERFACES_MAX];
+        QueryParameter parameters[EC2_INTERFACES_MAX];
         if (n == 0 || n > EC2_INTERFACES_MAX) {
                 return error_set(err, ERROR_FATAL, EINVAL, "ec2:DescribeNetworkInterfaces of %zu",
                                  n);
         }
         for (size_t i = 0; i < n; i++) {
                 (void) snprintf(names[i], sizeof(names[i]), "NetworkInterfaceId.%zu", i + 1);
-                parameters[i] = (Parameter) { names[i], eni_ids[i] };
+                parameters[i] = (QueryParameter) { names[i], eni_ids[i] };
         }
         _cleanup_xml_ XmlNode *root = NULL;
-        int r = query(client, "DescribeNetworkInterfaces", eni_ids[0], parameters, n, wait, &root,
-                      err);
+        int r = query_call(client, &api, "DescribeNetworkInterfaces", eni_ids[0], parameters, n,
+                           wait, &root, err);
         return r < 0 ? r : ec2_parse_interfaces(root, eni_ids, n, ret, err);
 }
 
@@ -179,22 +124,22 @@ int ec2_find_interface_by_address(AwsClient *client, const char *subnet_id, cons
                                   const Wait *wait, Ec2Interface *ret, Error *err)
 {
         /* An address of a VPC belongs to one of its subnets, and can only be there. */
-        const Parameter parameters[] = {
+        const QueryParameter parameters[] = {
                 { "Filter.1.Name", "subnet-id" },
                 { "Filter.1.Value.1", subnet_id },
                 { "Filter.2.Name", "addresses.private-ip-address" },
                 { "Filter.2.Value.1", address },
         };
         _cleanup_xml_ XmlNode *root = NULL;
-        int r = query(client, "DescribeNetworkInterfaces", address, parameters,
-                      ELEMENTS(parameters), wait, &root, err);
+        int r = query_call(client, &api, "DescribeNetworkInterfaces", address, parameters,
+                           ELEMENTS(parameters), wait, &root, err);
         return r < 0 ? r : ec2_parse_first_interface(root, ret, err);
 }
 
 int ec2_set_source_dest_check(AwsClient *client, const char *eni_id, bool value, const Wait *wait,
                               Error *err)
 {
-        const Parameter parameters[] = {
+        const QueryParameter parameters[] = {
                 { "NetworkInterfaceId", eni_id },
                 { "SourceDestCheck.Value", value ? "true" : "false" },
         };
@@ -205,7 +150,7 @@ int ec2_set_source_dest_check(AwsClient *client, const char *eni_id, bool value,
 int ec2_assign_private_address(AwsClient *client, const char *eni_id, const char *address,
                                const Wait *wait, Error *err)
 {
-        const Parameter parameters[] = {
+        const QueryParameter parameters[] = {
                 { "NetworkInterfaceId", eni_id },
                 { "PrivateIpAddress.1", address },
                 { "AllowReassignment", "true" },
@@ -217,17 +162,17 @@ int ec2_assign_private_address(AwsClient *client, const char *eni_id, const char
 int ec2_describe_address(AwsClient *client, const char *allocation_id, const Wait *wait,
                          Ec2Address *ret, Error *err)
 {
-        const Parameter parameters[] = { { "AllocationId.1", allocation_id } };
+        const QueryParameter parameters[] = { { "AllocationId.1", allocation_id } };
         _cleanup_xml_ XmlNode *root = NULL;
-        int r = query(client, "DescribeAddresses", allocation_id, parameters, ELEMENTS(parameters),
-                      wait, &root, err);
+        int r = query_call(client, &api, "DescribeAddresses", allocation_id, parameters,
+                           ELEMENTS(parameters), wait, &root, err);
         return r < 0 ? r : ec2_parse_address(root, allocation_id, ret, err);
 }
 
 int ec2_associate_address(AwsClient *client, const char *allocation_id, const char *eni_id,
                           const char *private_ip, const Wait *wait, Error *err)
 {
-        const Parameter parameters[] = {
+        const QueryParameter parameters[] = {
                 { "AllocationId", allocation_id },
                 { "NetworkInterfaceId", eni_id },
                 { "PrivateIpAddress", private_ip },

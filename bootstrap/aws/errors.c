@@ -78,6 +78,7 @@ static const ErrorsRow table[] = {
         { "InvalidVolume.ZoneMismatch", ERROR_CONFIG, 0 },
         { "InvalidVolumeID.ZoneMismatch", ERROR_CONFIG, 0 },
         { "InvalidParameterValue", ERROR_CONFIG, 0 },
+        { "ValidationError", ERROR_CONFIG, 0 }, /* CloudFormation's */
         { "InvalidParameterCombination", ERROR_CONFIG, 0 },
         { "InvalidIPAddress.InUse", ERROR_CONFIG, 0 },
         { "InvalidZone.NotFound", ERROR_CONFIG, 0 },

@@ -142,7 +142,8 @@ static int idle(Run *run, Error *err)
         schedule_next(&schedule, &run->status, UINT64_MAX);
         for (;;) {
                 Wait wait = wait_part(&stop, alive_part_ms());
-                uint64_t first = schedule_first(&schedule);
+                uint64_t first = schedule_first(&schedule), word = stack_due_ms(&run->stack);
+                first = word < first ? word : first;
                 wait.deadline_ms = first < wait.deadline_ms ? first : wait.deadline_ms;
                 int r = wait_fd(&wait, run->signals.reload_fd, POLLIN, err);
                 if (r < 0) {
@@ -153,6 +154,7 @@ static int idle(Run *run, Error *err)
                         return 0;
                 }
                 notify_alive();
+                stack_say_ready(&run->stack, &run->boot, run->signals.stop_fd);
                 uint64_t due = schedule_due(&schedule);
                 if (due) {
                         r = look_again(run, due, err);

@@ -125,14 +125,17 @@ static ExitStatus run_as_service(Run *run)
 {
         Error error = { 0 };
         int r = resident_run(run, &error);
-        notify_stopping();
         if (r == -ECANCELED) {
+                notify_stopping();
                 return EXIT_DONE;
         }
         if (!machine_decisive(&run->status)) { /* a step's failure has its entry already */
                 log_error(LOG_ERR, LOG_ID_STEP_FAILED, NULL, 0, &error, "cannot run");
         }
-        return exit_status_from_class(error.class);
+        stack_say_failed(&run->stack, &run->boot, &error, run->signals.stop_fd);
+        notify_stopping();
+        return say(r, &error); /* on the console too, where an instance that nobody can enter is
+                                  read from outside */
 }
 
 static int prepare(Run *run, Error *err)

@@ -5,6 +5,7 @@
 #include "cli/exit_status.h"
 #include "cli/observer.h"
 #include "cli/signals.h"
+#include "cli/stack.h"
 
 /* A run, by hand or by systemd, and what it carries along. */
 typedef struct Run {
@@ -16,6 +17,7 @@ typedef struct Run {
         Boot boot;
         MachineStatus status; /* how the last converging ended */
         bool was_ready;
+        StackWord stack;
         bool has_http;
 } Run;
 

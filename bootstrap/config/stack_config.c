@@ -59,6 +59,13 @@ const ConfigKey stack_config_keys[] = {
           FIELD(join_token_s) },
         { "API_DNS_NAME", KEY_DOMAIN, "", 0, NULL, "",
           "A further name that the API server's certificate is to carry.", FIELD(api_dns_name) },
+        { "STACK_NAME", KEY_STRING, "", 0, NULL, "",
+          "CloudFormation stack, by name or id, that is told when the machine is ready or has "
+          "failed.",
+          FIELD(stack_name) },
+        { "STACK_RESOURCE", KEY_STRING, "", 0, NULL, "",
+          "Logical id in that stack of the group that launched this instance.",
+          FIELD(stack_resource) },
 };
 
 const size_t stack_config_n_keys = ELEMENTS(stack_config_keys);
@@ -290,6 +297,17 @@ static int warn_unknown(const char *path, const EnvFile *file, StringList *warni
         return 0;
 }
 
+/* One without the other would tell nobody, and nobody would notice. */
+static int check_stack(const char *path, const StackConfig *config, Buffer *problems)
+{
+        if (isempty(config->stack_name) == isempty(config->stack_resource)) {
+                return 0;
+        }
+        return buffer_append_format(
+                problems, "%s%s: STACK_NAME and STACK_RESOURCE are given together, or not",
+                problems->size ? "; " : "", path);
+}
+
 static Role file_role(const EnvFile *file)
 {
         const EnvEntry *role = envfile_get(file, "KUBERNETES_ROLE");
@@ -321,6 +339,9 @@ int stack_config_load(const char *path, StackConfig *ret, StringList *ret_warnin
                         return error_oom(err);
                 }
         }
+        if (check_stack(path, &config, &problems) < 0) {
+                return error_oom(err);
+        }
         if (problems.size > 0) {
                 return error_set(err, ERROR_CONFIG, EINVAL, "%s", problems.data);
         }
@@ -330,6 +351,28 @@ int stack_config_load(const char *path, StackConfig *ret, StringList *ret_warnin
         *ret = config;
         config = (StackConfig) {};
         return 0;
+}
+
+int stack_config_find_stack(const char *path, char **ret_name, char **ret_resource, Error *err)
+{
+        _cleanup_envfile_ EnvFile file = {};
+        int r = envfile_load(path, &file, err);
+        if (r < 0) {
+                return r;
+        }
+        const EnvEntry *name = envfile_get(&file, "STACK_NAME");
+        const EnvEntry *resource = envfile_get(&file, "STACK_RESOURCE");
+        if (!name || !resource || isempty(name->value) || isempty(resource->value)) {
+                return 0;
+        }
+        _cleanup_free_ char *name_copy = strdup(name->value);
+        _cleanup_free_ char *resource_copy = strdup(resource->value);
+        if (!name_copy || !resource_copy) {
+                return error_oom(err);
+        }
+        *ret_name = TAKE(name_copy);
+        *ret_resource = TAKE(resource_copy);
+        return 1;
 }
 
 void stack_config_done(StackConfig *config)

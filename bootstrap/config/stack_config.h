@@ -40,6 +40,8 @@ typedef struct StackConfig {
         unsigned attach_timeout_s;
         unsigned join_token_s;
         char *api_dns_name; /* optional further name of the API server */
+        char *stack_name;   /* CloudFormation's, by name or id */
+        char *stack_resource;
 } StackConfig;
 
 void stack_config_done(StackConfig *config);
@@ -83,3 +85,7 @@ extern const size_t stack_config_n_keys;
  * ERROR_CONFIG. Unknown keys are no error: "FILE:LINE: unknown key X" is appended to ret_warnings
  * (may be NULL). A missing file says how it comes to be there. */
 int stack_config_load(const char *path, StackConfig *ret, StringList *ret_warnings, Error *err);
+
+/* The stack that a file names, for saying that the file is no good otherwise: 1, or 0 if it names
+ * none. */
+int stack_config_find_stack(const char *path, char **ret_name, char **ret_resource, Error *err);

@@ -92,6 +92,10 @@ typedef struct Boot {
 void boot_done(Boot *boot);
 #define _cleanup_boot_ _cleanup_(boot_done)
 
+/* Asks IMDS who this instance is, and makes what speaks for it to AWS, as far as that is not there
+ * yet: clients are kept, what they have learned with them. */
+int boot_open_aws(Boot *boot, const Wait *wait, Error *err);
+
 /* The role's bit for the engine: 0 until config is known. */
 unsigned boot_role(void *boot);
 

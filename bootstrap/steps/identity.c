@@ -63,10 +63,15 @@ static int check_role(const StackConfig *config, const ImdsIdentity *identity, E
         return 0;
 }
 
-/* Clients that live as long as the process: a later probe finds them made. */
-static int make_clients(Boot *boot, Error *err)
+int boot_open_aws(Boot *boot, const Wait *wait, Error *err)
 {
-        int r = 0;
+        ImdsIdentity identity;
+        int r = boot->imds ? 0 : imds_new(NULL, &boot->imds, err);
+        r = r < 0 ? r : imds_identity(boot->imds, wait, &identity, err);
+        if (r < 0) {
+                return r;
+        }
+        boot->identity = identity;
         if (!boot->credentials) {
                 r = credentials_new_imds(boot->imds, &boot->credentials, err);
         }
@@ -74,34 +79,21 @@ static int make_clients(Boot *boot, Error *err)
                 r = aws_client_new(boot->credentials, boot->identity.region, boot->identity.domain,
                                    &boot->aws, err);
         }
-        if (r >= 0 && !boot->bucket) {
-                r = s3_bucket_new(boot->aws, boot->config.s3_bucket, boot->config.kms_key_id,
-                                  &boot->bucket, err);
-        }
-        return r;
+        return r < 0 ? r : 0;
 }
 
 int identity_probe(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
-        if (!boot->imds) {
-                int r = imds_new(NULL, &boot->imds, err);
-                if (r < 0) {
-                        return r;
-                }
-        }
         step_waiting_for(context, "the instance metadata service");
-        ImdsIdentity identity;
-        int r = imds_identity(boot->imds, step_wait(context), &identity, err);
-        if (r < 0) {
-                return r;
+        int r = boot_open_aws(boot, step_wait(context), err);
+        if (r >= 0) {
+                r = check_role(&boot->config, &boot->identity, err);
         }
-        r = check_role(&boot->config, &identity, err);
-        if (r < 0) {
-                return r;
+        if (r >= 0 && !boot->bucket) {
+                r = s3_bucket_new(boot->aws, boot->config.s3_bucket, boot->config.kms_key_id,
+                                  &boot->bucket, err);
         }
-        boot->identity = identity;
-        r = make_clients(boot, err);
         return r < 0 ? r : 1;
 }
 

@@ -24,6 +24,7 @@
 #include "cli/verbs.h"
 #include "harness.h"
 #include "steps/boot.h"
+#include "steps/stack.h"
 
 #define MAYBE_UNUSED __attribute__((unused))
 
@@ -34,6 +35,9 @@ typedef struct World {
         atomic_int fails[_STEP_ID_MAX];     /* the probe: with the class below */
         atomic_int apply_fails[_STEP_ID_MAX];
         ErrorClass class;
+        atomic_int stack_ready, stack_failed; /* how often the stack was told */
+        atomic_int stack_fails;               /* the first n times */
+        int stack_says;                       /* what it answers then: 0 stands for 1 */
 } World;
 
 #define OUTPUT_MAX (1 << 20)
@@ -98,6 +102,19 @@ unsigned boot_role(void *userdata)
 {
         const Boot *boot = userdata;
         return boot->config_known ? boot->config.role : 0;
+}
+
+int stack_signal(Boot *boot, bool ready, const Wait *wait, Error *err)
+{
+        (void) boot;
+        (void) wait;
+        atomic_fetch_add(ready ? &world->stack_ready : &world->stack_failed, 1);
+        if (atomic_fetch_sub(&world->stack_fails, 1) > 0) {
+                return error_set(err, ERROR_RETRY, ETIMEDOUT, "nobody answers");
+        }
+        return world->stack_says < 0
+                       ? error_set(err, ERROR_CONFIG, -world->stack_says, "CREATE_COMPLETE")
+                       : 1;
 }
 
 void boot_done(Boot *boot)

@@ -173,6 +173,70 @@ static void test_followed_on_a_ready_machine(void)
         CHECK_INT(program_end(&program), 77);
 }
 
+/* It is about the launch: whatever is mended later, the stack has heard it. */
+static void test_stack_hears_ready_once(void)
+{
+        world_reset();
+        start();
+        REQUIRE(systemd_hears("READY=1"));
+        world->so[STEP_FLANNELD] = 0;
+        REQUIRE(systemd_hears("STATUS=degraded: "));
+        REQUIRE(systemd_hears("STATUS=ready; 21 steps done"));
+        int before = world->probes[STEP_ETCD];
+        Wait wait = test_wait(PATIENCE_MS / 1000);
+        while (world->probes[STEP_ETCD] == before && wait_sleep(&wait, 5, NULL) == 0) {}
+        CHECK_INT(world->stack_ready, 1);
+        world->class = ERROR_UNSAFE;
+        world->fails[STEP_KUBELET] = 1;
+        CHECK_INT(program_end(&program), 65);
+        CHECK_INT(world->stack_failed, 0);
+}
+
+static void test_stack_is_told_again(void)
+{
+        world_reset();
+        world->stack_fails = 2;
+        start();
+        REQUIRE(systemd_hears("READY=1")); /* which does not wait for it */
+        Wait wait = test_wait(PATIENCE_MS / 1000);
+        while (world->stack_ready < 3 && wait_sleep(&wait, 5, NULL) == 0) {}
+        CHECK_INT(program_run(&other, WORDS("status")), 0);
+        CHECK_INT(stop(), 0);
+        CHECK_INT(world->stack_ready, 3);
+        CHECK_CONTAINS(program.output, "the stack was told: ready");
+
+        world_reset();
+        world->stack_says = -EALREADY; /* a reboot, say: it is asked once, and that is that */
+        start();
+        REQUIRE(systemd_hears("READY=1"));
+        while (world->probes[STEP_ETCD] < 3 && wait_sleep(&wait, 5, NULL) == 0) {}
+        CHECK_INT(stop(), 0);
+        CHECK_INT(world->stack_ready, 1);
+}
+
+static void test_stack_hears_of_failure(void)
+{
+        world_reset();
+        world->class = ERROR_DENIED;
+        world->fails[STEP_VOLUME_ATTACH] = 1;
+        world->stack_fails = 1;
+        start();
+        CHECK_INT(program_end(&program), 77);
+        CHECK_INT(world->stack_failed, 2); /* the second time it heard */
+        CHECK_INT(world->stack_ready, 0);
+        CHECK(systemd_hears("STOPPING=1"));
+        CHECK_CONTAINS(program.output, "kube-bootstrap: volume-attach: the probe refused");
+
+        world_reset(); /* systemd starts it again, and then it may be ready */
+        world->class = ERROR_RETRY;
+        world->apply_fails[STEP_VOLUME_FORMAT] = 1;
+        start();
+        Wait wait = test_wait(PATIENCE_MS / 1000);
+        while (!world->applies[STEP_VOLUME_FORMAT] && wait_sleep(&wait, 5, NULL) == 0) {}
+        CHECK_INT(stop(), 0);
+        CHECK_INT(world->stack_failed, 0);
+}
+
 static void test_failure(void)
 {
         world_reset();
@@ -258,6 +322,9 @@ int main(void)
         test_case("SIGHUP runs the table again", test_reload);
         test_case("a run by hand follows a look at a ready machine to its end",
                   test_followed_on_a_ready_machine);
+        test_case("the stack hears once that it is ready", test_stack_hears_ready_once);
+        test_case("a stack that cannot be told is told later", test_stack_is_told_again);
+        test_case("the stack hears of a failure that would last", test_stack_hears_of_failure);
         test_case("failures end it, with the class's status", test_failure);
         test_case("it waits for a run by hand", test_waits_for_a_run_by_hand);
         test_case("what a run by hand left is looked over", test_takes_back_the_state);

@@ -2,6 +2,7 @@
 #include "config/stack_config.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 
 #include "base/file.h"
 #include "config/envfile.h"
@@ -76,6 +77,9 @@ static void load_refuses(void)
                 { GOOD "S3_PREFIX=a/../b\n", { "S3_PREFIX" } },
                 { GOOD "MASTER_IAM_ROLE='a b'\n", { "printable" } },
                 { GOOD "ATTACH_TIMEOUT_SECONDS=0\n", { "1 to 86400" } },
+                { GOOD "STACK_NAME=s\n", { "STACK_NAME and STACK_RESOURCE are given together" } },
+                { GOOD "STACK_RESOURCE=r\n",
+                  { "STACK_NAME and STACK_RESOURCE are given together" } },
                 { GOOD "X=$(reboot)\n", { ":9:3: command substitution" } },
         };
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
@@ -97,6 +101,34 @@ static void load_explains_a_missing_file(void)
         CHECK_INT(stack_config_load("/nonexistent/stack-config.sh", &c, NULL, &err), -2);
         CHECK_INT(err.class, ERROR_CONFIG);
         CHECK_CONTAINS(err.message, "#cloud-config");
+}
+
+/* So that it can be told that the file is no good. */
+static void stack_is_found_in_any_file(void)
+{
+        static const struct {
+                const char *text;
+                int result;
+        } cases[] = {
+                { "CLUSTER_NAME=Not-One\nSTACK_NAME=arn:aws:cloudformation:r:1:stack/s/u\n"
+                  "STACK_RESOURCE=Nodes\n",
+                  1 },
+                { GOOD, 0 },
+                { GOOD "STACK_NAME=s\nSTACK_RESOURCE=\n", 0 },
+                { GOOD "STACK_RESOURCE=Nodes\n", 0 },
+                { "STACK_NAME=s\nSTACK_RESOURCE=$(reboot)\n", -EINVAL },
+        };
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                _cleanup_stack_config_ StackConfig config = {};
+                _cleanup_free_ char *name = NULL, *resource = NULL;
+                Error err = {};
+                (void) load(c->text, &config, NULL, &err); /* writes it; is beside the point */
+                CHECK_INT(stack_config_find_stack(path, &name, &resource, &err), c->result);
+                if (c->result > 0) {
+                        CHECK_STR(name, "arn:aws:cloudformation:r:1:stack/s/u");
+                        CHECK_STR(resource, "Nodes");
+                }
+        }
 }
 
 /* The sample says what the table says: same keys, same order, every example acceptable. */
@@ -133,6 +165,7 @@ int main(void)
         test_case("stack_config: a node needs no volume", load_accepts_node_without_volume);
         test_case("stack_config: every wrong line is named", load_refuses);
         test_case("stack_config: a missing file is explained", load_explains_a_missing_file);
+        test_case("stack_config: the stack, of any file", stack_is_found_in_any_file);
         test_case("stack_config: conf/stack-config.sh agrees", sample_agrees_with_table);
         test_case("stack_config: stack-config.sh(5) agrees", manual_agrees_with_table);
         return test_done();

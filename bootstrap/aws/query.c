@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aws/query.h"
+
+#include <stdio.h>
+
+#include "aws/sigv4.h"
+#include "base/string.h"
+
+static int format_body(const QueryApi *api, const char *operation, const QueryParameter *parameters,
+                       size_t n, Buffer *ret)
+{
+        int r = buffer_append_format(ret, "Action=%s&Version=%s", operation, api->version);
+        for (size_t i = 0; i < n && r == 0; i++) {
+                r = buffer_append_format(ret, "&%s=", parameters[i].name);
+                r = r < 0 ? r : sigv4_uri_encode(parameters[i].value, false, ret);
+        }
+        return r;
+}
+
+int query_call(AwsClient *client, const QueryApi *api, const char *operation, const char *resource,
+               const QueryParameter *parameters, size_t n, const Wait *wait, XmlNode **ret,
+               Error *err)
+{
+        Endpoint endpoint;
+        _cleanup_buffer_ Buffer body = {};
+        int r = aws_client_endpoint(client, api->service, NULL, &endpoint, err);
+        if (r < 0) {
+                return r;
+        }
+        if (format_body(api, operation, parameters, n, &body) < 0) {
+                return error_oom(err);
+        }
+        char url[ENDPOINT_MAX + 1], name[] = "Content-Type",
+                                    type[] = "application/x-www-form-urlencoded; charset=utf-8";
+        const HttpHeader header = { name, type };
+        (void) snprintf(url, sizeof(url), "%s/", endpoint.url);
+        const AwsCall call = {
+                .service = api->service,
+                .operation = operation,
+                .resource = resource,
+                .method = "POST",
+                .url = url,
+                .headers = &header,
+                .n_headers = 1,
+                .body = body.data,
+                .body_size = body.size,
+        };
+        _cleanup_http_reply_ HttpReply reply = {};
+        r = aws_client_call(client, &call, wait, &reply, err);
+        if (r < 0) {
+                return r;
+        }
+        r = xml_parse(reply.body.data, reply.body.size, ret, err);
+        return r < 0 ? error_prefix(err, "%s:%s", api->service, operation) : 0;
+}
