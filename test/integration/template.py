@@ -16,8 +16,10 @@ import yaml
 
 sys.dont_write_bytecode = True
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lab/region"))
+
+from labregion.template import Stack, load  # noqa: E402
 from template_checks import lasting, policies, schema  # noqa: E402
-from template_checks.template import Stack, load  # noqa: E402
 
 TOP = Path(__file__).resolve().parents[2]
 PROGRAM = TOP / "build" / "debug" / "kube-bootstrap"

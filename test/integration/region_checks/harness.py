@@ -219,9 +219,15 @@ class Front:
         instance = self.ec2.run_instances(
             ImageId=self.seed["image_id"], InstanceType="t3.small", MinCount=1, MaxCount=1,
             SubnetId=self.seed["subnets"][zone], IamInstanceProfile={"Name": role},
-            **params)["Instances"][0]
+            **{"TagSpecifications": self.tags(role), **params})["Instances"][0]
         self.wait_instance(instance["InstanceId"], "running")
         return instance["InstanceId"]
+
+    def tags(self, role):
+        """As the stack's launch templates tag what the machines of a role are made of."""
+        tags = [{"Key": "KubernetesCluster", "Value": self.seed["cluster"]},
+                {"Key": "KubernetesRole", "Value": role.removeprefix("kb-")}]
+        return [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "network-interface")]
 
     def describe(self, instance):
         found = self.ec2.describe_instances(InstanceIds=[instance])

@@ -2,7 +2,7 @@
 """The template against CloudFormation's resource specification. Each function yields complaints."""
 
 from .published import specification
-from .template import PSEUDO, variables
+from labregion.template import PSEUDO, variables
 
 PRIMITIVES = {
     "String": (str, int, float),  # CloudFormation makes strings of numbers, not of booleans

@@ -33,11 +33,11 @@ def kubeconfig():
 class Cluster:
     """kubectl on this machine, against the cluster's Elastic IP."""
 
-    def __init__(self):
+    def __init__(self, text):
         self.folder = tempfile.TemporaryDirectory(prefix="kblab-kubectl-")
         self.kubeconfig = Path(self.folder.name) / "kubeconfig"
         self.kubeconfig.touch(mode=0o600)
-        self.kubeconfig.write_text(kubeconfig())
+        self.kubeconfig.write_text(text)
 
     def command(self, *words):
         return [KUBECTL, f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.folder.name}/cache",
@@ -92,7 +92,7 @@ def connect(timeout_s=60):
     deadline = time.monotonic() + timeout_s
     while True:
         try:
-            return Cluster()
+            return Cluster(kubeconfig())
         except (LabError, ValueError):
             if time.monotonic() > deadline:
                 raise

@@ -27,7 +27,6 @@ CA = REGION / "ca.pem"
 CREDENTIALS = REGION / "credentials"
 REQUESTS = REGION / "requests.jsonl"
 SEED = REGION / "seed.json"
-CLUSTER = "lab"
 START_S = 60
 RUNNING_S = 120
 
@@ -79,16 +78,16 @@ def launch(role, settings, name=None, zone=None, user_data=None, files=()):
     else:
         data = Path(user_data).read_text()
     name = name or _free_name(role)
+    tags = [{"Key": "KubernetesCluster", "Value": values["cluster"]},
+            {"Key": "KubernetesRole", "Value": role}]
     [instance] = call(
         "ec2", "run_instances", ImageId=values["image_id"], InstanceType="m5.large",
         MinCount=1, MaxCount=1, SubnetId=values["subnets"][f"{values['region']}{zone}"],
         SecurityGroupIds=[values["security_group_id"]],
         IamInstanceProfile={"Name": values[f"{role}_role"]}, UserData=data,
         TagSpecifications=[{"ResourceType": "instance",
-                            "Tags": [{"Key": "Name", "Value": name},
-                                     {"Key": "KubernetesCluster",
-                                      "Value": settings.get("CLUSTER_NAME", CLUSTER)},
-                                     {"Key": "KubernetesRole", "Value": role}]}])["Instances"]
+                            "Tags": [*tags, {"Key": "Name", "Value": name}]},
+                           {"ResourceType": "network-interface", "Tags": tags}])["Instances"]
     wait_for(instance["InstanceId"], "running")
     return instance["InstanceId"]
 
@@ -119,7 +118,7 @@ def _user_data(role, values, settings, files):
     """What the stack's template gives an instance: a stack-config.sh, written by cloud-init."""
     keys = {
         "KUBERNETES_ROLE": role,
-        "CLUSTER_NAME": CLUSTER,
+        "CLUSTER_NAME": values["cluster"],
         "S3_BUCKET": values["bucket"],
         "S3_PREFIX": values["prefix"].strip("/"),
         "MASTER_VOLUME_ID": values["volume_id"],

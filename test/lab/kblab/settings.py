@@ -26,10 +26,11 @@ NAME = "kblab"
 REGION_NAME = "us-east-1"
 VPC = "172.20.0.0/16"
 ELASTIC_IPS = "198.51.100.0/24"
-SUBNETS = {
+SUBNETS = {  # the template's: the master's, and the nodes' in three zones
     "us-east-1a": "172.20.128.0/20",
     "us-east-1b": "172.20.144.0/20",
     "us-east-1c": "172.20.160.0/20",
+    "us-east-1a, nodes": "172.20.176.0/20",
 }
 METADATA_ADDRESS = "169.254.169.254"
 RESOLVER_ADDRESS = "169.254.169.253"

@@ -11,6 +11,7 @@ from typing import Any
 
 from . import signature
 from .calls import Calls, is_mutating
+from .cloudformation import Stacks
 from .credentials import Credential, Keyring
 from .ec2 import Ec2, upstream_error
 from .effects import afterwards, instead
@@ -48,7 +49,7 @@ class Call:
 class Api:
     def __init__(self, region: Region, keyring: Keyring, policies: Policies, faults: Faults,
                  calls: Calls, moto: Moto, mirror: Mirror, ec2: Ec2, s3: S3,
-                 latency_ms: float) -> None:
+                 stacks: Stacks, latency_ms: float) -> None:
         self.latency_ms = latency_ms
         self._region = region
         self._keyring = keyring
@@ -59,6 +60,7 @@ class Api:
         self._mirror = mirror
         self._ec2 = ec2
         self._s3 = s3
+        self._stacks = stacks
 
     def serve(self, request: Request) -> Reply:
         started = time.monotonic()
@@ -121,10 +123,13 @@ class Api:
         if call.s3 is not None:
             return self._act_s3(request, call.s3, who, endpoint_region)
         if call.service == "ec2":
-            for resource in self._ec2.resources(call.form):
-                self._authorize(who, f"ec2:{call.action}", resource)
+            for resource, context in self._ec2.resources(call.form):
+                self._authorize(who, f"ec2:{call.action}", resource, context)
             return self._ec2.handle(request, call.form, self._ec2.check(call.form), request_id)
-        self._authorize(who, f"{call.service}:{call.action}", "*")
+        resource = self._stacks.stack_arn(call.form) if call.service == "cloudformation" else "*"
+        self._authorize(who, f"{call.service}:{call.action}", resource)
+        if (call.service, call.action) == ("cloudformation", "SignalResource"):
+            return self._stacks.signal(call.form, request_id)
         return self._act_other(request, call)
 
     def _endpoint_region(self, call: Call) -> str:
@@ -169,11 +174,13 @@ class Api:
             raise upstream_error(reply, self._calls, call.action)
         return reply
 
-    def _may(self, who: Credential, action: str, resource: str) -> bool:
-        return not who.role or self._policies.allows(who.role, action, resource)
+    def _may(self, who: Credential, action: str, resource: str,
+             context: dict[str, str] | None = None) -> bool:
+        return not who.role or self._policies.allows(who.role, action, resource, context or {})
 
-    def _authorize(self, who: Credential, action: str, resource: str) -> None:
-        if self._may(who, action, resource):
+    def _authorize(self, who: Credential, action: str, resource: str,
+                   context: dict[str, str] | None = None) -> None:
+        if self._may(who, action, resource, context):
             return
         message = (f"User: {self._arn(who)} is not authorized to perform: {action} on resource: "
                    f"{resource} because no identity-based policy allows the {action} action")

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from .api import Api
 from .calls import Calls
+from .cloudformation import Stacks
 from .credentials import Keyring
 from .errors import ApiError
 from .faults import Faults
@@ -18,6 +19,7 @@ from .hypervisor import Hypervisor
 from .imds import Imds
 from .lifecycle import Lifecycle
 from .model import Instance, Region
+from .policy import Policies
 from .s3 import S3
 from .wire import Reply, Request, Server
 
@@ -26,7 +28,8 @@ Route = Callable[[dict[str, Any], dict[str, str]], Any]
 
 class Control:
     def __init__(self, region: Region, keyring: Keyring, calls: Calls, faults: Faults, imds: Imds,
-                 s3: S3, api: Api, hypervisor: Hypervisor, lifecycle: Lifecycle) -> None:
+                 s3: S3, api: Api, hypervisor: Hypervisor, lifecycle: Lifecycle,
+                 stacks: Stacks, policies: Policies) -> None:
         self._region = region
         self._keyring = keyring
         self._calls = calls
@@ -47,6 +50,11 @@ class Control:
             ("GET", "/instances"): self._instances,
             ("GET", "/volumes"): self._volumes,
             ("GET", "/addresses"): self._addresses,
+            ("GET", "/permissions"): lambda body, query: policies.asked(),
+            ("POST", "/permissions/judge"): lambda body, query: [
+                policies.would_allow(body["policies"], asked) for asked in body["asked"]],
+            ("GET", "/policies"): lambda body, query: policies.documents(query["role"]),
+            ("GET", "/signals"): lambda body, query: stacks.signals(),
             ("GET", "/settings"): lambda body, query: self._settings_now(),
             ("POST", "/settings"): self._set,
             ("POST", "/credentials/expire"): self._expire,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import re
 import xml.etree.ElementTree as ElementTree
 from typing import Any
@@ -26,17 +27,22 @@ OWN = (ec2_addresses, ec2_instances, ec2_interfaces, ec2_volumes)  # they have f
 _REQUEST_ID = re.compile(rb"<requestId>[^<]*</requestId>")
 
 # Action -> the resources that its permission is asked for; all others are asked for "*".
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonec2.html
 _RESOURCES = {
     "AttachVolume": (("volume", "VolumeId"), ("instance", "InstanceId")),
-    "DetachVolume": (("volume", "VolumeId"),),
+    "DetachVolume": (("volume", "VolumeId"), ("instance", "InstanceId")),
     "AssociateAddress": (("elastic-ip", "AllocationId"),
                          ("network-interface", "NetworkInterfaceId"), ("instance", "InstanceId")),
     "AssignPrivateIpAddresses": (("network-interface", "NetworkInterfaceId"),),
     "UnassignPrivateIpAddresses": (("network-interface", "NetworkInterfaceId"),),
-    "ModifyNetworkInterfaceAttribute": (("network-interface", "NetworkInterfaceId"),),
+    "ModifyNetworkInterfaceAttribute": (("network-interface", "NetworkInterfaceId"),
+                                        ("security-group", "SecurityGroupId.*")),
     "TerminateInstances": (("instance", "InstanceId.1"),),
     "DeleteVolume": (("volume", "VolumeId"),),
 }
+
+# What one ModifyNetworkInterfaceAttribute changes.
+_ATTRIBUTES = ("SourceDestCheck", "SecurityGroupId", "Description", "Attachment")
 
 
 def upstream_error(reply: Reply, calls: Calls, action: str) -> ApiError:
@@ -69,11 +75,26 @@ class Ec2:
         self._model = session.get_service_model("ec2")
         self._parser = botocore.parsers.create_parser("ec2")
 
-    def resources(self, form: dict[str, str]) -> list[str]:
-        """ARNs that a policy must allow form's action on."""
-        named = [f"arn:aws:ec2:{self._region.name}:{self._region.account}:{kind}/{form[key]}"
-                 for kind, key in _RESOURCES.get(form.get("Action", ""), ()) if key in form]
-        return named or ["*"]
+    def resources(self, form: dict[str, str]) -> list[tuple[str, dict[str, str]]]:
+        """What a policy must allow form's action on: ARNs, each with what is known of it."""
+        attribute = {"ec2:Attribute": name for name in _ATTRIBUTES
+                     if any(key.startswith(name) for key in form)}
+        named = [(f"arn:aws:ec2:{self._region.name}:{self._region.account}:{kind}/{form[key]}",
+                  self._context(kind, form[key])
+                  | (attribute if form["Action"] == "ModifyNetworkInterfaceAttribute" else {}))
+                 for kind, pattern in _RESOURCES.get(form.get("Action", ""), ())
+                 for key in form if fnmatch.fnmatchcase(key, pattern)]
+        return named or [("*", {})]
+
+    def _context(self, kind: str, resource_id: str) -> dict[str, str]:
+        region = self._region
+        known = {"instance": region.instances, "volume": region.volumes,
+                 "network-interface": region.interfaces, "elastic-ip": region.addresses}
+        with region.lock:
+            found = known[kind].get(resource_id) if kind in known else None
+            facts = found.facts if found is not None else {}
+            return {f"aws:ResourceTag/{tag['Key']}": tag["Value"]
+                    for tag in facts.get("Tags") or facts.get("TagSet") or ()}
 
     def check(self, form: dict[str, str]) -> dict[str, Any]:
         return self._shapes.parse(form)

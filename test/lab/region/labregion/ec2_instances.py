@@ -178,6 +178,11 @@ def run_instances(world: World, params: Params) -> Result:
                            "Instance Profile") from None
         world.mirror.sync()
         instances = [region.instances[i["InstanceId"]] for i in made["Instances"]]
+        for given in params.get("TagSpecifications", []):
+            if given.get("ResourceType") == "network-interface":
+                world.mirror.tag([interface.id for instance in instances
+                                  for interface in region.interfaces_of(instance.id)],
+                                 given["Tags"])
         options = params.get("MetadataOptions") or {}
         for instance in instances:
             if "InstanceMetadataTags" in options:

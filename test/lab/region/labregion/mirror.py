@@ -31,6 +31,10 @@ class Mirror:
             return found
         return list(getattr(client, operation)()[key])
 
+    def tag(self, resources: list[str], tags: list[dict[str, str]]) -> None:
+        self._moto.ec2.create_tags(Resources=resources, Tags=tags)
+        self.sync()
+
     def sync(self) -> None:
         with self._region.lock:
             region = self._region

@@ -21,19 +21,20 @@ from .wire import Reply, Request
 START_S = 60.0
 _PR_SET_PDEATHSIG = 1
 
-# moto gives Elastic IPs out of 127/8; a stack's outputs must show ones that the lab can route.
-_LAUNCH = """
-import ipaddress, itertools, sys
-import moto.ec2.models.elastic_ip_addresses as elastic
-pool = itertools.islice(ipaddress.ip_network(sys.argv[3]).hosts(), 9, None)
-elastic.random_ip = lambda: str(next(pool))
-from moto.server import main
-main(["-H", sys.argv[1], "-p", sys.argv[2]])
-"""
+_SERVER = Path(__file__).resolve().parent.parent / "moto_server"
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def in_root(root: Path | None, *command: str) -> list[str]:
+    """command, to be run in a root tree (None: this system's) in a mount namespace of its own."""
+    if root is None:
+        return [*command]
+    return ["unshare", "--mount", "--propagation", "private", "chroot", str(root),
+            "/usr/bin/env", "-i", "PATH=/usr/bin:/bin", "HOME=/root", "LANG=C.UTF-8",
+            "PYTHONDONTWRITEBYTECODE=1", *command]
 
 
 class MotoChild:
@@ -41,15 +42,12 @@ class MotoChild:
 
     def __init__(self, root: Path | None, port: int, public: str, log: Path) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        command = ["python3", "-c", _LAUNCH, "127.0.0.1", str(port), public]
-        if root is not None:
-            command = ["unshare", "--mount", "--propagation", "private",
-                       "chroot", str(root), "/usr/bin/env", "-i", "PATH=/usr/bin:/bin",
-                       "HOME=/root", "LANG=C.UTF-8", "PYTHONDONTWRITEBYTECODE=1", *command]
+        command = in_root(root, "python3", "-c", _SERVER.read_text(), "127.0.0.1", str(port),
+                          public)
         with log.open("ab") as output:
             # Called from the main thread: the death signal is tied to the thread that forks.
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,
-                                             stderr=output, preexec_fn=_die_with_parent)
+                                             stderr=output, preexec_fn=die_with_parent)
         self._log = log
 
     def wait_ready(self) -> None:
@@ -87,6 +85,7 @@ class Moto:
         self._region = region
         self.ec2 = self._client("ec2")
         self.iam = self._client("iam")
+        self.cloudformation = self._client("cloudformation")
 
     def _client(self, service: str) -> Any:
         return self._session.create_client(

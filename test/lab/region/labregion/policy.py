@@ -1,79 +1,100 @@
 # SPDX-License-Identifier: Apache-2.0
 """Decides what a role may do, from the policies that the region's IAM holds for it.
 
-A small reading of IAM's grammar: Effect, Action, NotAction, Resource, NotResource, wildcards. A
-statement with a Condition never allows and always denies: better too strict than ignored.
+Conditions and resources included: a program that others wrote judges (see ../judge.cjs), and is
+asked the same thing once.
 """
 
 from __future__ import annotations
 
-import fnmatch
 import json
+import subprocess
 import threading
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from .moto import Moto
+from .moto import Moto, die_with_parent, in_root
 
 Document = dict[str, Any]
+Context = dict[str, str]
+
+_JUDGE = Path(__file__).resolve().parent.parent / "judge.cjs"
 
 
-def _listed(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
+class Judge:
+    """A process that is given a line for each question."""
 
+    def __init__(self, root: Path | None, log: Path) -> None:
+        self._lock = threading.Lock()
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                in_root(root, "node", "-e", _JUDGE.read_text()), stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, stderr=output, text=True, preexec_fn=die_with_parent)
 
-def _matches(patterns: Any, text: str, fold: bool = False) -> bool:
-    if fold:
-        text = text.lower()
-    # IAM knows * and ? only: a bracket stands for itself.
-    for pattern in _listed(patterns):
-        escaped = str(pattern).replace("[", "[[]")
-        if fnmatch.fnmatchcase(text, escaped.lower() if fold else escaped):
-            return True
-    return False
+    def allows(self, question: dict[str, Any]) -> bool:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with self._lock:
+            self._process.stdin.write(json.dumps(question) + "\n")
+            self._process.stdin.flush()
+            answer = json.loads(self._process.stdout.readline())
+        if "problem" in answer:
+            raise RuntimeError(f"the judge cannot say: {answer['problem']}: {question}")
+        return bool(answer["allowed"])
 
-
-def _covers(statement: Document, action: str, resource: str) -> bool:
-    if "Action" in statement:
-        named = _matches(statement["Action"], action, fold=True)
-    else:
-        named = not _matches(statement["NotAction"], action, fold=True)
-    if "Resource" in statement:
-        return named and _matches(statement["Resource"], resource)
-    return named and not _matches(statement["NotResource"], resource)
-
-
-def allows(documents: list[Document], action: str, resource: str) -> bool:
-    allowed = False
-    for document in documents:
-        for statement in _listed(document["Statement"]):
-            if not _covers(statement, action, resource):
-                continue
-            if statement["Effect"] == "Deny":
-                return False
-            if "Condition" not in statement:
-                allowed = True
-    return allowed
+    def stop(self) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
 class Policies:
     """The policies of roles, asked of IAM once and again after each call that may change them."""
 
-    def __init__(self, moto: Moto) -> None:
+    def __init__(self, moto: Moto, judge: Judge, account: str) -> None:
         self._moto = moto
+        self._judge = judge
+        self._account = account
         self._lock = threading.Lock()
-        self._known: dict[str, list[Document]] = {}
+        self._documents: dict[str, list[Document]] = {}
+        self._verdicts: dict[tuple[Any, ...], bool] = {}
+        self._asked: dict[tuple[Any, ...], dict[str, Any]] = {}
+
+    def asked(self) -> list[dict[str, Any]]:
+        """All that was judged so far, each question once, with its last answer."""
+        with self._lock:
+            return list(self._asked.values())
+
+    def would_allow(self, documents: list[Document], asked: dict[str, Any]) -> bool:
+        """The answer to a question of asked(), had the role these policies instead."""
+        return self._judge.allows(self._question(
+            asked["role"], asked["action"], asked["resource"], asked["context"], documents))
+
+    def documents(self, role: str) -> list[Document]:
+        with self._lock:
+            return self._read(role)
 
     def forget(self) -> None:
         with self._lock:
-            self._known.clear()
+            self._documents.clear()
+            self._verdicts.clear()
 
-    def allows(self, role: str, action: str, resource: str) -> bool:
+    def allows(self, role: str, action: str, resource: str, context: Context) -> bool:
+        key = (role, action, resource, *sorted(context.items()))
         with self._lock:
-            documents = self._known.get(role)
-            if documents is None:
-                documents = self._known[role] = self._read(role)
-        return allows(documents, action, resource)
+            if key not in self._verdicts:
+                if role not in self._documents:
+                    self._documents[role] = self._read(role)
+                self._verdicts[key] = self._judge.allows(self._question(
+                    role, action, resource, context, self._documents[role]))
+                self._asked[key] = {"role": role, "action": action, "resource": resource,
+                                    "context": context, "allowed": self._verdicts[key]}
+            return self._verdicts[key]
+
+    def _question(self, role: str, action: str, resource: str, context: Context,
+                  documents: list[Document]) -> dict[str, Any]:
+        return {"principal": f"arn:aws:iam::{self._account}:role/{role}",
+                "account": self._account, "action": action, "resource": resource,
+                "context": context, "policies": documents}
 
     def _read(self, role: str) -> list[Document]:
         iam = self._moto.iam

@@ -14,6 +14,7 @@ import botocore.session
 
 from .api import Api
 from .calls import Calls
+from .cloudformation import Stacks
 from .control import Control
 from .credentials import Keyring
 from .ec2 import Ec2
@@ -24,7 +25,7 @@ from .lifecycle import Lifecycle
 from .mirror import Mirror
 from .model import Region
 from .moto import Moto, MotoChild
-from .policy import Policies
+from .policy import Judge, Policies
 from .s3 import S3
 from .shapes import Ec2Shapes
 from .tls import server_context, write_file
@@ -56,6 +57,7 @@ class Service:
     def __init__(self, options: Options) -> None:
         self._options = options
         self._child: MotoChild | None = None
+        self._judge: Judge | None = None
         self._servers: list[Server] = []
 
     def start(self) -> dict[str, str]:
@@ -75,7 +77,8 @@ class Service:
             self._child = MotoChild(options.moto_root, port, options.public,
                                     options.state / "moto.log")
             url = self._child.url
-        session = botocore.session.Session()  # while moto is starting
+        self._judge = Judge(options.moto_root, options.state / "judge.log")
+        session = botocore.session.Session()  # while these are starting
         shapes = Ec2Shapes(session)
         tls = server_context(options.state, options.region)
         calls = Calls(options.state / "requests.jsonl")
@@ -92,10 +95,13 @@ class Service:
         lifecycle.failed = mirror.sync
         ec2 = Ec2(region, lifecycle, mirror, moto, shapes, calls, session)
         s3 = S3(moto, options.region, calls)
-        api = Api(region, keyring, Policies(moto), faults, calls, moto, mirror, ec2, s3,
+        stacks = Stacks(moto)
+        policies = Policies(moto, self._judge, region.account)
+        api = Api(region, keyring, policies, faults, calls, moto, mirror, ec2, s3, stacks,
                   options.latency_ms)
         imds = Imds(region, keyring, calls, faults, options.imds_instance)
-        control = Control(region, keyring, calls, faults, imds, s3, api, hypervisor, lifecycle)
+        control = Control(region, keyring, calls, faults, imds, s3, api, hypervisor, lifecycle,
+                          stacks, policies)
         mirror.sync()
 
         self._servers = [Server(options.listen, api.serve, tls),
@@ -128,6 +134,8 @@ class Service:
     def stop(self) -> None:
         for server in self._servers:
             server.stop()
+        if self._judge is not None:
+            self._judge.stop()
         if self._child is not None:
             self._child.stop()
 

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Judges requests by IAM policies, a line of JSON for each:
+//   {"principal", "account", "action", "resource", "context": {KEY: VALUE}, "policies": [DOCUMENT]}
+//   -> {"allowed": true|false} or {"problem": TEXT}
+// Runs in the region's own root tree, where @cloud-copilot/iam-simulate is; the front hands the text over.
+
+"use strict";
+const { createRequire } = require("node:module");
+const { createInterface } = require("node:readline");
+const { runSimulation } = createRequire("/usr/local/lib/")("@cloud-copilot/iam-simulate");
+
+async function judge(asked) {
+    const result = await runSimulation({
+        request: {
+            principal: asked.principal,
+            action: asked.action,
+            resource: { resource: asked.resource, accountId: asked.account },
+            contextVariables: asked.context,
+        },
+        identityPolicies: asked.policies.map((policy, i) => ({ name: String(i), policy })),
+        serviceControlPolicies: [],
+        resourceControlPolicies: [],
+    }, {});
+    if (result.resultType === "error") {
+        return { problem: JSON.stringify(result.errors) };
+    }
+    return { allowed: result.overallResult === "Allowed" };
+}
+
+(async () => {
+    for await (const line of createInterface({ input: process.stdin })) {
+        let answer;
+        try {
+            answer = await judge(JSON.parse(line));
+        } catch (error) {
+            answer = { problem: String(error) };
+        }
+        process.stdout.write(`${JSON.stringify(answer)}\n`);
+    }
+})();
