@@ -181,7 +181,7 @@ static void test_stack_hears_ready_once(void)
         REQUIRE(systemd_hears("READY=1"));
         world->so[STEP_FLANNELD] = 0;
         REQUIRE(systemd_hears("STATUS=degraded: "));
-        REQUIRE(systemd_hears("STATUS=ready; 21 steps done"));
+        REQUIRE(systemd_hears("STATUS=ready; 22 steps done"));
         int before = world->probes[STEP_ETCD];
         Wait wait = test_wait(PATIENCE_MS / 1000);
         while (world->probes[STEP_ETCD] == before && wait_sleep(&wait, 5, NULL) == 0) {}
