@@ -111,13 +111,25 @@ static void tell_changes(Watch *w, const StateFile *now)
         }
 }
 
+/* Whether the run has come to an end without all of it: nothing is under way any more. */
+static bool has_given_up(const MachineStatus *status)
+{
+        bool busy = false;
+        FOREACH_ARRAY(step, status->steps, status->n_steps) {
+                busy = busy || step->state == STEP_PROBING || step->state == STEP_APPLYING ||
+                       step->state == STEP_VERIFYING || step->state == STEP_BACKOFF;
+        }
+        return !busy && machine_decisive(status);
+}
+
 /* A run over a ready machine leaves it ready until it finds what is not so; its own result is there
- * once each step is done, too. */
+ * once each step is done, too. Where it cannot mend that, it stays degraded. */
 static bool has_result(const Watch *w, const MachineStatus *status)
 {
         size_t in_role = 0, done = 0;
         machine_count(status, &in_role, &done);
         return status->phase == PHASE_FAILED ||
+               (status->phase == PHASE_DEGRADED && w->options->holder && has_given_up(status)) ||
                (status->phase == PHASE_READY && (done == in_role || !w->options->holder));
 }
 

@@ -68,7 +68,9 @@ static void schedule_next(Schedule *s, const MachineStatus *status, uint64_t whi
         uint64_t now = wait_now_ms();
         for (size_t i = 0; i < _STEP_ID_MAX; i++) {
                 if (which & STEP_MASK(i)) {
-                        bool again = status->steps[i].in_role && boot_steps[i].reprobe_s;
+                        const StepStatus *step = &status->steps[i];
+                        bool again = step->in_role && step->state == STEP_DONE &&
+                                     boot_steps[i].reprobe_s;
                         s->due_ms[i] = again ? now + (uint64_t) boot_steps[i].reprobe_s * 1000
                                              : UINT64_MAX;
                 }
@@ -134,6 +136,11 @@ static int look_again(Run *run, uint64_t due, Error *err)
         return r >= 0;
 }
 
+static uint64_t least(uint64_t a, uint64_t b)
+{
+        return a < b ? a : b;
+}
+
 /* Until the table is to be run again: 0; -ECANCELED when asked to end. */
 static int idle(Run *run, Error *err)
 {
@@ -142,9 +149,9 @@ static int idle(Run *run, Error *err)
         schedule_next(&schedule, &run->status, UINT64_MAX);
         for (;;) {
                 Wait wait = wait_part(&stop, alive_part_ms());
-                uint64_t first = schedule_first(&schedule), word = stack_due_ms(&run->stack);
-                first = word < first ? word : first;
-                wait.deadline_ms = first < wait.deadline_ms ? first : wait.deadline_ms;
+                wait.deadline_ms = least(wait.deadline_ms, schedule_first(&schedule));
+                wait.deadline_ms = least(wait.deadline_ms, stack_due_ms(&run->stack));
+                wait.deadline_ms = least(wait.deadline_ms, run->again_at_ms);
                 int r = wait_fd(&wait, run->signals.reload_fd, POLLIN, err);
                 if (r < 0) {
                         return r;
@@ -154,6 +161,9 @@ static int idle(Run *run, Error *err)
                         return 0;
                 }
                 notify_alive();
+                if (run->again_at_ms <= wait_now_ms()) {
+                        return 0;
+                }
                 stack_say_ready(&run->stack, &run->boot, run->signals.stop_fd);
                 uint64_t due = schedule_due(&schedule);
                 if (due) {
@@ -166,14 +176,33 @@ static int idle(Run *run, Error *err)
         }
 }
 
+/* Once it was ready, a denial or whatever else can be put right from outside must not leave the
+ * machine without its daemon: it stays, and tries again. Not where going on is unsafe. */
+static bool stays(Run *run, int r, const Error *error)
+{
+        run->again_at_ms = UINT64_MAX;
+        if (r >= 0) {
+                run->n_degraded = 0;
+                return true;
+        }
+        if (r == -ECANCELED || !run->was_ready || error->class == ERROR_UNSAFE) {
+                return false;
+        }
+        uint64_t ms = wait_backoff_ms(boot_again.first_ms, boot_again.max_ms, run->n_degraded++);
+        run->again_at_ms = wait_now_ms() + ms;
+        return true;
+}
+
 int resident_run(Run *run, Error *err)
 {
         for (;;) {
-                int r = converge_alone(run, err);
-                if (r < 0) {
+                Error error = { 0 };
+                int r = converge_alone(run, &error);
+                if (!stays(run, r, &error)) {
+                        *err = error;
                         return r;
                 }
-                notify_ready();
+                notify_ready(); /* the end of a reload, too */
                 r = idle(run, err);
                 if (r < 0) {
                         return r;

@@ -30,15 +30,15 @@ MachineOptions run_options(Run *run)
 
 int run_converge(Run *run, Error *err)
 {
-        boot_done(&run->boot); /* what it knew may be what is no longer so */
-        run->boot = (Boot) { .overrides = run->arguments->overrides };
+        boot_reset(&run->boot); /* what it knew may be what is no longer so */
+        run->boot.overrides = run->arguments->overrides;
         MachineOptions options = run_options(run);
         options.force = run->arguments->force;
         options.before = run->was_ready ? &run->status : NULL;
         MachineStatus status;
         int r = machine_run(&options, &status, err);
         run->status = status;
-        run->was_ready = r >= 0;
+        run->was_ready = run->was_ready || r >= 0;
         return r;
 }
 
@@ -93,7 +93,7 @@ static ExitStatus follow_other(Run *run, int holder)
                 .wait = { .deadline_ms = UINT64_MAX, .stop_fd = run->signals.stop_fd },
         };
         int r = follow_run(&options, state, &error);
-        if (r >= 0 && state->status.phase == PHASE_FAILED) {
+        if (r >= 0 && state->status.phase != PHASE_READY) {
                 const StepStatus *decisive = machine_decisive(&state->status);
                 if (decisive) {
                         error = decisive->error;

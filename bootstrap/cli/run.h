@@ -16,7 +16,9 @@ typedef struct Run {
         Observer observer;
         Boot boot;
         MachineStatus status; /* how the last converging ended */
-        bool was_ready;
+        bool was_ready;       /* once; from then on it is mended, not given up */
+        unsigned n_degraded;  /* runs in a row that could not mend it */
+        uint64_t again_at_ms; /* the next one; UINT64_MAX: none is due */
         StackWord stack;
         bool has_http;
 } Run;

@@ -184,6 +184,12 @@ static int machine_loop(Machine *m, Error *err)
         }
 }
 
+static bool was_ready(const MachineOptions *options)
+{
+        return options->before &&
+               (options->before->phase == PHASE_READY || options->before->phase == PHASE_DEGRADED);
+}
+
 /* The phase and the result that the steps amount to, once nothing runs any more. */
 static int machine_conclude(Machine *m, Error *err)
 {
@@ -198,7 +204,8 @@ static int machine_conclude(Machine *m, Error *err)
                 m->result = error_set(&m->error, ERROR_FATAL, EINVAL, "no step told the role");
         }
         if (converging) {
-                phase_set(m, m->result < 0 ? PHASE_FAILED : PHASE_READY);
+                bool failed = !was_ready(m->options) || m->error.class == ERROR_UNSAFE;
+                phase_set(m, m->result >= 0 ? PHASE_READY : failed ? PHASE_FAILED : PHASE_DEGRADED);
         }
         if (m->result < 0 && err) {
                 *err = m->error;
@@ -221,8 +228,8 @@ static int machine_new(const MachineOptions *options, Machine **ret, Error *err)
         m->forced = options->force;
         m->role = options->role(options->userdata);
         m->status = (MachineStatus) { .table = options->steps, .n_steps = options->n_steps };
-        if (options->before && options->before->phase == PHASE_READY) {
-                m->status.phase = PHASE_READY;
+        if (was_ready(options)) {
+                m->status.phase = options->before->phase;
                 m->status.since_us = options->before->since_us;
         } else {
                 m->status.since_us = machine_now_us();

@@ -68,7 +68,8 @@ typedef struct MachineOptions {
                           by the first that is not so */
         /* How an earlier run of this process ended, NULL if there was none. After one that was
          * ready, the phase stays ready until something that is no routine is found not to be so, or
-         * fails, and is then degraded instead of converging. */
+         * fails, and is then degraded instead of converging; and stays so, instead of having
+         * failed, when it cannot be mended and is not unsafe. */
         const MachineStatus *before;
         int stop_fd; /* readable: cancel everything and return; negative: never */
         /* Called on the engine's thread at each change, with the step that changed, or

@@ -44,6 +44,9 @@ typedef enum StepId {
 
 extern const Step boot_steps[_STEP_ID_MAX];
 
+/* When a daemon that was ready, and could not mend what no longer is, runs the table again. */
+extern const StepRetry boot_again;
+
 #define MASTER_MOUNT_POINT   "/var/lib/kubernetes/master"
 #define MASTER_ETCD_DATA     MASTER_MOUNT_POINT "/etcd"
 #define MASTER_IDENTITY_FILE MASTER_MOUNT_POINT "/cluster-identity.json"
@@ -89,6 +92,9 @@ typedef struct Boot {
         unsigned overlay_mtu;
 } Boot;
 
+/* Forgets what steps learned, so that they learn it anew, but not who speaks for this instance to
+ * AWS: credentials, the pace that AWS asked for and the clock's offset outlive a run. */
+void boot_reset(Boot *boot);
 void boot_done(Boot *boot);
 #define _cleanup_boot_ _cleanup_(boot_done)
 

@@ -103,12 +103,21 @@ unsigned boot_role(void *userdata)
         return boot->config_known ? boot->config.role : 0;
 }
 
+void boot_reset(Boot *boot)
+{
+        s3_bucket_free(boot->bucket);
+        stack_config_done(&boot->config);
+        images_done(&boot->images);
+        *boot = (Boot) { .overrides = boot->overrides,
+                         .imds = boot->imds,
+                         .credentials = boot->credentials,
+                         .aws = boot->aws };
+}
+
 void boot_done(Boot *boot)
 {
-        s3_bucket_free(TAKE(boot->bucket));
+        boot_reset(boot);
         aws_client_free(TAKE(boot->aws));
         credentials_free(TAKE(boot->credentials));
         imds_free(TAKE(boot->imds));
-        stack_config_done(&boot->config);
-        images_done(&boot->images);
 }

@@ -14,6 +14,9 @@
 #define RETRY_NEVER         { 0 }
 /* clang-format on */
 
+/* Soon after a hiccup of IAM, and seldom where somebody has to come. */
+const StepRetry boot_again = { .first_ms = 30000, .max_ms = 300000 };
+
 const Step boot_steps[_STEP_ID_MAX] = {
         [STEP_CONFIG] = {
                 .name = "config", .roles = ROLE_ALL,

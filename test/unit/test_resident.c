@@ -18,6 +18,8 @@
                  .reprobe_s = 1 }
 #define AFTER(id) STEP_MASK(STEP_##id)
 
+const StepRetry boot_again = { 20, 100 };
+
 const Step boot_steps[_STEP_ID_MAX] = {
         [STEP_CONFIG] = { .name = "config",
                           .makes_true = "x",
@@ -170,7 +172,7 @@ static void test_followed_on_a_ready_machine(void)
         world->fails[STEP_KUBELET_CONFIG] = world->fails[STEP_KUBELET] = 1;
         CHECK_INT(program_run(&other, WORDS("run")), 77);
         CHECK_CONTAINS(other.output, "following it");
-        CHECK_INT(program_end(&program), 77);
+        CHECK_INT(stop(), 0);
 }
 
 /* It is about the launch: whatever is mended later, the stack has heard it. */
@@ -247,14 +249,39 @@ static void test_failure(void)
         CHECK(systemd_hears("STATUS=volume-attach: the probe refused"));
         CHECK(systemd_hears("ERRNO=16"));
 
-        /* and a failure to mend ends it too, for systemd to start anew */
+        /* and one that is unsafe ends it at any time */
         world_reset();
         start();
         REQUIRE(systemd_hears("READY=1"));
-        world->class = ERROR_FATAL;
+        world->class = ERROR_UNSAFE;
         world->fails[STEP_KUBELET] = 1;
-        CHECK_INT(program_end(&program), 1);
+        CHECK_INT(program_end(&program), 65);
         CHECK_INT(program_run(&other, WORDS("status")), 1);
+}
+
+/* A hiccup of IAM, say, at a machine that works. */
+static void test_failure_to_mend(void)
+{
+        static const ErrorClass classes[] = { ERROR_DENIED, ERROR_CONFIG, ERROR_FATAL };
+        FOREACH_ARRAY(class, classes, ELEMENTS(classes)) {
+                world_reset();
+                start();
+                REQUIRE(systemd_hears("READY=1"));
+                world->class = *class;
+                world->fails[STEP_KUBELET] = 1;
+                REQUIRE(systemd_hears("STATUS=degraded: "));
+                int before = world->probes[STEP_CONFIG];
+                Wait wait = test_wait(PATIENCE_MS / 1000);
+                while (world->probes[STEP_CONFIG] < before + 3 && wait_sleep(&wait, 5, NULL) == 0) {
+                }
+                CHECK_INT(program_run(&other, WORDS("status")), 3);
+                world->fails[STEP_KUBELET] = 0;
+                CHECK(systemd_hears("STATUS=ready; 22 steps done"));
+                CHECK_INT(program_run(&other, WORDS("status")), 0);
+                CHECK_INT(world->stack_failed, 0);
+                CHECK_INT(world->clients, 1); /* what one run learned of AWS, the next one knows */
+                CHECK_INT(stop(), 0);
+        }
 }
 
 static void test_waits_for_a_run_by_hand(void)
@@ -326,6 +353,8 @@ int main(void)
         test_case("a stack that cannot be told is told later", test_stack_is_told_again);
         test_case("the stack hears of a failure that would last", test_stack_hears_of_failure);
         test_case("failures end it, with the class's status", test_failure);
+        test_case("what cannot be mended leaves it degraded, and is tried again",
+                  test_failure_to_mend);
         test_case("it waits for a run by hand", test_waits_for_a_run_by_hand);
         test_case("what a run by hand left is looked over", test_takes_back_the_state);
         test_case("the watchdog is fed while idle", test_watchdog);
