@@ -32,7 +32,7 @@ const Step boot_steps[_STEP_ID_MAX] = {
                 .name = "source-dest-check", .roles = ROLE_ALL, .needs = NEEDS_1(IDENTITY),
                 .makes_true = "the source/destination check is off on every interface",
                 .probe = source_dest_check_probe, .apply = source_dest_check_apply,
-                .retry = RETRY_AWS, .deadline_s = 600, .denial_is_warning = true,
+                .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 900, .denial_is_warning = true,
         },
         [STEP_VOLUME_ATTACH] = {
                 .name = "volume-attach", .roles = ROLE_MASTER, .needs = NEEDS_1(IDENTITY),
@@ -58,7 +58,7 @@ const Step boot_steps[_STEP_ID_MAX] = {
                 .name = "elastic-ip", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_MOUNT),
                 .makes_true = "the Elastic IP is associated with this instance",
                 .probe = elastic_ip_probe, .apply = elastic_ip_apply,
-                .retry = RETRY_AWS, .deadline_s = 600,
+                .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 300,
         },
         [STEP_PRIVATE_IP] = {
                 .name = "private-ip", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_MOUNT),

@@ -13,6 +13,7 @@
 
 #define OTHER_ENI  "eni-0fedcba9876543210"
 #define ALLOCATION "eipalloc-0123456789abcdef0"
+#define VOLUME     "vol-0123456789abcdef0"
 #define MAC        "02:0a:0b:0c:0d:0e"
 #define PRIMARY    "172.20.130.1"
 #define FIXED      "172.20.128.9"
@@ -26,6 +27,7 @@ typedef struct Interface {
 static struct {
         Interface interfaces[2];
         const char *eip_eni, *eip_private;
+        const char *holder;   /* of the volume, "" if nobody has it */
         bool denies, forgets; /* changes are refused; are said to be done and are not */
 } world;
 
@@ -97,6 +99,20 @@ static char *respond(const char *request, unsigned number)
                                  "<privateIpAddress>%s</privateIpAddress></item></addressesSet>",
                                  world.eip_eni, world.eip_private);
         }
+        if (is_action(request, "DescribeVolumes")) {
+                _cleanup_free_ char *attachment = string_format(
+                        "<item><volumeId>" VOLUME "</volumeId><instanceId>%s</instanceId>"
+                        "<device>/dev/xvdb</device><status>attached</status>"
+                        "<attachTime>2026-02-03T04:05:06.000Z</attachTime></item>",
+                        world.holder);
+                return ec2_reply(
+                        "<volumeSet><item><volumeId>" VOLUME "</volumeId><size>8</size>"
+                        "<availabilityZone>" ZONE "</availabilityZone><status>%s</status>"
+                        "<attachmentSet>%s</attachmentSet>"
+                        "<multiAttachEnabled>false</multiAttachEnabled></item></volumeSet>",
+                        *world.holder ? "in-use" : "available",
+                        *world.holder && attachment ? attachment : "");
+        }
         return change(request);
 }
 
@@ -119,13 +135,15 @@ static Netif card(void)
 
 static void fresh(void)
 {
-        static char allocation[] = ALLOCATION;
+        static char allocation[] = ALLOCATION, volume[] = VOLUME;
         world.interfaces[0] = (Interface) { ENI, INSTANCE, MAC, PRIMARY, .check = true };
         world.interfaces[1] = (Interface) { OTHER_ENI, HOLDER, "02:00:00:00:00:01", "172.20.130.2",
                                             .check = true };
         world.eip_eni = world.eip_private = "";
         world.denies = world.forgets = false;
+        world.holder = INSTANCE;
         boot.config.master_eip_allocation_id = allocation;
+        boot.config.master_volume_id = volume;
         CHECK_INT(inet_pton(AF_INET, FIXED, &boot.config.master_private_ip), 1);
         boot.identity.n_interfaces = 0;
         add_interface(ENI, MAC);
@@ -206,6 +224,27 @@ static void elastic_ip_moves(void)
                 CHECK_STR(world.eip_private, PRIMARY);
                 server_reset(&server, respond);
                 CHECK_OK(RUN(elastic_ip, &status, &err), err);
+                CHECK_INT(count_action("AssociateAddress"), 0);
+        }
+}
+
+/* A new master has the volume, and the address with it: the old one, if it still runs, looks on. */
+static void elastic_ip_stays_with_the_volume(void)
+{
+        static const char *const holders[] = { HOLDER, "" };
+        FOREACH_ARRAY(holder, holders, ELEMENTS(holders)) {
+                StepStatus status;
+                Error err;
+                fresh();
+                world.eip_eni = OTHER_ENI;
+                world.eip_private = "172.20.130.2";
+                world.holder = *holder;
+                deadline_s = 1;
+                CHECK(RUN(elastic_ip, &status, &err) < 0);
+                deadline_s = 20;
+                CHECK_INT(err.class, ERROR_RETRY);
+                CHECK(count_action("DescribeVolumes") > 0);
+                CHECK_STR(world.eip_eni, OTHER_ENI);
                 CHECK_INT(count_action("AssociateAddress"), 0);
         }
 }
@@ -303,6 +342,8 @@ int main(void)
                 { "a change that EC2 forgot is not done", changes_are_read_back },
                 { "a denial names the action and the resource", denials_name_the_action },
                 { "the Elastic IP moves to the primary address, once", elastic_ip_moves },
+                { "the Elastic IP stays with who has the volume",
+                  elastic_ip_stays_with_the_volume },
                 { "the fixed address is taken, in EC2 and in the kernel, once", private_ip_is_taken,
                   true },
                 { "the fixed address as another's primary is refused",
