@@ -181,11 +181,17 @@ int lineage_identity_parse(const void *data, size_t n, LineageIdentity *ret, Err
                 return r;
         }
         LineageIdentity identity = {};
-        r = document_read(WHAT, root, identity_fields, ELEMENTS(identity_fields), 2, &identity,
-                          err);
+        const json_t *member = json_object_get(root, "etcd_member");
+        r = document_read(WHAT, root, identity_fields, ELEMENTS(identity_fields), member ? 3 : 2,
+                          &identity, err);
         if (r < 0) {
                 return r;
         }
+        if (member && !json_is_boolean(member)) {
+                return error_set(err, ERROR_UNSAFE, EBADMSG,
+                                 WHAT ": etcd_member is neither true nor false");
+        }
+        identity.etcd_member = json_is_true(member);
         const char *state = json_string_value(json_object_get(root, "state"));
         identity.complete = streq_ptr(state, "complete");
         if (!identity.complete && !streq_ptr(state, "pending")) {
@@ -209,6 +215,10 @@ int lineage_identity_format(const LineageIdentity *identity, Buffer *ret, Error 
                                                 identity->complete ? "complete" : "pending");
         int r = document_write(WHAT, identity_fields, ELEMENTS(identity_fields), identity, root,
                                err);
+        if (r >= 0 && identity->etcd_member &&
+            json_object_set_new(root, "etcd_member", json_true()) < 0) {
+                return error_oom(err);
+        }
         return r < 0 ? r : document_dump(root, ret, err);
 }
 

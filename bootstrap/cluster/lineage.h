@@ -32,6 +32,7 @@ typedef struct LineageIdentity {
         char replaces[40];  /* pending: the cluster whose index a person chose to replace, or "" */
         char created[24];
         bool complete;
+        bool etcd_member; /* etcd has been healthy on this volume: without its data, that is lost */
 } LineageIdentity;
 
 /* Strict, as artifacts_index_parse(). */

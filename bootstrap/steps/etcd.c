@@ -129,8 +129,13 @@ int etcd_probe(void *userdata, StepContext *context, Error *err)
         Boot *boot = userdata;
         EtcdContainer etcd;
         etcd_describe(boot, &etcd);
+        int marked = etcd_look_at_data(boot, err);
+        if (marked < 0) {
+                return marked;
+        }
         int r = service_container_runs(UNIT_ETCD, &etcd.container, context, err);
-        return r <= 0 ? r : etcd_answers(boot, context, err);
+        r = r <= 0 ? r : etcd_answers(boot, context, err);
+        return r <= 0 ? r : marked;
 }
 
 int etcd_apply(void *userdata, StepContext *context, Error *err)
@@ -138,7 +143,10 @@ int etcd_apply(void *userdata, StepContext *context, Error *err)
         Boot *boot = userdata;
         EtcdContainer etcd;
         etcd_describe(boot, &etcd);
-        int r = file_make_directory(MASTER_ETCD_DATA, 0700, err);
+        int r = etcd_look_at_data(boot, err); /* again: the probe may be long ago */
+        if (r >= 0) {
+                r = file_make_directory(MASTER_ETCD_DATA, 0700, err);
+        }
         if (r >= 0) { /* the unit is bound to it, and PID 1 hears of a mount a little later */
                 r = service_await(UNIT_MASTER_MOUNT, context, err);
         }
@@ -154,7 +162,7 @@ int etcd_apply(void *userdata, StepContext *context, Error *err)
                 step_waiting_for(context, "etcd to be healthy");
                 r = etcd_answers(boot, context, err);
                 if (r != 0) {
-                        return r < 0 ? r : 0;
+                        return r < 0 ? r : etcd_mark_data(err);
                 }
                 r = wait_sleep(step_wait(context), attempt < 20 ? 50 : 500, err);
                 if (r < 0) {

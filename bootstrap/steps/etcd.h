@@ -19,3 +19,10 @@ int etcd_open(const Boot *boot, const char *user, const char *password_file, Etc
               Error *err);
 void etcd_session_done(EtcdSession *session);
 #define _cleanup_etcd_session_ _cleanup_(etcd_session_done)
+
+/* Whether this volume's etcd has ever been healthy, as cluster-identity.json tells: 1 or 0. Where
+ * it has, and its data is not there, etcd would begin an empty cluster in the place of the lost
+ * one: ERROR_UNSAFE. */
+int etcd_look_at_data(const Boot *boot, Error *err);
+/* Writes down that it has been. */
+int etcd_mark_data(Error *err);

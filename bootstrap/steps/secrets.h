@@ -64,6 +64,9 @@ typedef struct SecretsScene {
 void secrets_scene_done(SecretsScene *scene);
 #define _cleanup_secrets_scene_ _cleanup_(secrets_scene_done)
 
+/* The volume alone: identity and etcd member. -ENOENT (ERROR_RETRY) where it is not mounted. */
+int secrets_look_at_volume(SecretsScene *ret, Error *err);
+
 /* Looks; writes nothing. *ret must be zero or done. */
 int secrets_look(const Boot *boot, StepContext *context, SecretsScene *ret, Error *err);
 

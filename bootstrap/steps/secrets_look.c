@@ -36,7 +36,7 @@ static int exists(const char *path, Error *err)
         return errno == ENOENT ? 0 : error_errno(err, errno, "stat %s", path);
 }
 
-static int look_at_volume(SecretsScene *ret, Error *err)
+int secrets_look_at_volume(SecretsScene *ret, Error *err)
 {
         int r = check_mounted(err);
         if (r < 0) {
@@ -127,7 +127,7 @@ int secrets_look(const Boot *boot, StepContext *context, SecretsScene *ret, Erro
         ret->scene.volume_id = config->master_volume_id;
         ret->scene.instance_id = boot->identity.instance_id;
         ret->scene.bucket_url = ret->url;
-        int r = look_at_volume(ret, err);
+        int r = secrets_look_at_volume(ret, err);
         return r < 0 ? r : look_at_bucket(boot, context, ret, err);
 }
 

@@ -32,7 +32,9 @@ static void identity_is_written_as_read(void)
 {
         LineageIdentity replacing = pending;
         (void) snprintf(replacing.replaces, sizeof(replacing.replaces), "%s", ID_B);
-        const LineageIdentity *const all[] = { &pending, &complete, &replacing };
+        LineageIdentity grown = complete;
+        grown.etcd_member = true;
+        const LineageIdentity *const all[] = { &pending, &complete, &replacing, &grown };
         FOREACH_ARRAY(identity, all, ELEMENTS(all)) {
                 Error err = {};
                 LineageIdentity again = {};
@@ -66,6 +68,8 @@ static void identity_is_strict(void)
                   "does not fit" },
                 { "{\"schema\":1,\"state\":\"complete\",\"ca_sha256\":\"\"" REST, "ca_sha256" },
                 { "{\"schema\":1,\"state\":\"pending\",\"more\":1" REST, "does not know" },
+                { "{\"schema\":1,\"state\":\"pending\",\"etcd_member\":1" REST,
+                  "neither true nor false" },
                 { "{\"schema\":1,\"state\":\"pending\",\"state\":\"complete\"" REST, "twice" },
 #undef REST
         };
