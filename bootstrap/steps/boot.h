@@ -49,6 +49,7 @@ extern const StepRetry boot_again;
 
 #define MASTER_MOUNT_POINT   "/var/lib/kubernetes/master"
 #define MASTER_ETCD_DATA     MASTER_MOUNT_POINT "/etcd"
+#define MASTER_AUDIT         MASTER_MOUNT_POINT "/audit"
 #define MASTER_IDENTITY_FILE MASTER_MOUNT_POINT "/cluster-identity.json"
 #define SECRETS_DIR          "/srv/kubernetes"
 #define SUBNET_ENV           "/run/flannel/subnet.env"

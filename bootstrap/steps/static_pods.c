@@ -1,4 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "base/file.h"
 #include "steps/manifests.h"
 
 /* What kubelet runs by itself, without an API server to tell it to: the control plane on the
@@ -16,16 +20,37 @@ static int render(const Boot *boot, StepContext *context, Manifests *ret, Error 
                                           MANIFESTS_LACK_NOTHING, ret, err);
 }
 
+/* The API server's audit log tells who did what. kubelet would make its folder for all to read. */
+static int audit_is_private(const Boot *boot, Error *err)
+{
+        struct stat st;
+        if (boot->config.role != ROLE_MASTER) {
+                return 1;
+        }
+        if (stat(MASTER_AUDIT, &st) < 0) {
+                return errno == ENOENT ? 0 : error_errno(err, errno, "stat %s", MASTER_AUDIT);
+        }
+        return (st.st_mode & 07777) == 0700;
+}
+
 int static_pods_probe(void *userdata, StepContext *context, Error *err)
 {
         _cleanup_manifests_ Manifests manifests = {};
-        int r = render(userdata, context, &manifests, err);
+        int r = audit_is_private(userdata, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = render(userdata, context, &manifests, err);
         return r < 0 ? r : manifests_are_installed(&manifests, MANIFESTS, err);
 }
 
 int static_pods_apply(void *userdata, StepContext *context, Error *err)
 {
+        const Boot *boot = userdata;
         _cleanup_manifests_ Manifests manifests = {};
-        int r = render(userdata, context, &manifests, err);
+        int r = render(boot, context, &manifests, err);
+        if (r >= 0 && boot->config.role == ROLE_MASTER) {
+                r = file_make_directory(MASTER_AUDIT, 0700, err);
+        }
         return r < 0 ? r : manifests_install(&manifests, MANIFESTS, err);
 }

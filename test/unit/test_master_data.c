@@ -74,6 +74,23 @@ static void first_start_and_lost_data_differ(void)
         CHECK_INT(etcd_look_at_data(&boot, &err), 0);
 }
 
+static void audit_log_is_private(void)
+{
+        Error err = {};
+        struct stat st = {};
+        CHECK_OK(file_make_directory("/etc/kubernetes/static-pods/all", 0755, &err), err);
+        CHECK_OK(file_make_directory("/etc/kubernetes/static-pods/master", 0755, &err), err);
+        CHECK_OK(file_make_directory("/etc/kubernetes/manifests", 0755, &err), err);
+        CHECK_OK(run(static_pods_probe, static_pods_apply, &err), err);
+        CHECK_INT(stat(MASTER_AUDIT, &st), 0);
+        CHECK_INT(st.st_mode & 07777, 0700);
+
+        CHECK_INT(chmod(MASTER_AUDIT, 0755), 0); /* as an earlier kubelet made it */
+        CHECK_OK(run(static_pods_probe, static_pods_apply, &err), err);
+        CHECK_INT(stat(MASTER_AUDIT, &st), 0);
+        CHECK_INT(st.st_mode & 07777, 0700);
+}
+
 static bool has_volume(void)
 {
         return unshare(CLONE_NEWNS) == 0 &&
@@ -89,6 +106,7 @@ int main(void)
         static const TestCase cases[] = {
                 { "a first start of etcd, and one whose data is lost",
                   first_start_and_lost_data_differ },
+                { "the audit log's folder is root's alone", audit_log_is_private },
         };
         bool root = has_volume();
         boot.config = (StackConfig) {
