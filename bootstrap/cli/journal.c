@@ -20,15 +20,16 @@ static void tell_step(const Step *step, const StepStatus *s, const char *role, P
                 { LOG_FIELD_ATTEMPT, attempts },
         };
         const size_t n = ELEMENTS(fields);
+        bool was_ready = phase == PHASE_READY || phase == PHASE_DEGRADED;
         switch (s->state) {
         case STEP_APPLYING:
                 log_write(LOG_INFO, LOG_ID_STEP_APPLY, fields, n, "%s: not so yet, applying",
                           step->name);
                 break;
         case STEP_DONE:
-                /* a ready machine that is looked over and found as it was is no news */
-                log_write(phase == PHASE_READY && s->attempts == 0 ? LOG_DEBUG : LOG_INFO,
-                          LOG_ID_STEP_DONE, fields, n, "%s: done after %s%s", step->name, duration,
+                /* a step that is looked at again and found as it was is no news */
+                log_write(was_ready && s->attempts == 0 ? LOG_DEBUG : LOG_INFO, LOG_ID_STEP_DONE,
+                          fields, n, "%s: done after %s%s", step->name, duration,
                           s->attempts ? "" : ", was so already");
                 if (s->warning[0]) {
                         bool config = step == &boot_steps[STEP_CONFIG];

@@ -49,6 +49,7 @@ static void step_begin(Machine *m, size_t i)
                 ms = PROBE_ONLY_MS;
         }
         StepContext *c = &m->contexts[i];
+        c->begun = true;
         c->wait = (Wait) { .deadline_ms = UINT64_MAX, .stop_fd = m->stop_fd };
         c->wait = wait_part(&c->wait, ms);
         if (step_needs(step, m->role) & m->forced) {
@@ -92,24 +93,62 @@ static uint64_t needs_in_depth(const Machine *m, size_t i)
 }
 
 /* With `only` the rest of the table counts as done, but not what is probed itself: facts are read
- * after they were written there as well. */
+ * after they were written there as well. What is needed in depth counts too, as it may be looked at
+ * again. */
 static bool may_begin(const Machine *m, size_t i)
 {
-        uint64_t only = m->options->only;
-        return only ? (only & STEP_MASK(i)) && !(needs_in_depth(m, i) & only & ~m->done)
-                    : !unmet_needs(m, i);
+        uint64_t only = m->options->only, missing = needs_in_depth(m, i) & ~m->done;
+        return only ? (only & STEP_MASK(i)) && !(missing & only) : !missing && !unmet_needs(m, i);
+}
+
+/* Whether a step that may read what j learned is at work. */
+static bool is_read(const Machine *m, size_t j)
+{
+        for (size_t i = 0; i < m->options->n_steps; i++) {
+                if ((m->running & STEP_MASK(i)) && (needs_in_depth(m, i) & STEP_MASK(j))) {
+                        return true;
+                }
+        }
+        return false;
+}
+
+/* A step that is tried again acts on what its needs found, and that may be long ago: the volume may
+ * be another's by now. What a resident daemon would have looked at again meanwhile is. */
+static void renew_needs(Machine *m, size_t i)
+{
+        uint64_t needs = needs_in_depth(m, i) & m->done;
+        for (size_t j = 0; j < m->options->n_steps; j++) {
+                uint64_t old_ms = (uint64_t) machine_step(m, j)->reprobe_s * 1000;
+                if ((needs & STEP_MASK(j)) && old_ms > 0 && !is_read(m, j) &&
+                    wait_now_ms() - m->contexts[j].done_ms >= old_ms) {
+                        step_look_again(m, j);
+                }
+        }
 }
 
 /* Starts what may start now. */
 static void start_due(Machine *m)
 {
         for (size_t i = 0; i < m->options->n_steps && !m->stopping; i++) {
+                if (m->status.steps[i].state == STEP_BACKOFF &&
+                    wait_now_ms() >= m->contexts[i].retry_at_ms) {
+                        renew_needs(m, i);
+                        if (may_begin(m, i)) {
+                                step_retry(m, i);
+                        } else {
+                                step_enter(m, i, STEP_WAITING);
+                        }
+                }
+        }
+        for (size_t i = 0; i < m->options->n_steps && !m->stopping; i++) {
                 const StepStatus *s = &m->status.steps[i];
-                if (s->state == STEP_WAITING && s->in_role && may_begin(m, i)) {
-                        step_begin(m, i);
-                } else if (s->state == STEP_BACKOFF &&
-                           wait_now_ms() >= m->contexts[i].retry_at_ms) {
+                if (s->state != STEP_WAITING || !s->in_role || !may_begin(m, i)) {
+                        continue;
+                }
+                if (m->contexts[i].begun) {
                         step_retry(m, i);
+                } else {
+                        step_begin(m, i);
                 }
         }
 }

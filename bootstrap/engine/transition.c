@@ -168,6 +168,7 @@ void step_enter(Machine *m, size_t i, StepState state)
         }
         if (state == STEP_DONE) {
                 s->error = (Error) { 0 };
+                m->contexts[i].done_ms = wait_now_ms();
                 m->done |= STEP_MASK(i);
                 m->role = m->options->role(m->options->userdata);
         }
@@ -335,6 +336,14 @@ void step_proceed(Machine *m, size_t i)
         } else {
                 step_enter(m, i, STEP_DONE);
         }
+}
+
+void step_look_again(Machine *m, size_t i)
+{
+        m->done &= ~STEP_MASK(i);
+        m->contexts[i].begun = false;
+        m->contexts[i].failures = 0;
+        step_enter(m, i, STEP_WAITING);
 }
 
 void step_retry(Machine *m, size_t i)

@@ -31,6 +31,8 @@ struct StepContext {
         uint64_t retry_at_ms; /* in backoff */
         unsigned failures;    /* in a row, for the backoff */
         bool applied;         /* since it was forced */
+        bool begun;           /* its deadline runs */
+        uint64_t done_ms;     /* when it last was found done */
 };
 
 struct Machine {
@@ -67,6 +69,8 @@ void step_start(Machine *m, size_t i, StepState state);
 void step_take_words(Machine *m, size_t i);
 /* The worker has ended: what follows from its result. */
 void step_proceed(Machine *m, size_t i);
+/* Done, and to be looked at again, with a deadline of its own. */
+void step_look_again(Machine *m, size_t i);
 /* Its backoff is over. */
 void step_retry(Machine *m, size_t i);
 /* Runs the step's function, on a worker. */

@@ -2,6 +2,7 @@
 /* The engine over tables of fakes: a world in which each step is so or not, and each function does
  * as the case says. */
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -22,9 +23,26 @@ typedef struct Fake {
         bool apply_changes_nothing;
         const char *waiting_for, *warning;
         atomic_ullong began_ms, ended_ms;
+        void (*when_probed)(int n);
 } Fake;
 
 static Fake fakes[8];
+
+/* The world moves when a step is probed the second time. */
+static void lose_first(int n)
+{
+        if (n == 1) {
+                fakes[0].so = 0;
+                fakes[1].probe_fails = 0;
+        }
+}
+
+static void refuse_second(int n)
+{
+        if (n == 1) {
+                fakes[0].probe_fails = 2;
+        }
+}
 static atomic_uint known_role;
 static atomic_int n_running, most_running;
 
@@ -37,6 +55,9 @@ static void count_in(void)
 static int fake_probe(Fake *f, StepContext *context, Error *err)
 {
         int n = atomic_fetch_add(&f->probes, 1);
+        if (f->when_probed) {
+                f->when_probed(n);
+        }
         if (n == 0) {
                 f->began_ms = wait_now_ms();
         }
@@ -203,6 +224,47 @@ static void test_retry(void)
         CHECK_STR(status.steps[0].error.message, "");
         CHECK_CONTAINS(seen, "a:backoff");
         CHECK_CONTAINS(seen, "converging");
+}
+
+/* b goes on failing until a, of which its rows say that it does not stay so for longer than a
+ * second, was looked at again; and a is no longer so by then. c is done, and left alone. */
+static void test_needs_are_renewed(void)
+{
+        const Step steps[] = {
+                { ROW(0, "a"), .reprobe_s = 1 },
+                { ROW(2, "c"), .needs = 1 },
+                { ROW(1, "b"), .needs = 3, .retry = { 20, 40 }, .deadline_s = 30 },
+        };
+        reset();
+        fakes[1].class = ERROR_RETRY;
+        fakes[1].probe_fails = INT_MAX;
+        fakes[0].so = 1;
+        fakes[0].when_probed = lose_first;
+        CHECK_OK(run(steps, 3), error);
+        CHECK(fakes[0].probes >= 3); /* so; no longer so; applied */
+        CHECK_INT(fakes[0].applies, 1);
+        CHECK_INT(fakes[2].probes, 2); /* and verified */
+        CHECK_CONTAINS(seen, "b:backoff a:waiting b:waiting a:probing a:applying a:verifying "
+                             "a:done b:probing");
+}
+
+/* Without data: what a need has lost for good is its failure, and what depends on it ends there. */
+static void test_needs_that_are_lost(void)
+{
+        const Step steps[] = {
+                { ROW(0, "a"), .reprobe_s = 1 },
+                { ROW(1, "b"), .needs = 1, .retry = { 20, 40 }, .deadline_s = 30 },
+        };
+        reset();
+        fakes[1].class = ERROR_RETRY;
+        fakes[1].probe_fails = INT_MAX;
+        fakes[0].so = 1;
+        fakes[0].class = ERROR_UNSAFE;
+        fakes[0].when_probed = refuse_second;
+        CHECK(run(steps, 2) < 0);
+        CHECK_INT(error.class, ERROR_UNSAFE);
+        CHECK_STR(error.message, "a: probe refused");
+        CHECK_INT(fakes[1].applies, 0);
 }
 
 static void test_verify_not_yet(void)
@@ -645,6 +707,8 @@ int main(void)
         test_case("probe, apply, probe again", test_probe_apply_probe);
         test_case("steps whose needs are met run side by side", test_side_by_side);
         test_case("what may be retried is retried", test_retry);
+        test_case("needs are looked at again before a step is", test_needs_are_renewed);
+        test_case("a need that is lost ends what depends on it", test_needs_that_are_lost);
         test_case("applied, but still not so", test_verify_not_yet);
         test_case("the deadline cuts a wait", test_deadline_cuts_a_wait);
         test_case("a step without apply waits", test_only_waits);
