@@ -7,7 +7,7 @@ VERSION    := 0.1
 VARIANT    ?= release
 PREFIX     ?= /usr
 SYSCONFDIR ?= /etc
-UNITDIR    ?= /lib/systemd/system
+UNITDIR    ?= $(PREFIX)/lib/systemd/system
 CC         := $(if $(filter fuzz,$(VARIANT)),clang,gcc)
 B          := build/$(VARIANT)
 
@@ -126,6 +126,15 @@ install: all ## into DESTDIR
 	install -d $(DESTDIR)$(PREFIX)/share/man/man8 $(DESTDIR)$(PREFIX)/share/man/man5
 	install -m 0644 bootstrap/man/*.8 $(DESTDIR)$(PREFIX)/share/man/man8
 	install -m 0644 bootstrap/man/*.5 $(DESTDIR)$(PREFIX)/share/man/man5
+
+DEB := $(B)/kube-bootstrap.deb
+
+.PHONY: deb
+deb: all ## a Debian package, which packer/ installs
+	@rm -rf $(B)/deb
+	@$(MAKE) --no-print-directory --silent install DESTDIR=$(B)/deb
+	@install -m 0644 LICENSE $(B)/deb$(PREFIX)/share/doc/kube-bootstrap/copyright
+	packer/deb $(B)/deb $(VERSION) $(DEB)
 
 .PHONY: clean
 clean: ## remove build/

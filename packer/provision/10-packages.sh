@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# What a master or a node needs from Debian 12. Runs as root, as all of these do.
+# What a master or a node needs from Debian 12 or 13. Runs as root, as all of these do.
 
 set -eu
 export DEBIAN_FRONTEND=noninteractive
@@ -17,9 +17,13 @@ fi
 
 apt-get -q update
 
-# docker: both of them. e2fsprogs: the master volume. conntrack, socat, ethtool, ebtables, iptables,
-# mount: kubelet's and kube-proxy's. libexpat1, libjansson4, and curl with its library: the
-# daemon's. chrony: certificates are made once the clock is believed.
+# Debian 13 has docker's client in a package of its own.
+docker_client=$(apt-cache --names-only search '^docker-cli$' | cut -d' ' -f1)
+
+# docker: both of them. e2fsprogs: the master volume. nvme-cli: what an administrator looks at disks
+# with. conntrack, socat, ethtool, ebtables, iptables, mount: kubelet's and kube-proxy's. chrony:
+# certificates are made once the clock is believed. Libraries come with the daemon's own package,
+# which names them as Debian 12 or 13 does.
 apt-get -q -y --no-install-recommends install \
-    ca-certificates chrony conntrack curl dbus docker.io e2fsprogs ebtables ethtool iproute2 \
-    iptables kmod libexpat1 libjansson4 mount procps socat udev
+    ca-certificates chrony conntrack curl dbus docker.io ${docker_client:+"$docker_client"} \
+    e2fsprogs ebtables ethtool iproute2 iptables kmod mount nvme-cli procps socat udev

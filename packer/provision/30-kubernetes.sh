@@ -1,27 +1,70 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# kubelet and kubectl, from the folder BINARIES_DIR where that is given, else from the project's
-# site.
+# kubelet and kubectl of KUBERNETES_VERSION. From the folder BINARIES_DIR where that is given, else
+# from the project's site, with their checksums. Up to Kubernetes 1.18 they are those of the image
+# "hyperkube", which are built as the control plane's are: from IMAGES_DIR/hyperkube.tar, or pulled.
 
 set -eu
-: "${KUBERNETES_VERSION:=v1.20.2}"
-architecture=$(dpkg --print-architecture)
+: "${KUBERNETES_VERSION:?}" "${KUBERNETES_SITE:=https://dl.k8s.io/release}"
+: "${HYPERKUBE_IMAGE:=registry.k8s.io/hyperkube:$KUBERNETES_VERSION}"
+: "${PROVISION_LIB:=$(dirname "$0")/../lib}"
+programs="kubelet kubectl"
 
-for program in kubelet kubectl; do
-    if [ -n "${BINARIES_DIR:-}" ]; then
+copy() {
+    for program in $programs; do
         install -m 0755 "$BINARIES_DIR/$program" "/usr/bin/$program"
-        continue
+    done
+}
+
+extract() {
+    # shellcheck source=packer/lib/docker.sh
+    . "$PROVISION_LIB/docker.sh"
+    store=$(mktemp -d -p /var/tmp) # /tmp may be memory
+    start_docker "$store"
+    if [ -n "${IMAGES_DIR:-}" ]; then
+        docker load --quiet --input "$IMAGES_DIR/hyperkube.tar"
+    else
+        docker pull --quiet "$HYPERKUBE_IMAGE"
     fi
+    container=$(docker create "$HYPERKUBE_IMAGE" true)
+    for program in $programs; do
+        # a link to one program for all, in the older ones
+        docker cp --follow-link "$container:/usr/local/bin/$program" "/usr/bin/$program"
+        chown root:root "/usr/bin/$program"
+        chmod 0755 "/usr/bin/$program"
+    done
+    stop_docker
+    rm -rf "$store"
+}
 
-    # The tests never come here: they reach no such site.
-    url=https://dl.k8s.io/release/$KUBERNETES_VERSION/bin/linux/$architecture/$program
-    curl -fsSL --retry 5 -o "/tmp/$program" "$url"
-    sum=$(curl -fsSL --retry 5 "$url.sha256")
-    echo "$sum  /tmp/$program" | sha256sum --check --quiet
-    install -m 0755 "/tmp/$program" "/usr/bin/$program"
-    rm "/tmp/$program"
-done
+download() {
+    folder=$KUBERNETES_SITE/$KUBERNETES_VERSION/bin/linux/$(dpkg --print-architecture)
+    work=$(mktemp -d -p /var/tmp)
+    trap 'rm -rf "$work"' EXIT
+    for program in $programs; do
+        curl -fsSL --retry 5 -o "$work/$program" "$folder/$program"
+        sum=$(curl -fsSL --retry 5 "$folder/$program.sha256")
+        echo "$sum  $work/$program" | sha256sum --check --quiet
+        install -m 0755 "$work/$program" "/usr/bin/$program"
+    done
+}
 
-kubelet --version
-kubectl version --client --short
+case $KUBERNETES_VERSION in
+v1.[0-9].* | v1.1[0-8].*) hyperkube=yes ;;
+*) hyperkube= ;;
+esac
+if [ -n "${BINARIES_DIR:-}" ]; then
+    copy
+elif [ -n "$hyperkube" ]; then
+    extract
+else
+    download
+fi
+
+version=$(kubelet --version)
+if [ "$version" != "Kubernetes $KUBERNETES_VERSION" ]; then
+    echo "kubelet says \"$version\", expected Kubernetes $KUBERNETES_VERSION" >&2
+    exit 1
+fi
+kubectl version --client

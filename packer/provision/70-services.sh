@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# What must not start by itself at boot.
+# What must not start by itself at boot. (Debian's etcd cannot: the daemon's package conflicts with
+# it.)
 
 set -eu
 

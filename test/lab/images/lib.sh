@@ -125,3 +125,26 @@ in_root() {
         exec env PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot "$root" "$@"
     ' in_root "$1" "$tree" "$LAB_CACHE" "${@:2}"
 }
+
+# stage FROM TO: the provisioning scripts of these numbers, in the order in which packer's template
+# runs all of them.
+stage() {
+    local script number
+
+    for script in "$tree"/packer/provision/*.sh; do
+        number=${script##*/}
+        number=${number%%-*}
+        [[ ! $number < $1 && ! $number > $2 ]] && echo "packer/provision/${script##*/}"
+    done
+    return 0
+}
+
+# provision ROOT FROM TO [NAME=VALUE…]: runs those scripts in ROOT.
+provision() {
+    local script
+
+    for script in $(stage "$2" "$3"); do
+        echo "provision: ${script##*/}"
+        in_root "$1" env "${@:4}" "/run/tree/$script"
+    done
+}

@@ -1,0 +1,69 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+#
+# Last: fails the build, and says why, where the image holds what it must not, whoever left it there,
+# or has less than 1 GiB of room.
+
+set -eu
+bad=0
+
+wrong() {
+    echo "not fit to be an image: $*" >&2
+    bad=1
+}
+
+# absent WHAT PATH…: patterns that match nothing come here as they are.
+absent() {
+    what=$1
+    shift
+    for path; do
+        if [ -e "$path" ] || [ -L "$path" ]; then wrong "$what: $path"; fi
+    done
+}
+
+# none WHAT, with paths on stdin
+none() {
+    while read -r path; do
+        wrong "$1: $path"
+    done
+}
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+[ -e /etc/machine-id ] || wrong "no /etc/machine-id: it must be there, and empty"
+[ ! -s /etc/machine-id ] || wrong "identity: /etc/machine-id is not empty"
+absent identity /var/lib/dbus/machine-id /var/lib/systemd/random-seed \
+    /var/lib/systemd/credential.secret /etc/docker/key.json /var/lib/docker*/engine-id
+absent "host key" /etc/ssh/ssh_host_*
+absent "cloud-init's state" /var/lib/cloud/instance /var/lib/cloud/instances/* \
+    /var/lib/cloud/data/* /var/lib/cloud/sem/* /etc/netplan/50-cloud-init.yaml
+absent "an instance's own" /etc/kubernetes/stack-config.sh /srv/kubernetes/* /var/lib/kubelet/* \
+    /var/lib/kubernetes/master/* /var/lib/docker*/containers/*
+
+for home in /root /home/*; do
+    absent credentials "$home"/.ssh/* "$home/.aws" "$home/.docker" "$home/.kube" "$home/.netrc" \
+        "$home/.bash_history"
+done
+grep -rIlE --exclude-dir=overlay2 -e '-----BEGIN ([A-Z]+ )*PRIVATE KEY' \
+    -e '(^|[^A-Z0-9])A[KS]IA[A-Z2-7]{16}($|[^A-Z0-9])' /etc /root /home /opt /srv /usr/local \
+    >"$work/keys" || [ $? -eq 1 ]
+none credentials <"$work/keys"
+
+find /var/log -type f -size +0 >"$work/logs"
+none log <"$work/logs"
+find /var/cache/apt /var/lib/apt/lists -type f ! -name lock >"$work/apt"
+none cache <"$work/apt"
+find /var/tmp -mindepth 1 -maxdepth 1 ! -name 'systemd-private-*' >"$work/uploads"
+none "temporary file" <"$work/uploads"
+
+for unit in docker.service docker.socket containerd.service etcd.service flanneld.service \
+    docker-bootstrap.service kubelet.service; do
+    ! systemctl --quiet is-enabled "$unit" || wrong "$unit would start at boot by itself"
+done
+systemctl --quiet is-enabled kube-bootstrap.service || wrong "kube-bootstrap.service would not start"
+
+free=$(df --output=avail --block-size=1M / | tail -n 1)
+[ "$free" -ge 1024 ] || wrong "$free MiB free, expected 1024 at least: give the builder a larger disk"
+
+exit $bad
