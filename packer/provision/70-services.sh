@@ -10,6 +10,9 @@ set -eu
 # up on the wrong one, and its socket would start it for the first client that asks.
 systemctl disable containerd.service docker.service docker.socket
 
+# nvme-cli's, for disks over a network
+systemctl disable nvmefc-boot-connections.service nvmf-autoconnect.service
+
 # An instance is replaced by one of a newer AMI, not upgraded: an upgrade of docker in the
 # background restarts it, and any download slows down a boot.
 systemctl mask apt-daily.timer apt-daily-upgrade.timer
