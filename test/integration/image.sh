@@ -65,7 +65,7 @@ look_for() { # KIND WORD PATH of the list, in $root
     empty) [ "$(stat -c '%F %a %s' "$path")" = "regular empty file ${2#0} 0" ] ;;
     link) [ "$(readlink "$path")" = "$2" ] ;;
     absent) [ -z "$(compgen -G "$root$2")" ] ;;
-    program) chroot "$root" sh -c 'command -v "$1"' sh "$2" >/dev/null ;;
+    program) chroot "$root" sh -c "command -v $2" >/dev/null ;;
     static | disabled | masked) [ "$(systemctl --root="$root" is-enabled "$2" 2>/dev/null)" = "$1" ] ;;
     *) false ;;
     esac
