@@ -42,4 +42,8 @@ NoNewPrivileges=yes
 CapabilityBoundingSet=CAP_DAC_READ_SEARCH
 END
 
-systemctl add-wants kube-bootstrap.service kube-bootstrap-preread.service
+mkdir -p /etc/systemd/system/kube-bootstrap.service.d
+cat >/etc/systemd/system/kube-bootstrap.service.d/preread.conf <<'END'
+[Unit]
+Wants=kube-bootstrap-preread.service
+END

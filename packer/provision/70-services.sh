@@ -10,8 +10,8 @@ set -eu
 # up on the wrong one, and its socket would start it for the first client that asks.
 systemctl disable containerd.service docker.service docker.socket
 
-# nvme-cli's, for disks over a network
-systemctl disable nvmefc-boot-connections.service nvmf-autoconnect.service
+# Of nvme-cli and what it needs: for disks over a network, and for making UUIDs by the clock.
+systemctl disable nvmefc-boot-connections.service nvmf-autoconnect.service uuidd.socket
 
 # An instance is replaced by one of a newer AMI, not upgraded: an upgrade of docker in the
 # background restarts it, and any download slows down a boot.
