@@ -2,7 +2,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/timex.h>
 #include <time.h>
 
 #include "aws/ec2.h"
@@ -16,26 +15,23 @@
 
 #define CLOCK_OFFSET_MAX_S 60
 
-/* A certificate made by a clock that is wrong is not yet valid, or no longer, for everyone else. */
+/* A certificate made by a clock that is wrong is not yet valid, or no longer, for everyone else.
+ * AWS's replies tell the time, over TLS; the kernel's word on whether the clock is synchronised is
+ * adjtimex(2), which ProtectClock= of our unit forbids. */
 static int check_clock(const Boot *boot, Error *err)
 {
-        struct timex timex = {};
-        int state = adjtimex(&timex); /* without modes it only reads */
-        if (state >= 0 && state != TIME_ERROR && !(timex.status & STA_UNSYNC)) {
-                return 0;
-        }
         bool known = false;
         int64_t offset = 0;
         aws_client_clock_offset(boot->aws, &known, &offset);
         if (!known) {
-                return error_set(err, ERROR_RETRY, ETIME,
-                                 "the clock is not synchronised, and no reply of AWS has told the "
-                                 "time yet: certificates have to wait");
+                return error_set(
+                        err, ERROR_RETRY, ETIME,
+                        "no reply of AWS has told the time yet: certificates have to wait");
         }
         if (offset < -CLOCK_OFFSET_MAX_S || offset > CLOCK_OFFSET_MAX_S) {
                 return error_set(err, ERROR_RETRY, ETIME,
-                                 "the clock is not synchronised, and %lld s off by AWS's replies: "
-                                 "certificates have to wait until that is at most %d s",
+                                 "the clock is %lld s off by AWS's replies: certificates have to "
+                                 "wait until that is at most %d s",
                                  (long long) offset, CLOCK_OFFSET_MAX_S);
         }
         return 0;
