@@ -130,9 +130,8 @@ static int complete_identity(SecretsScene *scene, Error *err)
 static int master_act(Boot *boot, StepContext *context, SecretsScene *scene, unsigned attempt,
                       Error *err)
 {
-        LineageOutcome outcome = lineage_decide(&scene->scene, secrets_flags(boot));
         int r = 0;
-        switch (outcome) {
+        switch (lineage_decide(&scene->scene, secrets_flags(boot))) {
         case LINEAGE_FETCH:
                 r = secrets_install(boot, context, &scene->index, err);
                 return r < 0 ? r : 1;
@@ -143,7 +142,7 @@ static int master_act(Boot *boot, StepContext *context, SecretsScene *scene, uns
         case LINEAGE_BEGIN:
         case LINEAGE_RESUME:
         case LINEAGE_TAKE_OVER:
-                r = secrets_make(boot, context, scene, outcome, err);
+                r = secrets_make(boot, context, scene, err);
                 if (r == 0) { /* someone else was faster; do not run after them */
                         return wait_sleep(step_wait(context), SECRETS_POLL_FIRST_MS, err);
                 }

@@ -77,5 +77,4 @@ int secrets_write_identity(const LineageIdentity *identity, Error *err);
 
 /* For LINEAGE_BEGIN, RESUME, TAKE_OVER: identity, claim, files, index, in this order. 1 once the
  * index is written; 0 where another was faster: to be looked at again. */
-int secrets_make(const Boot *boot, StepContext *context, const SecretsScene *scene,
-                 LineageOutcome outcome, Error *err);
+int secrets_make(const Boot *boot, StepContext *context, const SecretsScene *scene, Error *err);

@@ -67,11 +67,14 @@ static int ensure_pending(const SecretsScene *scene, LineageIdentity *ret, Error
         return r;
 }
 
+/* For this cluster and volume, and in our own name. Under the name of the instance that began here
+ * before us it would end with that instance, and another could take it over while we go on. */
 static bool claim_is_ours(const Claim *claim, const LineageIdentity *identity,
                           const SecretsScene *scene)
 {
         return streq(claim->cluster_id, identity->cluster_id) &&
-               streq(claim->volume_id, scene->scene.volume_id);
+               streq(claim->volume_id, scene->scene.volume_id) &&
+               streq(claim->instance_id, scene->scene.instance_id);
 }
 
 static int format_claim(const SecretsScene *scene, const LineageIdentity *identity, Claim *claim,
@@ -117,16 +120,14 @@ static int check_conditions(const Boot *boot, StepContext *context, const Buffer
         return r;
 }
 
-/* 1 once the claim is ours, 0 where it is another's. An answer that was lost may leave it ours and
- * say it is not, so the claim is read back whatever the answer was. */
+/* 1 once the claim is ours, 0 where it is another's. The decision was for the claim as it was seen
+ * (or for none), so no other is written over. An answer that was lost may leave it ours and say it
+ * is not, so the claim is read back whatever the answer was. */
 static int hold_claim(const Boot *boot, StepContext *context, const SecretsScene *scene,
-                      LineageOutcome outcome, const LineageIdentity *identity, Error *err)
+                      const LineageIdentity *identity, Error *err)
 {
         const Claim *old = scene->scene.claim;
         if (!old || !claim_is_ours(old, identity, scene)) {
-                if (old && outcome != LINEAGE_TAKE_OVER && !scene->scene.index) {
-                        return 0;
-                }
                 Claim claim = {};
                 _cleanup_buffer_ Buffer text = {};
                 int r = format_claim(scene, identity, &claim, &text, err);
@@ -226,8 +227,7 @@ static int describe_index(const SecretsScene *scene, const LineageIdentity *iden
         return artifacts_generation_new(index->generation, err);
 }
 
-int secrets_make(const Boot *boot, StepContext *context, const SecretsScene *scene,
-                 LineageOutcome outcome, Error *err)
+int secrets_make(const Boot *boot, StepContext *context, const SecretsScene *scene, Error *err)
 {
         _cleanup_pki_files_ PkiFiles files = {};
         _cleanup_artifacts_index_ ArtifactsIndex index = {};
@@ -238,7 +238,7 @@ int secrets_make(const Boot *boot, StepContext *context, const SecretsScene *sce
         }
         if (r >= 0) {
                 step_waiting_for(context, "S3: claim of %s", scene->url);
-                r = hold_claim(boot, context, scene, outcome, &identity, err);
+                r = hold_claim(boot, context, scene, &identity, err);
         }
         if (r <= 0) {
                 return r;
