@@ -52,16 +52,16 @@ const Step boot_steps[_STEP_ID_MAX] = {
                 .probe = volume_mount_probe, .apply = volume_mount_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 1800, .reprobe_s = 60,
         },
-        /* The addresses follow the volume, and only one that is proven to be this cluster's: a master that was
-         * given a wrong volume must not take them from the right one. */
+        /* The addresses follow the volume, and only one that the secrets prove to be this cluster's: a master
+         * that was given a wrong volume, a blank one say, must not take them from the right one. */
         [STEP_ELASTIC_IP] = {
-                .name = "elastic-ip", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_MOUNT),
+                .name = "elastic-ip", .roles = ROLE_MASTER, .needs = NEEDS_1(SECRETS),
                 .makes_true = "the Elastic IP is associated with this instance",
                 .probe = elastic_ip_probe, .apply = elastic_ip_apply,
                 .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 300,
         },
         [STEP_PRIVATE_IP] = {
-                .name = "private-ip", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_MOUNT),
+                .name = "private-ip", .roles = ROLE_MASTER, .needs = NEEDS_1(SECRETS),
                 .makes_true = "the fixed private address is on this instance, in EC2 and in the kernel",
                 .probe = private_ip_probe, .apply = private_ip_apply,
                 .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 120,
