@@ -54,6 +54,12 @@ static void test_fencing(void)
         FOREACH_ARRAY(id, fenced, ELEMENTS(fenced)) {
                 CHECK(all_needs(*id, ROLE_MASTER) & STEP_MASK(STEP_VOLUME_ATTACH));
         }
+        /* a wrong volume may be blank: what shows is that the bucket is another's */
+        const StepId proven[] = { STEP_ELASTIC_IP, STEP_PRIVATE_IP, STEP_ETCD };
+        FOREACH_ARRAY(id, proven, ELEMENTS(proven)) {
+                CHECK(all_needs(*id, ROLE_MASTER) & STEP_MASK(STEP_SECRETS));
+                CHECK(boot_steps[*id].reprobe_s > 0); /* may be taken by who lost the volume */
+        }
 }
 
 static void test_beginning(void)
