@@ -86,11 +86,15 @@ static char *temporary_name(const char *path)
                              (unsigned long long) draw);
 }
 
-/* Fills the new file at `temporary`; it is removed by the caller on failure. */
-static int write_temporary(const char *temporary, const void *data, size_t n, mode_t mode)
+/* A new file in the folder of path that has no name yet, filled and on the disk: who is killed now
+ * leaves nothing behind. Its descriptor. */
+static int write_nameless(const char *path, const void *data, size_t n, mode_t mode)
 {
-        _cleanup_close_ int fd =
-                open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+        _cleanup_free_ char *copy = strdup(path);
+        if (!copy) {
+                return -ENOMEM;
+        }
+        _cleanup_close_ int fd = open(dirname(copy), O_WRONLY | O_TMPFILE | O_CLOEXEC, mode);
         if (fd < 0 || fchmod(fd, mode) < 0) { /* whatever the umask */
                 return -errno;
         }
@@ -98,7 +102,24 @@ static int write_temporary(const char *temporary, const void *data, size_t n, mo
         if (r < 0) {
                 return r;
         }
-        return fsync(fd) < 0 ? -errno : 0;
+        return fsync(fd) < 0 ? -errno : TAKE_FD(fd);
+}
+
+/* The file is whole: gives it the name, in place of what has it now. No call does that for a file
+ * without a name, so it gets another one in between. */
+static int give_name(int fd, const char *temporary, const char *path)
+{
+        char source[32];
+        (void) snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
+        if (linkat(AT_FDCWD, source, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW) < 0) {
+                return -errno;
+        }
+        if (rename(temporary, path) < 0) {
+                int r = -errno;
+                (void) unlink(temporary); /* the failure to report is that of rename() */
+                return r;
+        }
+        return sync_parent(path);
 }
 
 int file_write(const char *path, const void *data, size_t n, mode_t mode, Error *err)
@@ -108,20 +129,15 @@ int file_write(const char *path, const void *data, size_t n, mode_t mode, Error 
                 return error_oom(err);
         }
         unsigned effect = effect_before("file", path);
-        int r = write_temporary(temporary, data, n, mode);
-        if (r >= 0 && rename(temporary, path) < 0) {
-                r = -errno;
-        }
-        if (r < 0) {
-                (void) unlink(temporary); /* the write's own failure is the one to report */
-                return error_errno(err, r, "write %s", path);
-        }
-        r = sync_parent(path);
-        if (r < 0) {
-                return error_errno(err, r, "sync the folder of %s", path);
-        }
+        _cleanup_close_ int fd = write_nameless(path, data, n, mode);
         effect_after(effect, "file", path);
-        return 0;
+        if (fd < 0) {
+                return error_errno(err, fd, "write %s", path);
+        }
+        effect = effect_before("rename", path);
+        int r = give_name(fd, temporary, path);
+        effect_after(effect, "rename", path);
+        return r < 0 ? error_errno(err, r, "write %s", path) : 0;
 }
 
 int file_differs(const char *path, const void *data, size_t n, mode_t mode, Error *err)
