@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "aws/query.h"
 
+#include <errno.h>
 #include <stdio.h>
 
 #include "aws/sigv4.h"
+#include "base/cleanup.h"
 #include "base/string.h"
 
 static int format_body(const QueryApi *api, const char *operation, const QueryParameter *parameters,
@@ -15,6 +17,15 @@ static int format_body(const QueryApi *api, const char *operation, const QueryPa
                 r = r < 0 ? r : sigv4_uri_encode(parameters[i].value, false, ret);
         }
         return r;
+}
+
+/* A page of somebody in between may be well-formed too: it is no answer, least of all a yes. */
+static int check_answer(const QueryApi *api, const XmlNode *root, Error *err)
+{
+        return string_ends_with(root->name, "Response")
+                       ? 0
+                       : error_set(err, ERROR_RETRY, EBADMSG, "the reply is <%.32s>, not %s's",
+                                   root->name, api->service);
 }
 
 int query_call(AwsClient *client, const QueryApi *api, const char *operation, const char *resource,
@@ -50,6 +61,12 @@ int query_call(AwsClient *client, const QueryApi *api, const char *operation, co
         if (r < 0) {
                 return r;
         }
-        r = xml_parse(reply.body.data, reply.body.size, ret, err);
-        return r < 0 ? error_prefix(err, "%s:%s", api->service, operation) : 0;
+        _cleanup_xml_ XmlNode *root = NULL;
+        r = xml_parse(reply.body.data, reply.body.size, &root, err);
+        r = r < 0 ? r : check_answer(api, root, err);
+        if (r < 0) {
+                return error_prefix(err, "%s:%s", api->service, operation);
+        }
+        *ret = TAKE(root);
+        return 0;
 }

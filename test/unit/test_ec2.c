@@ -96,7 +96,7 @@ static void test_instance(void)
         CHECK_STR(asked(), "Action=DescribeInstances&Version=2016-11-15&InstanceId.1=" INSTANCE);
 
         server_reset(&server, NULL);
-        server_script(&server, "200 OK", "", "<R><reservationSet/></R>");
+        server_script(&server, "200 OK", "", "<Response><reservationSet/></Response>");
         CHECK_INT(ec2_describe_instance_state(client, INSTANCE, &wait, state, &err), 0);
         server_reset(&server, NULL);
         server_script(&server, "400 Bad", "",
@@ -125,7 +125,7 @@ static void test_named_instances(void)
 {
         static const char *const names[] = { "ip-1.ec2.internal", "ip-2.ec2.internal",
                                              "ip-3.ec2.internal" };
-        static const char reply[] = "<R><reservationSet>" RESERVATION(
+        static const char reply[] = "<Response><reservationSet>" RESERVATION(
                 INSTANCE_ITEM("i-1", "running", "ip-1.ec2.internal",
                               TAG("Name", "x") TAG("KubernetesRole", "node"))
                         INSTANCE_ITEM("i-9", "terminated", "ip-1.ec2.internal",
@@ -133,7 +133,7 @@ static void test_named_instances(void)
                 RESERVATION(INSTANCE_ITEM("i-2", "stopped", "ip-2.ec2.internal",
                                           TAG("KubernetesRole", "a-role-that-nobody-has-here")))
                         RESERVATION(INSTANCE_ITEM("i-7", "running", "ip-7",
-                                                  "")) "</reservationSet></R>";
+                                                  "")) "</reservationSet></Response>";
         Ec2Instance found[EC2_NAMES_MAX + 1] = { { "kept" } };
         Wait wait = test_wait(10);
         Error err = {};
@@ -158,12 +158,12 @@ static void test_named_instances(void)
 static void test_named_instances_refused(void)
 {
         static const char *const replies[] = {
-                "<R/>",
-                "<R><reservationSet/><nextToken>more</nextToken></R>",
-                "<R><reservationSet>" RESERVATION(
-                        INSTANCE_ITEM("", "running", "ip-1", "")) "</reservationSet></R>",
-                "<R><reservationSet>" RESERVATION(
-                        INSTANCE_ITEM("i-1", "", "ip-1", "")) "</reservationSet></R>",
+                "<Response/>",
+                "<Response><reservationSet/><nextToken>more</nextToken></Response>",
+                "<Response><reservationSet>" RESERVATION(
+                        INSTANCE_ITEM("", "running", "ip-1", "")) "</reservationSet></Response>",
+                "<Response><reservationSet>" RESERVATION(
+                        INSTANCE_ITEM("i-1", "", "ip-1", "")) "</reservationSet></Response>",
         };
         const char *names[EC2_NAMES_MAX + 1] = { "ip-1" };
         Ec2Instance found[EC2_NAMES_MAX + 1] = { { "kept" } };
@@ -231,12 +231,12 @@ static void test_find_interface(void)
                            "&Filter.2.Name=addresses.private-ip-address"
                            "&Filter.2.Value.1=172.20.128.9");
         server_reset(&server, NULL);
-        server_script(&server, "200 OK", "", "<R><networkInterfaceSet/></R>");
+        server_script(&server, "200 OK", "", "<Response><networkInterfaceSet/></Response>");
         CHECK_INT(ec2_find_interface_by_address(client, "subnet-1", "172.20.128.9", &wait,
                                                 &interface, &err),
                   0);
         server_reset(&server, NULL); /* some other reply is not "nobody has it" */
-        server_script(&server, "200 OK", "", "<R/>");
+        server_script(&server, "200 OK", "", "<Response/>");
         CHECK(ec2_find_interface_by_address(client, "subnet-1", "172.20.128.9", &wait, &interface,
                                             &err) < 0);
 }
@@ -321,7 +321,7 @@ static void test_changes(void)
                 CHECK_STR(asked(), expected);
 
                 server_reset(&server, NULL);
-                server_script(&server, "200 OK", "", "<R><return>false</return></R>");
+                server_script(&server, "200 OK", "", "<Response><return>false</return></Response>");
                 CHECK(c->change(&wait, &err) < 0);
                 CHECK_INT(err.class, ERROR_RETRY);
                 CHECK_CONTAINS(err.message, c->action);
@@ -341,22 +341,24 @@ static void test_bad_replies(void)
                 const char *text;
                 const char *message;
         } volumes[] = {
-                { "<R/>", "does not hold volume" },
-                { "<R><volumeSet><item><volumeId>v</volumeId></item></volumeSet></R>",
+                { "<Response/>", "does not hold volume" },
+                { "<Response><volumeSet><item><volumeId>v</volumeId></item></volumeSet></Response>",
                   "no status" },
-                { "<R><volumeSet><item><volumeId>v</volumeId><status>a-state-that-is-far-too-long"
-                  "</status></item></volumeSet></R>",
+                { "<Response><volumeSet><item><volumeId>v</"
+                  "volumeId><status>a-state-that-is-far-too-long"
+                  "</status></item></volumeSet></Response>",
                   "status is longer than 23" },
-                { "<R><volumeSet><item><volumeId>v</volumeId><status>available</status>"
-                  "<availabilityZone>z</availabilityZone><size>-1</size></item></volumeSet></R>",
+                { "<Response><volumeSet><item><volumeId>v</volumeId><status>available</status>"
+                  "<availabilityZone>z</availabilityZone><size>-1</size></item></volumeSet></"
+                  "Response>",
                   "size is no number" },
-                { "<R><volumeSet><item><volumeId>v</volumeId><status>available</status>"
+                { "<Response><volumeSet><item><volumeId>v</volumeId><status>available</status>"
                   "<availabilityZone>z</availabilityZone><size>1</size><multiAttachEnabled>maybe"
-                  "</multiAttachEnabled></item></volumeSet></R>",
+                  "</multiAttachEnabled></item></volumeSet></Response>",
                   "multiAttachEnabled is \"maybe\"" },
-                { "<R><volumeSet><item><volumeId>v</volumeId><status>in-use</status>"
+                { "<Response><volumeSet><item><volumeId>v</volumeId><status>in-use</status>"
                   "<availabilityZone>z</availabilityZone><size>1</size><attachmentSet><item/>"
-                  "</attachmentSet></item></volumeSet></R>",
+                  "</attachmentSet></item></volumeSet></Response>",
                   "no instanceId" },
         };
         FOREACH_ARRAY(c, volumes, ELEMENTS(volumes)) {
@@ -371,9 +373,9 @@ static void test_bad_replies(void)
         static Ec2Interface interface;
         const char *id = "e";
         Error err = {};
-        _cleanup_xml_ XmlNode *bare =
-                parse("<R><networkInterfaceSet><item><networkInterfaceId>e</networkInterfaceId>"
-                      "<subnetId>s</subnetId></item></networkInterfaceSet></R>");
+        _cleanup_xml_ XmlNode *bare = parse(
+                "<Response><networkInterfaceSet><item><networkInterfaceId>e</networkInterfaceId>"
+                "<subnetId>s</subnetId></item></networkInterfaceSet></Response>");
         CHECK(ec2_parse_interfaces(bare, &id, 1, &interface, &err) < 0);
         CHECK_CONTAINS(err.message, "no sourceDestCheck"); /* absent is neither on nor off */
 }
@@ -385,7 +387,7 @@ static void test_many_addresses(void)
         for (unsigned n = EC2_ADDRESSES_MAX; n <= EC2_ADDRESSES_MAX + 1; n++) {
                 _cleanup_buffer_ Buffer text = {};
                 int r = buffer_append_string(
-                        &text, "<R><networkInterfaceSet><item><networkInterfaceId>e"
+                        &text, "<Response><networkInterfaceSet><item><networkInterfaceId>e"
                                "</networkInterfaceId><subnetId>s</subnetId><sourceDestCheck>true"
                                "</sourceDestCheck><privateIpAddressesSet>");
                 for (unsigned i = 0; i < n; i++) {
@@ -397,7 +399,7 @@ static void test_many_addresses(void)
                 }
                 r = r < 0 ? r
                           : buffer_append_string(&text, "</privateIpAddressesSet></item>"
-                                                        "</networkInterfaceSet></R>");
+                                                        "</networkInterfaceSet></Response>");
                 CHECK_INT(r, 0);
                 _cleanup_xml_ XmlNode *root = parse(text.data);
                 CHECK_INT(ec2_parse_interfaces(root, &id, 1, &interface, NULL) < 0,
