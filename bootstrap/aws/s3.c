@@ -287,7 +287,9 @@ int s3_put(S3Bucket *bucket, const char *key, const void *data, size_t n, S3Cond
         if (reply.status >= 300) {
                 return errors_from_reply(&reply, "s3", "PutObject", key, err);
         }
-        r = ret_etag ? copy_etag(&reply, key, ret_etag, err) : 0;
+        /* Whoever has not stored it has no ETag of it. */
+        char stored[S3_ETAG_MAX];
+        r = copy_etag(&reply, key, ret_etag ? ret_etag : stored, err);
         return r < 0 ? r : 1;
 }
 
