@@ -205,7 +205,7 @@ def killed_anywhere_the_next_instance_goes_on_and_there_is_one_ca(world):
     assert total > 80, total
     for i in range(CRASHES):
         world.empty()
-        when = f"{1 + i * total // CRASHES}:{('before', 'after')[i % 2]}"
+        when = f"{('before', 'after')[i % 2]}:{1 + i * total // CRASHES}:"
         with master(world) as first:
             must(first.run(kill=when), 137)
         before = world.get("index.json") if "pki/index.json" in world.keys() else None
@@ -254,7 +254,7 @@ def a_claim_is_waited_for_while_its_holder_lives(world):
             shutil.rmtree(first.volume)
             first.volume.mkdir()
             number = int(claimed.partition(":")[0]) + 8  # among the files
-            must(first.run(kill=f"{number}:before"), 137)
+            must(first.run(kill=f"before:{number}:"), 137)
             assert "pki/claim" in world.keys() and "pki/index.json" not in world.keys()
             must(second.run(seconds=3), 1, "retry: ")
         said = must(second.run(), 0, "applied")
