@@ -201,7 +201,12 @@ int file_make_directory(const char *path, mode_t mode, Error *err)
         if (r < 0) {
                 return r;
         }
-        return chmod(path, mode) < 0 ? error_errno(err, errno, "chmod %s", path) : 0;
+        unsigned effect = effect_before("chmod", path); /* whatever the umask */
+        if (chmod(path, mode) < 0) {
+                return error_errno(err, errno, "chmod %s", path);
+        }
+        effect_after(effect, "chmod", path);
+        return 0;
 }
 
 int file_remove(const char *path, Error *err)

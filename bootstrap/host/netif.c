@@ -133,8 +133,8 @@ int netif_find_by_name(const char *name, Netif *ret, Error *err)
 
 int netif_delete(const char *name, Error *err)
 {
-        NetlinkRequest request = netlink_request(RTM_DELLINK, 0, sizeof(request.link));
         unsigned effect = effect_before("link-delete", name);
+        NetlinkRequest request = netlink_request(RTM_DELLINK, 0, sizeof(request.link));
         int r = request_by_name(&request, name, NULL, NULL);
         if (r == -ENODEV) {
                 return 0;
