@@ -12,6 +12,7 @@ import hashlib
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "build/debug/unit/test_filesystem"
-VOLUME, LABEL = "vol-0aaaaaaaaaaaaaaa1", "kb-0123456789ab"
+# Of this run alone: two disks that both say they are the volume are refused for that.
+VOLUME, LABEL = f"vol-{random.getrandbits(68):017x}", "kb-0123456789ab"
 MIB = 1 << 20
 SHARE = float(os.environ.get("SHARE", "0.05"))
 SEED = int(os.environ.get("SEED", datetime.date.today().toordinal()))
@@ -136,6 +138,7 @@ class Disk:
         before = self.digest()
         said = self.tool("format")
         assert said.returncode != 0 and said.stdout.startswith("unsafe: "), (what, said)
+        assert f"{self.node} holds " in said.stdout, said  # not for another reason than what is on it
         assert self.digest() == before, f"{what}: the disk has changed"
 
 
@@ -300,6 +303,7 @@ def main():
         os.environ["ALONE"] = "1"
         os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", sys.executable,
                               *sys.argv])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no device stays
     subprocess.run(["make", "-s", "VARIANT=debug", TOOL.relative_to(ROOT)], cwd=ROOT, check=True)
     checks = [(f"{name} keeps every byte", a_format, (mib, how)) for name, mib, how in FORMATS]
     checks += [(f"{name} keeps every byte", by_hand, (parts,)) for name, parts in BY_HAND]

@@ -10,7 +10,7 @@ from .machines import STEPS
 from .state import Kept, check_whole
 from .tally import SecondMaster
 
-RACERS = int(os.environ.get("RACERS", "20"))
+RACERS = 20 if float(os.environ.get("SHARE", "0")) >= 1 else 6
 UNTIL_SECRETS = STEPS["master"][:STEPS["master"].index("secrets") + 1]
 # What a master may not touch unless it is the one.
 ADDRESSES = {"ec2:AssociateAddress", "ec2:AssignPrivateIpAddresses"}
