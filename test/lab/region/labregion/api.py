@@ -172,6 +172,10 @@ class Api:
             self._mirror.sync()
         if reply.status >= 400:
             raise upstream_error(reply, self._calls, call.action)
+        if call.action in ("CreateStack", "UpdateStack"):
+            self._stacks.changed(call.action, call.form["StackName"])
+        elif call.action == "DescribeStacks":
+            reply.body = self._stacks.show(reply.body)
         return reply
 
     def _may(self, who: Credential, action: str, resource: str,
