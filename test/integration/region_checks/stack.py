@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stack that users deploy, made, changed and looked at in a front's region."""
+
+from pathlib import Path
+
+TEMPLATE = Path(__file__).resolve().parents[3] / "conf/cloudformation/kubernetes.yaml"
+
+
+def parameters(front, **given):
+    return [{"ParameterKey": key, "ParameterValue": value}
+            for key, value in {"ImageId": front.seed["image_id"], **given}.items()]
+
+
+def create(front, name, **given):
+    answer = front.client("cloudformation").create_stack(
+        StackName=name, TemplateBody=TEMPLATE.read_text(), Capabilities=["CAPABILITY_IAM"],
+        Parameters=parameters(front, ClusterName=name, **given))
+    return answer["StackId"]
+
+
+def update(front, name, **given):
+    front.client("cloudformation").update_stack(
+        StackName=name, TemplateBody=TEMPLATE.read_text(), Capabilities=["CAPABILITY_IAM"],
+        Parameters=parameters(front, ClusterName=name, **given))
+
+
+def status(front, stack):
+    [found] = front.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    return found["StackStatus"]
+
+
+def outputs(front, stack):
+    [found] = front.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in found["Outputs"]}
+
+
+def instances(front, cluster, role):
+    filters = [{"Name": "tag:KubernetesCluster", "Values": [cluster]},
+               {"Name": "tag:KubernetesRole", "Values": [role]},
+               {"Name": "instance-state-name", "Values": ["pending", "running"]}]
+    reservations = front.ec2.describe_instances(Filters=filters)["Reservations"]
+    return [instance for reservation in reservations for instance in reservation["Instances"]]

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CloudFormation with the template that users deploy: what its groups launch, and what outlives it."""
+
+from .harness import refused, same, wait
+from .stack import create, instances, outputs, status, update
+
+
+def _signal(front, stack, resource, instance, status="SUCCESS"):
+    front.client("cloudformation").signal_resource(
+        StackName=stack, LogicalResourceId=resource, UniqueId=instance, Status=status)
+
+
+def groups_launch_what_the_template_says(front):
+    stack = create(front, "launch", NodeDesired="3")
+    [master] = instances(front, "launch", "master")
+    nodes = instances(front, "launch", "node")
+    same(sorted(node["Placement"]["AvailabilityZone"] for node in nodes),
+         ["us-east-1a", "us-east-1b", "us-east-1c"])
+    same(len({node["SubnetId"] for node in [master, *nodes]}), 4)
+    same(len(master["NetworkInterfaces"][0]["Groups"]), 2)
+    front.wait_instance(master["InstanceId"], "running")
+    answer, data = front.get_metadata(master["InstanceId"], "user-data")
+    same(answer, 200)
+    made = outputs(front, stack)
+    for line in (f"MASTER_VOLUME_ID={made['MasterVolumeId']}", f"S3_BUCKET={made['BucketName']}",
+                 f"MASTER_EIP_ALLOCATION_ID={made['AddressAllocationId']}", f"STACK_NAME={stack}"):
+        assert line in data, (line, data)
+    answer, role = front.get_metadata(master["InstanceId"], "meta-data/iam/security-credentials/")
+    assert (answer, "MasterRole" in role) == (200, True), (answer, role)
+    same(front.get_metadata(master["InstanceId"], "meta-data/tags/instance/KubernetesRole"),
+         (200, "master"))
+    [interface] = front.ec2.describe_network_interfaces(
+        Filters=[{"Name": "attachment.instance-id", "Values": [master["InstanceId"]]}])[
+            "NetworkInterfaces"]
+    assert {"Key": "KubernetesRole", "Value": "master"} in interface["TagSet"], interface
+    volume = front.volume(made["MasterVolumeId"])
+    same((volume["Encrypted"], volume["VolumeType"], volume["Size"]), (True, "gp3", 20))
+    assert {"Key": "KubernetesMasterVolume", "Value": "launch"} in volume["Tags"], volume
+
+
+def a_terminated_master_is_replaced_by_its_group(front):
+    create(front, "replace", NodeDesired="1")
+    [old] = instances(front, "replace", "master")
+    front.ec2.terminate_instances(InstanceIds=[old["InstanceId"]])
+    wait(lambda: [i["InstanceId"] for i in instances(front, "replace", "master")]
+         not in ([], [old["InstanceId"]]), "another master")
+    [new] = instances(front, "replace", "master")
+    same(new["SubnetId"], old["SubnetId"])
+
+
+def an_update_adds_nodes_and_keeps_those_there(front):
+    create(front, "update", NodeDesired="1")
+    [master] = instances(front, "update", "master")
+    [node] = instances(front, "update", "node")
+    update(front, "update", NodeDesired="4")
+    after = {i["InstanceId"] for i in instances(front, "update", "node")}
+    same((len(after), node["InstanceId"] in after), (4, True))
+    same([i["InstanceId"] for i in instances(front, "update", "master")], [master["InstanceId"]])
+
+
+def a_new_instance_type_replaces_the_nodes(front):
+    create(front, "roll", NodeDesired="2")
+    before = {i["InstanceId"] for i in instances(front, "roll", "node")}
+    update(front, "roll", NodeDesired="2", NodeInstanceType="m5.large")
+    after = instances(front, "roll", "node")
+    same(len(after), 2)
+    assert not before & {i["InstanceId"] for i in after}, after
+    same({i["InstanceType"] for i in after}, {"m5.large"})
+
+
+def deletion_keeps_volume_address_and_bucket(front):
+    stack = create(front, "delete", NodeDesired="2")
+    made = outputs(front, stack)
+    front.client("cloudformation").delete_stack(StackName="delete")
+    wait(lambda: not instances(front, "delete", "master") + instances(front, "delete", "node"),
+         "the end of the stack's instances")
+    same(front.volume(made["MasterVolumeId"])["State"], "available")
+    front.ec2.describe_addresses(AllocationIds=[made["AddressAllocationId"]])
+    front.s3.head_bucket(Bucket=made["BucketName"])
+
+
+def a_stack_waits_for_signals(front):
+    stack = create(front, "signals", NodeDesired="2")
+    same(status(front, stack), "CREATE_IN_PROGRESS")
+    _signal(front, stack, "MasterGroup", "i-m")
+    _signal(front, "signals", "NodeGroup", "i-1")
+    with refused("ValidationError"):  # once per id
+        _signal(front, stack, "NodeGroup", "i-1")
+    with refused("ValidationError"):
+        _signal(front, stack, "Vpc", "i-1")
+    with refused("ValidationError"):
+        _signal(front, "another", "NodeGroup", "i-1")
+    same(status(front, stack), "CREATE_IN_PROGRESS")
+    _signal(front, stack, "NodeGroup", "i-2")
+    same(status(front, stack), "CREATE_COMPLETE")
+    with refused("ValidationError"):  # it no longer waits
+        _signal(front, stack, "MasterGroup", "i-other")
+    same({(s["resource"], s["unique_id"]): s["status"] for s in front.control("GET", "/signals")
+          if s["stack"] == stack},
+         {("MasterGroup", "i-m"): "SUCCESS", ("NodeGroup", "i-1"): "SUCCESS",
+          ("NodeGroup", "i-2"): "SUCCESS"})
+
+
+def a_failure_fails_the_stack(front):
+    stack = create(front, "failure", NodeDesired="2")
+    _signal(front, stack, "NodeGroup", "i-1", "FAILURE")
+    same(status(front, stack), "CREATE_FAILED")
