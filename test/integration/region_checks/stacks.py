@@ -38,6 +38,15 @@ def groups_launch_what_the_template_says(front):
     assert {"Key": "KubernetesMasterVolume", "Value": "launch"} in volume["Tags"], volume
 
 
+def resources_are_found_by_name(front):
+    stack = create(front, "resources", NodeDesired="1")
+    cloudformation = front.client("cloudformation")
+    found = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId="MasterRole")
+    assert "MasterRole" in found["StackResourceDetail"]["PhysicalResourceId"], found
+    with refused("ValidationError"):
+        cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId="Nothing")
+
+
 def a_terminated_master_is_replaced_by_its_group(front):
     create(front, "replace", NodeDesired="1")
     [old] = instances(front, "replace", "master")
