@@ -131,7 +131,8 @@ class Disk:
 
     def tool(self, verb):
         return subprocess.run([TOOL, verb, self.node, VOLUME, LABEL], stdout=subprocess.PIPE,
-                              stderr=subprocess.DEVNULL, text=True, check=False)
+                              stderr=subprocess.DEVNULL, text=True, errors="backslashreplace",
+                              check=False)
 
     def is_kept(self, what):
         """Formatting is refused, says that it is unsafe, and changes nothing."""
