@@ -27,8 +27,8 @@ bool nodes_have_work(const Boot *boot, const NodesScene *scene)
         return false;
 }
 
-/* Whether this machine's own Node is there, and by a certificate of this boot: 1 or 0. After a reboot
- * the Node is still there, and its kubelet asks again, which nobody else would approve. */
+/* Whether this machine's own Node is there, and by a certificate of this boot: 1 or 0. After a
+ * reboot the Node is still there, and its kubelet asks again, which nobody else would approve. */
 static int is_in(const Boot *boot, const NodesScene *scene, Error *err)
 {
         return nodes_find(scene, boot->identity.local_hostname) ? join_has_certificate(err) : 0;
