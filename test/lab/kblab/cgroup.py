@@ -13,11 +13,12 @@ import signal
 import time
 from pathlib import Path
 
-from .settings import NAME, STATE, LabError
+from .settings import NAME, STATE, LabError, run
 
 # Where the lab's groups are, per hierarchy; written once by "lab up", since a hierarchy's root need
-# not be ours: groups go below the one that "lab up" was started in.
+# not be ours: groups go below the one that "lab up" was started in, or below one asked of systemd.
 BASES = STATE / "cgroups.json"
+UNIT = f"{NAME}.service"
 
 OWN = Path("/proc/self/cgroup")
 
@@ -56,12 +57,18 @@ def setup():
     bases = _bases()
     if not bases or not all(base.parent.is_dir() for base in bases):  # none yet, or before a reboot
         points = _mount_points()
-        found = (_directory(points, k, p) for k, p in _memberships(OWN.read_text()).items())
+        memberships = _memberships(OWN.read_text())
+        if set(memberships) == {""} and Path("/run/systemd/system").is_dir():
+            memberships[""] = _delegated()
+        found = (_directory(points, k, p) for k, p in memberships.items())
         bases = [str(directory / NAME) for directory in found if directory]
         if not bases:
             raise LabError("no control group hierarchy is mounted under /sys/fs/cgroup")
         BASES.write_text(json.dumps(bases))
     for base in _bases():
+        if base.parent.name == UNIT:
+            _empty(base.parent)
+            _pass_on(base.parent)
         _make(base)
 
 
@@ -69,10 +76,39 @@ def teardown():
     """Remove the lab's groups; whatever still runs in them is killed."""
     for name in names():
         Group(name).kill()
-    for base in _bases():
+    bases = _bases()
+    for base in bases:
         if base.is_dir():
             _remove(base)
+    if any(base.parent.name == UNIT and base.parent.is_dir() for base in bases):
+        run("systemctl", "stop", UNIT)
     BASES.unlink(missing_ok=True)
+
+
+def _delegated():
+    """A group that systemd leaves to the lab, as long as its unit has a process.
+
+    Where cgroup v2 has the controllers, a group with processes, as a login's is, cannot pass them on,
+    and a group that systemd knows nothing of would have those that systemd happens to need.
+    """
+    group = _unit_group()
+    if not group:
+        run("systemd-run", "--quiet", f"--unit={UNIT}", "--description=Instances of kube-bootstrap's lab",
+            "--service-type=exec", "--property=Delegate=yes", "--property=TasksMax=infinity",
+            "sleep", "infinity")
+        group = _unit_group()
+    return group
+
+
+def _unit_group():
+    return run("systemctl", "show", "--property=ControlGroup", "--value", UNIT).strip()
+
+
+def _empty(directory):
+    """Move a unit's own process out of the way."""
+    (directory / "unit").mkdir(exist_ok=True)
+    for pid in (directory / "cgroup.procs").read_text().split():
+        (directory / "unit" / "cgroup.procs").write_text(pid)
 
 
 def names():
@@ -96,6 +132,14 @@ def _make(directory):
     for limit in ("cpuset.cpus", "cpuset.mems"):
         if (directory / "cgroup.clone_children").exists() and (directory / limit).exists():
             (directory / limit).write_text((directory.parent / limit).read_text())
+
+
+def _pass_on(directory):
+    """Let the groups below have all the controllers that this one has, as cgroup v2 wants to be told."""
+    passed = directory / "cgroup.subtree_control"
+    if passed.exists():
+        controllers = (directory / "cgroup.controllers").read_text().split()
+        passed.write_text(" ".join(f"+{name}" for name in controllers))
 
 
 def _remove(directory):
@@ -126,7 +170,11 @@ def join(pid):
 
 
 class Group:
-    """The groups of one name, one in each hierarchy."""
+    """The groups of one name, one in each hierarchy.
+
+    NAME/PART is a part of a machine's. Its processes are in parts only: with cgroup v2, a group that
+    has groups below has no processes of its own.
+    """
 
     def __init__(self, name):
         self.name = name
@@ -136,8 +184,11 @@ class Group:
 
     def enter(self):
         """Make the groups and move this process into them."""
-        for directory in self.directories:
-            _make(directory)
+        for directory in _bases():
+            for part in self.name.split("/"):
+                _pass_on(directory)
+                directory /= part
+                _make(directory)
             (directory / "cgroup.procs").write_text("0")
 
     def has(self, pid):
@@ -181,10 +232,3 @@ class Group:
         for directory in self.directories:
             if directory.is_dir():
                 _remove(directory)
-
-    def clear(self):
-        """Remove what a machine left below its own groups when it went down."""
-        for directory in self.directories:
-            for entry in directory.iterdir():
-                if entry.is_dir():
-                    _remove(entry)

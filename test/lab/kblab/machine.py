@@ -226,8 +226,8 @@ class Machine:
 
     def supervise(self):
         """Boot the machine, again and again until it is off. Runs in namespaces of its own."""
-        group = cgroup.Group(self.id)
-        group.enter()
+        cgroup.Group(f"{self.id}/supervisor").enter()
+        group = cgroup.Group(f"{self.id}/machine")
         first = not (self.folder / "upper").exists()
         self._mount_root()
         if first:
@@ -236,8 +236,8 @@ class Machine:
             certificate = REGION / "ca.pem"
             ca = certificate.read_text() if certificate.exists() else None
             guest.prepare(self.root, self.request, ca)
-        while self._boot() == EXIT_REBOOT:
-            group.clear()
+        while self._boot(group) == EXIT_REBOOT:
+            group.kill()
 
     def _mount_root(self):
         upper, work = self.folder / "upper", self.folder / "work"
@@ -251,7 +251,7 @@ class Machine:
         nspawn.mkdir(parents=True, exist_ok=True)
         run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", nspawn)
 
-    def _boot(self):
+    def _boot(self, group):
         notify = self.folder / "notify"
         notify.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as receiver:
@@ -259,6 +259,7 @@ class Machine:
             with self.console.open("ab") as console:
                 nspawn = subprocess.Popen(
                     self._nspawn_command(), stdin=subprocess.DEVNULL, stdout=console,
+                    preexec_fn=group.enter,
                     env={"PATH": os.environ["PATH"], "NOTIFY_SOCKET": str(notify),
                          "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "1"})
             ended = os.pidfd_open(nspawn.pid)
