@@ -1,13 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""This host's kernel settings that have no namespace: an instance that sets one sets it for all.
+"""What instances share of this host's kernel: modules, which they cannot load, and settings that have no
+namespace: an instance that sets one sets it for all.
 
-Kept when the lab comes up, and put back when it goes.
+Settings are kept when the lab comes up, and put back when it goes.
 """
 
 import json
 from pathlib import Path
 
-from .settings import STATE
+from .settings import STATE, run
 
 KEPT = STATE / "kernel.json"
 
@@ -16,6 +17,18 @@ SETTINGS = ("kernel/keys/root_maxbytes", "kernel/keys/root_maxkeys", "kernel/pan
             "kernel/panic_on_oops", "vm/overcommit_memory", "vm/panic_on_oom",
             "fs/protected_fifos", "fs/protected_hardlinks", "fs/protected_regular",
             "fs/protected_symlinks", "kernel/pid_max")
+
+
+# Of the image's modules-load.d, what the kernel does not load by itself when it is first used.
+BRIDGE_FILTER = Path("/proc/sys/net/bridge")
+
+
+def load():
+    """Load the modules that the instances need, but let this host's own bridges be as they were."""
+    if not BRIDGE_FILTER.is_dir():
+        run("modprobe", "br_netfilter")
+        for family in ("iptables", "ip6tables", "arptables"):
+            (BRIDGE_FILTER / f"bridge-nf-call-{family}").write_text("0")
 
 
 def keep():
