@@ -27,8 +27,8 @@ CA = REGION / "ca.pem"
 CREDENTIALS = REGION / "credentials"
 REQUESTS = REGION / "requests.jsonl"
 SEED = REGION / "seed.json"
-START_S = 60
-RUNNING_S = 120
+START_S = 300
+RUNNING_S = 300
 
 
 def runs():

@@ -18,7 +18,7 @@ from botocore.config import Config
 
 from .wire import Reply, Request
 
-START_S = 60.0
+START_S = 240.0
 _PR_SET_PDEATHSIG = 1
 
 _SERVER = Path(__file__).resolve().parent.parent / "moto_server"
