@@ -358,7 +358,9 @@ int stack_config_find_stack(const char *path, char **ret_name, char **ret_resour
         _cleanup_envfile_ EnvFile file = {};
         int r = envfile_load(path, &file, err);
         if (r < 0) {
-                return r;
+                /* What cannot be read names none, now or later; that it cannot be is step config's
+                 * word. */
+                return r == -ENOENT || err->class == ERROR_CONFIG ? 0 : r;
         }
         const EnvEntry *name = envfile_get(&file, "STACK_NAME");
         const EnvEntry *resource = envfile_get(&file, "STACK_RESOURCE");

@@ -87,5 +87,5 @@ extern const size_t stack_config_n_keys;
 int stack_config_load(const char *path, StackConfig *ret, StringList *ret_warnings, Error *err);
 
 /* The stack that a file names, for saying that the file is no good otherwise: 1, or 0 if it names
- * none. */
+ * none, or is missing or malformed. */
 int stack_config_find_stack(const char *path, char **ret_name, char **ret_resource, Error *err);
