@@ -200,6 +200,7 @@ class World:
     def __enter__(self):
         self.front.__enter__()
         self.seed = self.front.seed
+        self.front.let_attach_any_volume()
         self.volume_id = self.seed["volume_id"]
         return self
 

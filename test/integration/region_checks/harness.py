@@ -229,6 +229,14 @@ class Front:
                 {"Key": "KubernetesRole", "Value": role.removeprefix("kb-")}]
         return [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "network-interface")]
 
+    def let_attach_any_volume(self, role="kb-master"):
+        """What the stack's role may to the stack's volume alone: for checks that bring volumes of their own."""
+        self.client("iam").put_role_policy(
+            RoleName=role, PolicyName="any-volume", PolicyDocument=json.dumps({
+                "Version": "2012-10-17", "Statement": [
+                    {"Effect": "Allow", "Action": ["ec2:AttachVolume", "ec2:DetachVolume"],
+                     "Resource": "arn:aws:ec2:*:*:volume/*"}]}))
+
     def describe(self, instance):
         found = self.ec2.describe_instances(InstanceIds=[instance])
         return found["Reservations"][0]["Instances"][0]
