@@ -102,7 +102,10 @@ static int read_back(const Boot *boot, StepContext *context, const SecretsScene 
                 return r;
         }
         r = claim_parse(ret_text->data, ret_text->size, &found, err);
-        return r < 0 ? r : claim_is_ours(&found, identity, scene);
+        if (r < 0) {
+                return error_prefix(err, "%s", scene->url);
+        }
+        return claim_is_ours(&found, identity, scene);
 }
 
 /* A store that ignores conditions (some that speak S3 do) would let two masters each believe that
