@@ -14,27 +14,6 @@ plan() { echo "1..$n" && [ "$failed" -eq 0 ]; }
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
-cache=${LAB_CACHE:-/var/cache/kube-bootstrap-lab}/packages
-mkdir -p "$cache" 2>/dev/null || cache=$work
-
-# The package's files of a Debian suite, unpacked into a folder; kept packed for the next time.
-unpack() { # SUITE PACKAGE FOLDER
-    local kept=$cache/$1-$2.deb
-    if [ ! -s "$kept" ]; then
-        local apt=$work/apt-$1
-        mkdir -p "$apt/lists/partial" "$apt/download"
-        echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian $1 main" \
-            >"$apt/sources.list"
-        local options=(-qq -o "Dir::Etc::sourcelist=$apt/sources.list" -o Dir::Etc::sourceparts=/dev/null
-            -o "Dir::State::lists=$apt/lists" -o "Dir::Cache=$apt")
-        if [ ! -e "$apt/updated" ]; then
-            apt-get "${options[@]}" update >/dev/null 2>&1 && touch "$apt/updated" || return 1
-        fi
-        (cd "$apt/download" && apt-get "${options[@]}" download "$2" >/dev/null 2>&1) || return 1
-        mv "$apt/download/$2"_*.deb "$kept.part" && mv "$kept.part" "$kept" || return 1
-    fi
-    mkdir -p "$3" && dpkg -x "$kept" "$3"
-}
 
 # As systemctl enable would, which wants more of a root filesystem than units.
 enable() { # ROOT UNIT…
@@ -53,8 +32,8 @@ enable() { # ROOT UNIT…
 make_root() { # SUITE ROOT
     local units=$2/lib/systemd/system p
     mkdir -p "$units/docker.service.d" "$2/etc/systemd/system/multi-user.target.wants"
-    unpack bookworm systemd "$work/systemd" && cp -a "$work/systemd/lib/systemd/system/." "$units" || return 1
-    unpack "$1" cloud-init "$work/cloud-init-$1" || return 1
+    test/unpack bookworm systemd "$work/systemd" >/dev/null && cp -a "$work/systemd/lib/systemd/system/." "$units" || return 1
+    test/unpack "$1" cloud-init "$work/cloud-init-$1" >"$2/version" || return 1
     cp -a "$work/cloud-init-$1"{,/usr}/lib/systemd/system/cloud* "$units" 2>/dev/null
     ls "$units"/cloud-init*.service >/dev/null || return 1
     cp units/*.service "$units" && cp units/docker.service.d/*.conf "$units/docker.service.d" || return 1
@@ -80,7 +59,7 @@ without_cycle() { # SUITE
         return
     fi
     local version
-    version=$(dpkg-deb -f "$cache/$1-cloud-init.deb" Version)
+    version=$(cat "$root/version")
     enable "$root" kube-bootstrap.service
     said=$(verify "$root" multi-user.target)
     case $said in

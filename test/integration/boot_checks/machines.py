@@ -77,6 +77,8 @@ class Outcome:
 
 
 class Machine:
+    program = (PROGRAM,)
+
     def __init__(self, world, role="master", volume_id="", **config):
         self.world, self.role = world, role
         seed = world.seed
@@ -126,7 +128,7 @@ class Machine:
             environment["KUBE_BOOTSTRAP_EFFECTS_LOG"] = str(log)
         self._state().unlink(missing_ok=True)
         self._running = subprocess.Popen(
-            ["nsenter", f"--mount={self.namespace}", PROGRAM, "run", "--no-follow",
+            ["nsenter", f"--mount={self.namespace}", *self.program, "run", "--no-follow",
              *flags], env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             errors="backslashreplace")
         return self._running
