@@ -87,14 +87,19 @@ static char *temporary_name(const char *path)
 }
 
 /* A new file in the folder of path that has no name yet, filled and on the disk: who is killed now
- * leaves nothing behind. Its descriptor. */
-static int write_nameless(const char *path, const void *data, size_t n, mode_t mode)
+ * leaves nothing behind. Not every filesystem has such files (open(2)); overlayfs has since Linux
+ * 6.3. There it is `temporary` already. Its descriptor. */
+static int write_new(const char *path, const char *temporary, const void *data, size_t n,
+                     mode_t mode)
 {
         _cleanup_free_ char *copy = strdup(path);
         if (!copy) {
                 return -ENOMEM;
         }
         _cleanup_close_ int fd = open(dirname(copy), O_WRONLY | O_TMPFILE | O_CLOEXEC, mode);
+        if (fd < 0 && errno == EOPNOTSUPP) {
+                fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+        }
         if (fd < 0 || fchmod(fd, mode) < 0) { /* whatever the umask */
                 return -errno;
         }
@@ -109,15 +114,14 @@ static int write_nameless(const char *path, const void *data, size_t n, mode_t m
  * without a name, so it gets another one in between. */
 static int give_name(int fd, const char *temporary, const char *path)
 {
+        struct stat st;
         char source[32];
         (void) snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
-        if (linkat(AT_FDCWD, source, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW) < 0) {
+        if (fstat(fd, &st) < 0 ||
+            (st.st_nlink == 0 &&
+             linkat(AT_FDCWD, source, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW) < 0) ||
+            rename(temporary, path) < 0) {
                 return -errno;
-        }
-        if (rename(temporary, path) < 0) {
-                int r = -errno;
-                (void) unlink(temporary); /* the failure to report is that of rename() */
-                return r;
         }
         return sync_parent(path);
 }
@@ -129,15 +133,20 @@ int file_write(const char *path, const void *data, size_t n, mode_t mode, Error 
                 return error_oom(err);
         }
         unsigned effect = effect_before("file", path);
-        _cleanup_close_ int fd = write_nameless(path, data, n, mode);
+        _cleanup_close_ int fd = write_new(path, temporary, data, n, mode);
         effect_after(effect, "file", path);
-        if (fd < 0) {
-                return error_errno(err, fd, "write %s", path);
+        int r = fd;
+        if (r >= 0) {
+                effect = effect_before("rename", path);
+                r = give_name(fd, temporary, path);
+                effect_after(effect, "rename", path);
         }
-        effect = effect_before("rename", path);
-        int r = give_name(fd, temporary, path);
-        effect_after(effect, "rename", path);
-        return r < 0 ? error_errno(err, r, "write %s", path) : 0;
+        if (r < 0) {
+                (void) unlink(
+                        temporary); /* nobody else has this name; the failure to report is r */
+                return error_errno(err, r, "write %s", path);
+        }
+        return 0;
 }
 
 int file_differs(const char *path, const void *data, size_t n, mode_t mode, Error *err)

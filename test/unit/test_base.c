@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdarg.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/secret.h"
@@ -62,6 +65,40 @@ static void errno_table(void)
         (void) error_errno(&err, EIO, "%s", big);
         (void) error_prefix(&err, "%s", big);
         CHECK_INT(strlen(err.message), ERROR_MESSAGE_MAX - 1);
+}
+
+static bool filesystem_is_old;
+
+/* As on overlayfs before Linux 6.3. */
+int open64(const char *path, int flags, ...)
+{
+        va_list arguments;
+        va_start(arguments, flags);
+        mode_t mode = flags & (O_CREAT | O_TMPFILE) ? va_arg(arguments, mode_t) : 0;
+        va_end(arguments);
+        if (filesystem_is_old && (flags & O_TMPFILE) == O_TMPFILE) {
+                errno = EOPNOTSUPP;
+                return -1;
+        }
+        return (int) syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+static void file_without_nameless_ones(void)
+{
+        _cleanup_free_ char *folder = string_format("%s/old", test_folder());
+        _cleanup_free_ char *path = string_format("%s/f", folder);
+        _cleanup_buffer_ Buffer text = {};
+        Error err = {};
+        filesystem_is_old = true;
+        CHECK_OK(file_make_directory(folder, 0700, &err), err);
+        CHECK_OK(file_write(path, "one", 3, 0600, &err), err);
+        CHECK_OK(file_write(path, "two", 3, 0600, &err), err);
+        CHECK_OK(file_read(path, 3, &text, &err), err);
+        CHECK_STR(text.data, "two");
+        CHECK(mkdir(path, 0700) < 0 && file_remove(path, &err) == 1 && mkdir(path, 0700) == 0);
+        CHECK_INT(file_write(path, "x", 1, 0600, &err), -EISDIR); /* and leaves nothing behind */
+        CHECK(rmdir(path) == 0 && rmdir(folder) == 0);
+        filesystem_is_old = false;
 }
 
 static void file_replaces_atomically(void)
@@ -156,6 +193,7 @@ int main(void)
         test_case("base: a buffer keeps to its maximum", buffer_is_bounded);
         test_case("base: errors, their table and their context", errno_table);
         test_case("base: files are replaced whole", file_replaces_atomically);
+        test_case("base: also where files need names", file_without_nameless_ones);
         test_case("base: a file from the future", file_from_the_future);
         test_case("base: waits end by deadline and by request", waits_end);
         test_case("base: backoff", backoff_has_jitter_and_bounds);
