@@ -16,9 +16,7 @@ from boot_checks.crashes import SCENES  # noqa: E402
 
 PROGRAM = machines.ROOT / "build/debug/kube-bootstrap"
 VALGRIND = machines.ROOT / "build/valgrind"
-COMMAND = ("env", f"VALGRIND_LIB={VALGRIND}/usr/libexec/valgrind", VALGRIND / "usr/bin/valgrind",
-           "--quiet", "--sim-hints=lax-ioctls", "--leak-check=full", "--num-callers=30",
-           "--errors-for-leak-kinds=definite,indirect,possible", "--log-file=/run/valgrind", PROGRAM)
+COMMAND = (machines.ROOT / "test/valgrind", VALGRIND, PROGRAM)
 SECONDS = 300
 
 
