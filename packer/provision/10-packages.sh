@@ -22,8 +22,9 @@ docker_client=$(apt-cache --names-only search '^docker-cli$' | cut -d' ' -f1)
 
 # docker: both of them. e2fsprogs: the master volume. nvme-cli: what an administrator looks at disks
 # with. conntrack, socat, ethtool, ebtables, iptables, mount: kubelet's and kube-proxy's. chrony:
-# certificates are made once the clock is believed. Libraries come with the daemon's own package,
+# certificates are made once the clock is believed. apparmor: where the kernel has it, as Debian's has, docker
+# starts no container without apparmor_parser. Libraries come with the daemon's own package,
 # which names them as Debian 12 or 13 does.
 apt-get -q -y --no-install-recommends install \
-    ca-certificates chrony conntrack curl dbus docker.io ${docker_client:+"$docker_client"} \
+    apparmor ca-certificates chrony conntrack curl dbus docker.io ${docker_client:+"$docker_client"} \
     e2fsprogs ebtables ethtool iproute2 iptables kmod mount nvme-cli procps socat udev
