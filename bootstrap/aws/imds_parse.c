@@ -95,10 +95,14 @@ bool imds_is_ipv4_cidr(const char *s)
         return imds_is_ipv4(address) && string_parse_u64(slash + 1, 32, &length) == 0;
 }
 
-/* us-east-1 has us-east-1a, and us-west-2 the local zone us-west-2-lax-1a. */
+/* A region ends with its number, so that one cut short is none. us-east-1 has us-east-1a, and
+ * us-west-2 the local zone us-west-2-lax-1a.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-regions-availability-zones.html */
 bool imds_is_zone_of(const char *zone, const char *region)
 {
-        return region[0] && string_starts_with(zone, region) && zone[strlen(region)] &&
+        size_t n = strlen(region);
+        return n > 2 && region[n - 2] == '-' && isdigit((unsigned char) region[n - 1]) &&
+               string_starts_with(zone, region) && zone[n] &&
                strspn(zone, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(zone);
 }
 

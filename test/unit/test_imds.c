@@ -416,6 +416,8 @@ static void test_identity_syntax(void)
                 { "meta-data/placement/region", "" },
                 { "meta-data/placement/availability-zone", "eu-west-1a" },
                 { "meta-data/placement/availability-zone", "us-east-1" },
+                { "meta-data/placement/region", "us-e" },
+                { "meta-data/placement/region", "us-east-" },
                 { "meta-data/services/domain", "evil/x" },
                 { "meta-data/local-ipv4", "172.20.128.300" },
                 { "meta-data/local-ipv4", "172.20.128.1 " },
