@@ -17,6 +17,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.dont_write_bytecode = True
+
+from boot_checks.tally import Tally, record  # noqa: E402
+
 ROOT = Path(__file__).resolve().parents[2]
 TOOL = ROOT / "build/debug/unit/test_filesystem"
 # Of this run alone: two disks that both say they are the volume are refused for that.
@@ -71,11 +75,11 @@ FORMATS = (
     ("a table of sfdisk's sun", 64, "echo 'label: sun' | sfdisk -q --no-reread {disk}"),
     *((f"a table of parted's {kind}", 64, f"parted -s {{disk}} mklabel {kind}") for kind in (
         "amiga", "atari", "bsd", "dvh", "mac", "pc98")),
-    ("random bytes", 64, "head -c 64M /dev/urandom >{disk}"),
 )
 # Superblocks whose tools want a kernel that runs what they make: (at, bytes) of the parts that
 # tell them. An at below 0 counts from the end.
 BY_HAND = (
+    ("random bytes", [(0, random.Random(SEED).randbytes(64 * MIB))]),
     ("MD 0.90", [(-65536, bytes.fromhex("fc4e2ba9") + bytes(4) + (90).to_bytes(4, "little"))]),
     ("MD 1.0", [(-8192, bytes.fromhex("fc4e2ba901000000"))]),
     ("MD 1.1", [(0, bytes.fromhex("fc4e2ba901000000"))]),
@@ -185,8 +189,9 @@ def damage(disk, what):
             break
         at = draw.choice(used)
         old = disk.get(at, 512)
-        for new in (bytes(512), bytes(b ^ 0xFF if i == draw.randrange(512) else b
-                                      for i, b in enumerate(old))):
+        spoilt = bytearray(old)
+        spoilt[draw.randrange(512)] ^= 0xFF
+        for new in (bytes(512), spoilt):
             disk.put(at, new)
             if any(disk.get(0, MIB)) or any(disk.get(disk.size - MIB, MIB)):
                 disk.is_kept(f"{what}, sector {at} changed")
@@ -199,7 +204,7 @@ def by_hand(folder, parts):
     with Disk(folder, 64) as disk:
         for at, data in parts:
             disk.put(at, data)
-        disk.is_kept(parts)
+        disk.is_kept(f"parts at {[at for at, _ in parts]}")
     return 1
 
 
@@ -305,33 +310,34 @@ def main():
                               *sys.argv])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that no device stays
     subprocess.run(["make", "-s", "VARIANT=debug", TOOL.relative_to(ROOT)], cwd=ROOT, check=True)
-    checks = [(f"{name} keeps every byte", a_format, (mib, how)) for name, mib, how in FORMATS]
-    checks += [(f"{name} keeps every byte", by_hand, (parts,)) for name, parts in BY_HAND]
-    checks += [("one byte is enough", single_bytes, ("",)),
-               ("a damaged one of ours keeps every byte", our_own, ("",)),
-               ("a dirty journal is replayed", a_dirty_journal, ("",)),
-               ("a device that vanishes is an error", a_device_that_vanishes, ("",))]
-    failed = tried = 0
+    checks = [(f"{name} keeps every byte", "refused", a_format, (mib, how)) for name, mib, how in FORMATS]
+    checks += [(f"{name} keeps every byte", "refused", by_hand, (parts,)) for name, parts in BY_HAND]
+    checks += [("one byte is enough", "refused", single_bytes, ("",)),
+               ("a damaged one of ours keeps every byte", "converged", our_own, ("",)),
+               ("a dirty journal is replayed", "converged", a_dirty_journal, ("",)),
+               ("a device that vanishes is an error", "refused", a_device_that_vanishes, ("",))]
+    tally = Tally("disks")
     folder = tempfile.mkdtemp(prefix="formats-test.")
     run(["mount", "-t", "tmpfs", "formats", folder])
     try:
-        for number, (name, check, arguments) in enumerate(checks, 1):
+        for number, (name, outcome, check, arguments) in enumerate(checks, 1):
             try:
-                tried += check(folder, *arguments)
+                tally.add({outcome: check(folder, *arguments)})
                 print(f"ok {number} - {name}", flush=True)
             except Missing as tool:
                 print(f"ok {number} - {name} # SKIP {tool} is not installed")
             except Exception as problem:
-                failed += 1
+                tally.add({"lost": 1})
                 print(f"not ok {number} - {name}")
                 for line in str(problem).splitlines():
                     print(f"# {line}", flush=True)
     finally:
         run(["umount", folder])
         os.rmdir(folder)
-    print(f"# {tried} disks tried, {failed} not kept")
+    record(tally)
+    print(f"# {tally.tried} disks tried, {tally.count['lost']} not kept")
     print(f"1..{len(checks)}")
-    return 1 if failed else 0
+    return 0 if tally.is_good() else 1
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def crash(world, scene, when, name, nth):
     before = keep(world, machine)
     check_whole(world, machine, before, machine.run())
     world.scene = scene
-    return "converged"
+    return "converged" if killed.status == -9 else "missed"
 
 
 def takeover(world, when, name, nth):
@@ -122,7 +122,7 @@ def takeover(world, when, name, nth):
     world.remove(first)
     outcome = second.follow(waiting)
     check_whole(world, second, Kept(before.index, before.filesystem, b""), outcome)
-    return "converged"
+    return "converged" if killed.status == -9 else "missed"
 
 
 def holder(world):

@@ -91,7 +91,7 @@ def spoil(world, role, request, nth, effect):
     before = keep(world, machine)
     if outcome.done:
         check_whole(world, machine, before, outcome)
-        return "converged"
+        return "converged" if met else "missed"
     check_named(outcome, request, effect)
     check_whole(world, machine, before, machine.run())
     return "refused"
