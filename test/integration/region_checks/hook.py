@@ -27,7 +27,8 @@ def it_is_told_of_a_machines_whole_life(front):
     same(launch, {
         "instance_id": instance, "private_ip": interface["PrivateIpAddress"], "prefix_len": 20,
         "gateway": "172.20.128.1", "mac": interface["MacAddress"],
-        "eni_id": interface["NetworkInterfaceId"], "zone": "us-east-1a", "name": "life"})
+        "eni_id": interface["NetworkInterfaceId"], "zone": "us-east-1a", "type": "t3.small",
+        "name": "life"})
     volume = front.new_volume()
     front.ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device="/dev/sdf")
     front.wait_volume(volume, "attached")

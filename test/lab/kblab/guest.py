@@ -22,7 +22,7 @@ TRUST_FOLDER = Path("/etc/ssl/certs")
 
 NETWORK = """\
 [Match]
-Name=host0
+Name=host0 eth0
 
 [Link]
 MACAddress={mac}

@@ -28,7 +28,7 @@ import time
 from pathlib import Path
 
 from . import cgroup, guest, network, volume
-from .settings import HYPERVISOR, IMAGE_ROOT, INSTANCES, LAYERS, REGION, LabError, run
+from .settings import HYPERVISOR, IMAGE_ROOT, INSTANCES, LAYERS, REGION, VIRTUAL, LabError, run
 
 # Folders of the image that hold an overlay's layers, or are better a plain directory: copied, and
 # bound over the root.
@@ -111,7 +111,7 @@ class Machine:
         self.folder.mkdir(parents=True, exist_ok=True)
         layer = LAYERS / "current"
         request["layers"] = [str(layer.resolve())] if layer.exists() else []
-        _replace(self.request_file, request)
+        replace(self.request_file, request)
         try:
             self.start()
         except BaseException:
@@ -178,7 +178,7 @@ class Machine:
             attachments = self.attachments
             if volume_id not in attachments:
                 attachments[volume_id] = volume.attach(volume_id, size_gib)
-                _replace(self.attachments_file, attachments)
+                replace(self.attachments_file, attachments)
             leader = self.leader
             if leader:
                 volume.make_node(f"/proc/{leader}/root", attachments[volume_id])
@@ -196,7 +196,7 @@ class Machine:
                 volume.remove_node(f"/proc/{leader}/root", attachments[volume_id])
             volume.release(volume_id)
             del attachments[volume_id]
-            _replace(self.attachments_file, attachments)
+            replace(self.attachments_file, attachments)
 
     def command(self, *argv):
         """Become a command inside the machine: all its namespaces and its control groups."""
@@ -298,10 +298,18 @@ class Machine:
         return self.folder / "data" / Path(name).name
 
 
+def of(instance_id, request=None):
+    """The instance of this id, which is of the kind that its launch request says."""
+    from .virtual import VirtualMachine
+    if request is None:
+        request = Machine(instance_id).request if Machine(instance_id).exists() else {}
+    return (VirtualMachine if request.get("type") == VIRTUAL else Machine)(instance_id)
+
+
 def machines():
     """Every instance that is not terminated."""
     found = sorted(INSTANCES.glob("*/machine.json"))
-    return [Machine(path.parent.name) for path in found]
+    return [of(path.parent.name) for path in found]
 
 
 def find(name):
@@ -326,7 +334,7 @@ def _copy_folder(source, target):
             run("cp", "-a", *(["--link"] if layers else []), entry, target)
 
 
-def _replace(path, value):
+def replace(path, value):
     new = path.with_suffix(".new")
     new.write_text(json.dumps(value, indent=1) + "\n")
     new.replace(path)

@@ -64,7 +64,7 @@ def _spawn(group, *command):
                                 preexec_fn=group.enter)
 
 
-def launch(role, settings, name=None, zone=None, user_data=None, files=()):
+def launch(role, settings, name=None, zone=None, user_data=None, files=(), kind="m5.large"):
     """Launch an instance as the stack's groups would; returns its id once it runs.
 
     `files`: further entries of write_files, as cloud-init knows them.
@@ -81,7 +81,7 @@ def launch(role, settings, name=None, zone=None, user_data=None, files=()):
     tags = [{"Key": "KubernetesCluster", "Value": values["cluster"]},
             {"Key": "KubernetesRole", "Value": role}]
     [instance] = call(
-        "ec2", "run_instances", ImageId=values["image_id"], InstanceType="m5.large",
+        "ec2", "run_instances", ImageId=values["image_id"], InstanceType=kind,
         MinCount=1, MaxCount=1, SubnetId=values["subnets"][f"{values['region']}{zone}"],
         SecurityGroupIds=[values["security_group_id"]],
         IamInstanceProfile={"Name": values[f"{role}_role"]}, UserData=data,

@@ -20,6 +20,9 @@ VOLUMES = STATE / "volumes"
 LAYERS = STATE / "layers"
 REGION = STATE / "region"
 
+# An instance of this type is a virtual machine, of any other a container.
+VIRTUAL = "t3.large"
+
 # The name that everything of the lab's outside its own folders carries.
 NAME = "kblab"
 

@@ -14,6 +14,15 @@ def backing_file(volume_id):
     return VOLUMES / f"{volume_id}.img"
 
 
+def make_file(volume_id, size_gib):
+    """The volume's file, made on the first time."""
+    path = backing_file(volume_id)
+    if not path.exists():
+        with open(path, "xb") as image:
+            image.truncate(int(size_gib) << 30)
+    return path
+
+
 def device(volume_id):
     """The loop device of an attached volume, or None."""
     path = backing_file(volume_id)
@@ -27,10 +36,7 @@ def device(volume_id):
 def attach(volume_id, size_gib):
     """Give the volume a loop device, the file being made on the first time; returns the device."""
     with _locked(volume_id):
-        path = backing_file(volume_id)
-        if not path.exists():
-            with open(path, "xb") as image:
-                image.truncate(int(size_gib) << 30)
+        path = make_file(volume_id, size_gib)
         if device(volume_id):
             # Two loop devices on one file would be two disks that overwrite each other.
             raise LabError(f"{volume_id} still has loop device {device(volume_id)}")

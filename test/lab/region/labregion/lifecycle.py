@@ -31,6 +31,7 @@ class Lifecycle:
             "instance_id": instance.id, "private_ip": interface.primary,
             "prefix_len": network.prefixlen, "gateway": str(network.network_address + 1),
             "mac": interface.mac, "eni_id": interface.id, "zone": instance.zone,
+            "type": instance.facts.get("InstanceType", ""),
             "name": instance.tags.get("Name", ""), "user_data": instance.user_data,
         }, lambda error: self._launched(instance, error))
 
