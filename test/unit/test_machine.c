@@ -686,22 +686,6 @@ static void test_64_steps(void)
         CHECK(n_applied >= STEPS_MAX / 2);
 }
 
-static void test_own_cost(void)
-{
-        const Step steps[] = { { ROW(0, "a") },
-                               { ROW(1, "b"), .needs = STEP_MASK(0) },
-                               { ROW(2, "c"), .needs = STEP_MASK(1) },
-                               { ROW(3, "d"), .needs = STEP_MASK(2) } };
-        reset();
-        uint64_t before = wait_now_ms();
-        for (int i = 0; i < 20; i++) {
-                reset();
-                CHECK_OK(run(steps, 4), error);
-        }
-        /* twelve jobs a run; a poll somewhere would show as tens of milliseconds each */
-        CHECK((wait_now_ms() - before) / 20 < 20);
-}
-
 int main(void)
 {
         test_case("probe, apply, probe again", test_probe_apply_probe);
@@ -727,6 +711,5 @@ int main(void)
         test_case("routine is no degradation, unless it fails", test_routine);
         test_case("what a step waits for is shown; ticks", test_words_and_ticks);
         test_case("64 steps", test_64_steps);
-        test_case("the engine's own cost", test_own_cost);
         return test_done();
 }
