@@ -35,7 +35,7 @@ int wait_left_ms(const Wait *wait)
 
 static int wait_over(Error *err)
 {
-        return error_set(err, ERROR_RETRY, ETIMEDOUT, "timed out");
+        return error_set(err, ERROR_RETRY, ETIMEDOUT, WAIT_TIMED_OUT);
 }
 
 int wait_fd(const Wait *wait, int fd, short events, Error *err)

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/string.h"
+#include "base/wait.h"
 
 /* Between probes of a step whose row has no retry policy. */
 #define PROBE_FIRST_MS 1000
@@ -212,8 +213,9 @@ static bool past_deadline(const Machine *m, size_t i)
 static void step_give_up(Machine *m, size_t i)
 {
         Error error = m->status.steps[i].error;
-        if (error.message[0] == '\0') { /* it only ever said "not yet" */
-                const char *what = m->status.steps[i].waiting_for;
+        const char *what = m->status.steps[i].waiting_for;
+        bool is_cut = streq(error.message, WAIT_TIMED_OUT) && !isempty(what);
+        if (error.message[0] == '\0' || is_cut) { /* it only ever said "not yet" */
                 (void) error_set(&error, ERROR_RETRY, ETIMEDOUT, "%s",
                                  isempty(what) ? "not so yet" : what);
         }

@@ -294,6 +294,13 @@ static void test_deadline_cuts_a_wait(void)
         CHECK_INT(run(steps, 1), -ETIMEDOUT);
         CHECK(wait_now_ms() - before < 3000);
         CHECK_STR(error.message, "a: gave up after 1 s: timed out");
+
+        /* the probe waits itself, and has said for what */
+        reset();
+        fakes[0].probe_ms = 30000;
+        fakes[0].waiting_for = "the disk";
+        CHECK_INT(run(steps, 1), -ETIMEDOUT);
+        CHECK_STR(error.message, "a: gave up after 1 s: the disk");
 }
 
 static void test_only_waits(void)
