@@ -286,17 +286,48 @@ def a_dirty_journal(folder, _):
     return 1
 
 
+def has_open(pid, node):
+    """Whether the process has the node open."""
+    for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            if os.readlink(descriptor) == node:
+                return True
+        except FileNotFoundError:  # closed since
+            pass
+    return False
+
+
+def format_once(disk, before):
+    """What formatting says that waits for another's lock on the disk, while `before` happens to it."""
+    with open(disk.node, "rb") as held:
+        subprocess.run(["flock", "--shared", str(held.fileno())], pass_fds=[held.fileno()],
+                       check=True)
+        running = subprocess.Popen([TOOL, "format", disk.node, VOLUME, LABEL],
+                                   stdout=subprocess.PIPE, text=True)
+        while not has_open(running.pid, disk.node):
+            assert running.poll() is None, running.communicate()
+        before()
+    said = running.communicate(timeout=60)[0]
+    assert running.returncode != 0, said
+    return said
+
+
 def a_device_that_vanishes(folder, _):
     """Gone between the look and the writing: an error, not a blank disk."""
     with Disk(folder, 64) as disk:
-        with open(disk.node, "rb") as held:
-            subprocess.run(["flock", "--shared", str(held.fileno())], pass_fds=[held.fileno()],
-                           check=True)
-            running = subprocess.Popen([TOOL, "format", disk.node, VOLUME, LABEL],
-                                       stdout=subprocess.PIPE, text=True)
-            os.truncate(disk.image, 0)
-        said = running.communicate(timeout=60)[0]
-        assert running.returncode != 0 and said.startswith(("retry: ", "unsafe: ")), said
+        said = format_once(disk, lambda: os.truncate(disk.image, 0))
+        assert said.startswith(("retry: ", "unsafe: ")), said
+    return 1
+
+
+def another_serial(folder, _):
+    """Another volume's between the look and the writing, and as blank: it is left alone."""
+    with Disk(folder, 64) as disk:
+        other = disk.image.with_name("vol-00000000000000000.img")
+        said = format_once(disk, lambda: disk.image.rename(other))
+        other.rename(disk.image)
+        assert said.startswith("unsafe: ") and "no longer volume" in said, said
+        assert disk.digest() == hashlib.sha256(bytes(disk.size)).hexdigest(), said
     return 1
 
 
@@ -315,7 +346,8 @@ def main():
     checks += [("one byte is enough", "refused", single_bytes, ("",)),
                ("a damaged one of ours keeps every byte", "converged", our_own, ("",)),
                ("a dirty journal is replayed", "converged", a_dirty_journal, ("",)),
-               ("a device that vanishes is an error", "refused", a_device_that_vanishes, ("",))]
+               ("a device that vanishes is an error", "refused", a_device_that_vanishes, ("",)),
+               ("a device that becomes another volume is left", "refused", another_serial, ("",))]
     tally = Tally("disks")
     folder = tempfile.mkdtemp(prefix="formats-test.")
     run(["mount", "-t", "tmpfs", "formats", folder])
