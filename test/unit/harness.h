@@ -83,5 +83,9 @@ void test_fail(const char *file, int line, const char *format, ...)
 /* A folder of the test's own, removed by test_done(). */
 const char *test_folder(void);
 
+/* Less than the half minute and more that the tests let something wait in full, and more than a
+ * busy machine takes for what ends such a wait at once. */
+#define TEST_CUT_SHORT_MS 20000
+
 /* A wait of so many seconds, without a stop request. */
 Wait test_wait(unsigned seconds);

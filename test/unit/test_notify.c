@@ -118,7 +118,10 @@ static unsigned role(void *userdata)
 
 static void test_engine_pings(void)
 {
-        const Step row[] = { { .name = "a", .roles = 1, .probe = half_a_second } };
+        const Step row[] = { { .name = "a",
+                               .roles = 1,
+                               .probe = half_a_second,
+                               .retry = { .first_ms = 10, .max_ms = 10 } } };
         MachineOptions options = {
                 .steps = row, .n_steps = 1, .role = role, .all_roles = 1, .stop_fd = -1
         };
@@ -129,7 +132,7 @@ static void test_engine_pings(void)
         while (strstr(received(), "WATCHDOG=1")) {
                 pings++;
         }
-        CHECK(pings >= 2 && pings <= 5); /* half of 200 ms, over 500 ms */
+        CHECK(pings >= 2); /* half of 200 ms, over 500 ms and more */
 }
 
 static void test_by_hand(void)
