@@ -33,6 +33,10 @@ CFLAGS  += -O0
 else ifeq ($(VARIANT),asan)
 CFLAGS  += -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=address,undefined
+else ifeq ($(VARIANT),torture)
+CFLAGS  += -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+LDFLAGS += -fsanitize=address,undefined
+TORTURE := $(B)/test/unit/torture.o
 else ifeq ($(VARIANT),effects)
 CFLAGS  += $(HARDENING) -DEFFECT_POINTS
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--gc-sections
@@ -44,7 +48,7 @@ CFLAGS  += -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover
            -Wno-gnu-statement-expression
 LDFLAGS += -fsanitize=address,undefined
 else
-$(error VARIANT must be release, debug, asan, effects, coverage or fuzz)
+$(error VARIANT must be release, debug, asan, torture, effects, coverage or fuzz)
 endif
 
 SOURCES := $(wildcard bootstrap/*/*.c)
@@ -55,20 +59,25 @@ UNITS   := $(patsubst test/unit/%.c,$(B)/unit/%,$(wildcard test/unit/test_*.c))
 FUZZERS := $(patsubst test/fuzz/%.c,$(B)/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
 
 .PHONY: all
-all: $(PROGRAM) ## the program (VARIANT=release|debug|asan|effects|coverage|fuzz)
+all: $(PROGRAM) ## the program (VARIANT=release|debug|asan|torture|effects|coverage|fuzz)
 
 $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+ifdef TORTURE
+$(OBJECTS): CPPFLAGS += -include test/unit/torture.h
+$(B)/test/unit/test_%.o: CPPFLAGS += -Dabort=torture_give_up
+endif
+
 $(LIBRARY): $(OBJECTS)
 	@rm -f $@
 	@$(AR) rcs $@ $^
 
-$(PROGRAM): $(B)/bootstrap/main.o $(LIBRARY)
+$(PROGRAM): $(B)/bootstrap/main.o $(TORTURE) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(B)/unit/%: $(B)/test/unit/%.o $(B)/test/unit/harness.o $(LIBRARY)
+$(B)/unit/%: $(B)/test/unit/%.o $(B)/test/unit/harness.o $(TORTURE) $(LIBRARY)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 

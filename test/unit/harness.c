@@ -4,10 +4,20 @@
 #include <ftw.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static unsigned n_cases, n_failed;
 static bool case_failed;
 static char folder[64];
+
+/* What follows lacks what was to be made; and servers of the test may yet be at work. */
+static void end_if_tortured(void)
+{
+        if (getenv("TORTURE_FAIL_AT")) {
+                (void) fflush(stdout);
+                _exit(n_failed || case_failed ? EXIT_FAILURE : EXIT_SUCCESS);
+        }
+}
 
 void test_fail(const char *file, int line, const char *format, ...)
 {
@@ -18,6 +28,7 @@ void test_fail(const char *file, int line, const char *format, ...)
         vprintf(format, ap);
         va_end(ap);
         printf("\n");
+        end_if_tortured();
 }
 
 void test_case(const char *name, void (*function)(void))
@@ -61,13 +72,16 @@ int test_done(void)
                 perror(folder);
         }
         printf("1..%u\n", n_cases);
+        end_if_tortured();
         return n_failed || !n_cases ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 const char *test_folder(void)
 {
         if (!folder[0]) {
-                (void) snprintf(folder, sizeof(folder), "/tmp/kube-bootstrap-test-XXXXXX");
+                const char *temporary = getenv("TMPDIR");
+                (void) snprintf(folder, sizeof(folder), "%s/kube-bootstrap-test-XXXXXX",
+                                temporary ? temporary : "/tmp");
                 if (!mkdtemp(folder)) {
                         perror("mkdtemp");
                         exit(EXIT_FAILURE);

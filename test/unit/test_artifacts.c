@@ -128,6 +128,7 @@ static void checks_every_field_of_the_head(void)
                 REQUIRE(at);
                 _cleanup_free_ char *spoiled = string_format("%.*s%s%s", (int) (at - text), text,
                                                              s->bad, at + strlen(s->good));
+                REQUIRE(spoiled);
                 Error err = {};
                 ArtifactsIndex index = {};
                 if (artifacts_index_parse(spoiled, strlen(spoiled), &index, &err) >= 0) {

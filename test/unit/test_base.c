@@ -87,6 +87,7 @@ static void file_without_nameless_ones(void)
 {
         _cleanup_free_ char *folder = string_format("%s/old", test_folder());
         _cleanup_free_ char *path = string_format("%s/f", folder);
+        REQUIRE(folder && path);
         _cleanup_buffer_ Buffer text = {};
         Error err = {};
         filesystem_is_old = true;
@@ -132,6 +133,7 @@ static void file_replaces_atomically(void)
 static void file_from_the_future(void)
 {
         _cleanup_free_ char *path = string_format("%s/clock", test_folder());
+        REQUIRE(path);
         struct timespec now, times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = 1000000 } };
         struct stat st;
         Error err = { 0 };

@@ -63,6 +63,7 @@ static void needs_every_field(void)
                 _cleanup_free_ char *spoiled =
                         string_format("%.*s%s%s", (int) (at - text.data), text.data, s->bad,
                                       at + strlen(s->good));
+                REQUIRE(spoiled);
                 Claim claim = {};
                 CHECK_INT(claim_parse(spoiled, strlen(spoiled), &claim, &err), -EBADMSG);
                 CHECK_INT(err.class, ERROR_UNSAFE);

@@ -16,12 +16,14 @@ static Error error;
 static void test_take_and_release(void)
 {
         _cleanup_free_ char *path = string_format("%s/lock", test_folder());
+        REQUIRE(path);
         _cleanup_lock_ Lock lock = LOCK_INIT;
         int holder = -1;
         CHECK_INT(lock_try(path, &lock, &holder, &error), 1);
         _cleanup_buffer_ Buffer text = { 0 };
         CHECK_OK(file_read(path, 100, &text, &error), error);
         _cleanup_free_ char *pid = string_format("%d\n", (int) getpid());
+        REQUIRE(pid);
         CHECK_STR(text.data, pid);
         lock_release(&lock);
         lock_release(&lock); /* twice is fine */
@@ -31,6 +33,7 @@ static void test_take_and_release(void)
 static void test_held(void)
 {
         _cleanup_free_ char *path = string_format("%s/held", test_folder());
+        REQUIRE(path);
         _cleanup_lock_ Lock lock = LOCK_INIT, other = LOCK_INIT;
         int holder = -1;
         CHECK_INT(lock_try(path, &lock, &holder, &error), 1);
@@ -45,6 +48,7 @@ static void test_held(void)
 static void test_killed_holder(void)
 {
         _cleanup_free_ char *path = string_format("%s/killed", test_folder());
+        REQUIRE(path);
         int ready[2];
         REQUIRE(pipe(ready) == 0);
         pid_t child = fork();
@@ -74,6 +78,7 @@ static void test_killed_holder(void)
 static void test_odd_content(void)
 {
         _cleanup_free_ char *path = string_format("%s/odd", test_folder());
+        REQUIRE(path);
         const char *const contents[] = { "", "\n", "abc\n", "-1\n", "99999999999999999999\n" };
         FOREACH_ARRAY(content, contents, ELEMENTS(contents)) {
                 _cleanup_lock_ Lock lock = LOCK_INIT, other = LOCK_INIT;
@@ -91,6 +96,7 @@ static void test_odd_content(void)
 static void test_no_room_for_the_pid(void)
 {
         _cleanup_free_ char *path = string_format("%s/full", test_folder());
+        REQUIRE(path);
         pid_t child = fork();
         REQUIRE(child >= 0);
         if (child == 0) {
@@ -115,7 +121,9 @@ static void test_no_room_for_the_pid(void)
 static void test_errors(void)
 {
         _cleanup_free_ char *path = string_format("%s/no-folder/lock", test_folder());
+        REQUIRE(path);
         _cleanup_free_ char *link = string_format("%s/link", test_folder());
+        REQUIRE(link);
         Lock lock = LOCK_INIT;
         int holder;
         CHECK_INT(lock_try(path, &lock, &holder, &error), -ENOENT);

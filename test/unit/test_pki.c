@@ -101,6 +101,7 @@ static void holds_exactly_these_files(void)
                 _cleanup_free_ char *line =
                         string_format("%s/%s %o\n", artifacts_folder_to_string(file->folder),
                                       file->name, (unsigned) file->mode);
+                REQUIRE(line);
                 if (!strstr(expected, line)) {
                         test_fail(__FILE__, __LINE__, "unexpected %s", line);
                 }
@@ -123,6 +124,7 @@ static void keeps_keys_apart(void)
                         continue;
                 }
                 _cleanup_free_ char *name = string_format("%s.key", authority->name);
+                REQUIRE(name);
                 const PkiFile *key = find(ARTIFACTS_MASTER, name);
                 REQUIRE(key);
                 FOREACH_ARRAY(file, made.files, made.n) {
@@ -140,6 +142,7 @@ static void makes_authorities(void)
         FOREACH_ARRAY(name, names, ELEMENTS(names)) {
                 Error err = {};
                 _cleanup_free_ char *file = string_format("%s.crt", *name);
+                REQUIRE(file);
                 _cleanup_x509_ X509 *x = load_certificate(ARTIFACTS_MASTER, file);
                 _cleanup_certificate_info_ CertificateInfo info = {};
                 REQUIRE(x);
@@ -208,7 +211,9 @@ static void check_chain(const PkiArtifact *row, X509 *x)
                         continue;
                 }
                 _cleanup_free_ char *file = string_format("%s.crt", authority->name);
+                REQUIRE(file);
                 _cleanup_x509_ X509 *ca = load_certificate(ARTIFACTS_MASTER, file);
+                REQUIRE(ca);
                 bool ours = streq(authority->name, row->signer);
                 CHECK_INT(certificate_is_signed_by(x, ca), ours);
                 CHECK_INT(verifies(x, ca, X509_PURPOSE_SSL_CLIENT, facts.now),
@@ -233,6 +238,7 @@ static void makes_leaves(void)
                         Error err = {};
                         _cleanup_free_ char *crt = string_format("%s.crt", row->name);
                         _cleanup_free_ char *key_name = string_format("%s.key", row->name);
+                        REQUIRE(crt && key_name);
                         _cleanup_x509_ X509 *x = load_certificate(i, crt);
                         const PkiFile *file = find(i, key_name);
                         _cleanup_key_ EVP_PKEY *key = NULL;

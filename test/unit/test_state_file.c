@@ -82,6 +82,7 @@ static void test_contract(void)
 static void test_there_and_back(void)
 {
         _cleanup_free_ char *path = string_format("%s/state.json", test_folder());
+        REQUIRE(path);
         MachineStatus status = sample();
         static StateFile back;
         CHECK_OK(state_file_write(path, &head, &status, &error), error);
@@ -212,6 +213,7 @@ static void test_missing(void)
 {
         static StateFile back;
         _cleanup_free_ char *path = string_format("%s/none", test_folder());
+        REQUIRE(path);
         CHECK_INT(state_file_read(path, steps, 3, &back, &error), -ENOENT);
 }
 
