@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/mount.h>
@@ -16,10 +17,10 @@
 /* volume-format and volume-mount, run by the engine on a loop device, in a mount namespace of the
  * test's own: needs root. */
 
-#define VOLUME "vol-0cccccccccccccccc"
-#define MIB    (UINT64_C(1) << 20)
+#define MIB (UINT64_C(1) << 20)
 
 static Boot boot;
+static char volume_id[32]; /* of this run alone: two disks that both say they are it are refused */
 static char image[128], loop[64];
 
 static bool command(Buffer *output, const char *const *argv)
@@ -48,11 +49,11 @@ static void detach(void)
 /* A volume of so many MiB, all zero, attached. False: there are no loop devices here. */
 static bool fresh(unsigned mib)
 {
-        static char volume_id[] = VOLUME, cluster[] = "test";
+        static char cluster[] = "test";
         _cleanup_buffer_ Buffer name = {};
         Error err = {};
         detach();
-        (void) snprintf(image, sizeof(image), "%s/" VOLUME ".img", test_folder());
+        (void) snprintf(image, sizeof(image), "%s/%s.img", test_folder(), volume_id);
         (void) unlink(image);
         int fd = open(image, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
         if (fd < 0 || ftruncate(fd, (off_t) (mib * MIB)) < 0 || close(fd) < 0 ||
@@ -62,7 +63,7 @@ static bool fresh(unsigned mib)
         (void) snprintf(loop, sizeof(loop), "%s", string_strip_end(name.data));
         boot.config.master_volume_id = volume_id;
         boot.config.cluster_name = cluster;
-        return blockdev_find(VOLUME, NULL, &boot.volume, &err) == 1;
+        return blockdev_find(volume_id, NULL, &boot.volume, &err) == 1;
 }
 
 static unsigned all_known(void *userdata)
@@ -144,7 +145,7 @@ static void another_cluster_is_foreign(void)
         boot.config.cluster_name = other;
         CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
         CHECK_INT(err.class, ERROR_UNSAFE);
-        CHECK_CONTAINS(err.message, VOLUME);
+        CHECK_CONTAINS(err.message, volume_id);
         CHECK_CONTAINS(err.message, loop);
         CHECK_CONTAINS(err.message, "ext4 labelled \"kb-");
         CHECK_CONTAINS(err.message, "CLUSTER_NAME another");
@@ -165,7 +166,7 @@ static void another_mount_is_left_alone(void)
         CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
         CHECK_INT(err.class, ERROR_UNSAFE);
         CHECK_CONTAINS(err.message, "a mount of else");
-        CHECK_CONTAINS(err.message, VOLUME);
+        CHECK_CONTAINS(err.message, volume_id);
         CHECK(umount(MASTER_MOUNT_POINT) == 0);
 }
 
@@ -194,7 +195,8 @@ static void gone_under_the_mount(void)
         blockdev_set_roots(test_folder(), "/dev");
         CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
         CHECK_INT(err.class, ERROR_UNSAFE);
-        CHECK_CONTAINS(err.message, "no longer volume " VOLUME);
+        CHECK_CONTAINS(err.message, "no longer volume ");
+        CHECK_CONTAINS(err.message, volume_id);
         blockdev_set_roots("/sys", "/dev");
 }
 
@@ -233,7 +235,7 @@ static void errors_left_stop(void)
         CHECK(COMMAND(NULL, "/sbin/debugfs", "-w", "-R", "ssv state 0", loop));
         CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
         CHECK_INT(err.class, ERROR_UNSAFE);
-        CHECK_CONTAINS(err.message, VOLUME);
+        CHECK_CONTAINS(err.message, volume_id);
         CHECK_CONTAINS(err.message, "e2fsck");
         CHECK_CONTAINS(err.message, "take a snapshot");
         CHECK_OK(mount_look(MASTER_MOUNT_POINT, &state, &err), err);
@@ -254,9 +256,12 @@ int main(void)
                 { "a larger disk is grown into, or a warning", larger_disk },
                 { "errors that e2fsck leaves stop before the mount", errors_left_stop },
         };
-        bool inside = unshare(CLONE_NEWNS) == 0 &&
+        uint64_t number;
+        bool inside = getentropy(&number, sizeof(number)) == 0 && unshare(CLONE_NEWNS) == 0 &&
                       mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
-                      mount("none", "/var/lib", "tmpfs", 0, NULL) == 0 && fresh(128);
+                      mount("none", "/var/lib", "tmpfs", 0, NULL) == 0;
+        (void) snprintf(volume_id, sizeof(volume_id), "vol-0%016" PRIx64, number);
+        inside = inside && fresh(128);
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
                 if (inside) {
                         test_case(cases[i].name, cases[i].function);
