@@ -65,6 +65,8 @@ def entries(log):
     lose what it has written."""
     with log.open("rb") as file:
         magic, _, _, sector_bytes = struct.unpack("<QQQI", file.read(28))
+        if magic == 0:  # the boot ended before anything was flushed
+            return
         assert (magic, sector_bytes) == (MAGIC, SECTOR), (log, magic, sector_bytes)
         position = SECTOR
         while True:

@@ -168,7 +168,7 @@ class VirtualMachine(machine.Machine):
         return ["nice", "qemu-system-x86_64", "-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off",
                 "-smp", "2", "-m", "4096", "-nodefaults", "-display", "none", "-S",
                 "-kernel", str(KERNEL / "vmlinuz"), "-initrd", str(KERNEL / "initrd"),
-                "-append", "root=LABEL=root rw console=ttyS0 net.ifnames=0",
+                "-append", "root=LABEL=root rw console=ttyS0 net.ifnames=0 tsc=reliable",
                 "-serial", f"file:{self.console}",
                 "-qmp", f"unix:{self.folder}/qmp,server=on,wait=off",
                 "-chardev", f"socket,id=shell,path={self.folder}/shell,server=on,wait=off",
