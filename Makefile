@@ -30,13 +30,10 @@ CFLAGS  += $(HARDENING)
 LDFLAGS += -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--gc-sections
 else ifeq ($(VARIANT),debug)
 CFLAGS  += -O0
-else ifeq ($(VARIANT),asan)
+else ifneq ($(filter asan torture,$(VARIANT)),)
 CFLAGS  += -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=address,undefined
-else ifeq ($(VARIANT),torture)
-CFLAGS  += -O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
-LDFLAGS += -fsanitize=address,undefined
-TORTURE := $(B)/test/unit/torture.o
+TORTURE := $(if $(filter torture,$(VARIANT)),$(B)/test/unit/torture.o)
 else ifeq ($(VARIANT),effects)
 CFLAGS  += $(HARDENING) -DEFFECT_POINTS
 LDFLAGS += -pie -Wl,-z,relro,-z,now -Wl,--gc-sections
@@ -65,7 +62,7 @@ $(B)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
-ifdef TORTURE
+ifneq ($(TORTURE),)
 $(OBJECTS): CPPFLAGS += -include test/unit/torture.h
 $(B)/test/unit/test_%.o: CPPFLAGS += -Dabort=torture_give_up
 endif

@@ -216,7 +216,8 @@ static void test_unreachable(void)
         uint64_t before = wait_now_ms();
         CHECK_OK(imds_new("http://127.0.0.1:1", &nobody, &err), err);
         CHECK_INT(imds_get(nobody, "meta-data/x", &wait, &text, &err), -ETIMEDOUT);
-        CHECK(wait_now_ms() - before >= 1000);
+        uint64_t took = wait_now_ms() - before;
+        CHECK(took >= 1000 && took < TEST_CUT_SHORT_MS);
         CHECK_INT(err.class, ERROR_RETRY);
         CHECK_CONTAINS(err.message, "nobody answers at http://127.0.0.1:1");
         CHECK_CONTAINS(err.message, "HttpEndpoint");

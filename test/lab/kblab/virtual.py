@@ -165,6 +165,7 @@ class VirtualMachine(machine.Machine):
         mac = self.request["mac"]
         volumes = [word for volume_id in self.attachments for word in (
             "-blockdev", json.dumps(_drive(volume_id)), "-device", json.dumps(_device(volume_id)))]
+        # tsc: a kernel has hung as it went over to HPET's clock, which is slow without KVM.
         return ["nice", "qemu-system-x86_64", "-machine", "pc", "-accel", "tcg,thread=multi", "-cpu", "max,la57=off",
                 "-smp", "2", "-m", "4096", "-nodefaults", "-display", "none", "-S",
                 "-kernel", str(KERNEL / "vmlinuz"), "-initrd", str(KERNEL / "initrd"),
