@@ -232,6 +232,7 @@ def what_does_not_fit_its_digest_is_refused_and_nothing_written(world):
         must(first.run(), 0)
         key = next(f for f in world.index()["files"] if f["key"].endswith("flanneld.key")
                    and f["key"].startswith("node/"))
+        content = world.get(key["key"])
         world.put(key["key"], b"x" * key["size"])
         script = '"$@"; status=$?; ls /srv/kubernetes; exit $status'
         said = must(second.run(script=script), 1, "unsafe: ", key["key"], key["sha256"],
@@ -239,6 +240,9 @@ def what_does_not_fit_its_digest_is_refused_and_nothing_written(world):
         assert len(said.splitlines()) == 1, said
         world.delete(key["key"])
         must(second.run(), 1, "unsafe: ", "is not there")
+        world.put(key["key"], content)
+        world.put("index.json", json.dumps(world.index() | {"ca_sha256": "0" * 64}).encode())
+        must(second.run(), 1, "unsafe: ", "ca.crt has fingerprint", "index.json says 000")
         world.put("index.json", b'{"schema": 2}')
         must(second.run(), 1, "unsafe: ", "a newer one wrote it")
 
@@ -257,6 +261,12 @@ def a_claim_is_waited_for_while_its_holder_lives(world):
             must(first.run(kill=f"before:{number}:"), 137)
             assert "pki/claim" in world.keys() and "pki/index.json" not in world.keys()
             must(second.run(seconds=3), 1, "retry: ")
+            # One that has looked before the claim was there: index and claim, by probe and by apply.
+            world.front.control("POST", "/faults", {"action": "GetObject", "effect": "error", "status": 404,
+                                                    "code": "NoSuchKey", "count": 4, "instance": second.id})
+            must(second.run(seconds=3), 1, "retry: ")
+            assert second.identity()["state"] == "pending", "it has not tried"
+            assert first.id in world.get("claim").decode(), world.get("claim")
         said = must(second.run(), 0, "applied")
         assert second.identity()["cluster_id"] in said
         assert second.id in world.get("claim").decode()
@@ -282,6 +292,25 @@ def where_volume_and_bucket_disagree_a_person_decides(world):
         must(lost.run(), 1, "unsafe: ", "etcd member and no identity")
 
 
+def without_its_volume_a_master_makes_nothing(world):
+    """The mount point is an empty folder then, which looks like a blank volume."""
+    with master(world) as machine:
+        said = must(machine.run(script='umount /var/lib/kubernetes/master; "$@"', seconds=3), 1,
+                    "the master volume is not mounted")
+        assert said.startswith("retry: ") and not world.keys(), said
+
+
+def by_a_wrong_clock_no_certificate_is_made(world):
+    with master(world) as machine:
+        for seconds in (-1200, 120):  # signing is corrected for the one, and need not be for the other
+            world.front.control("POST", "/faults", {"action": "*", "effect": "skew", "count": 0,
+                                                    "seconds": seconds, "instance": machine.id})
+            must(machine.run(seconds=3), 1, "retry: ", "the clock is ")
+            world.front.control("DELETE", "/faults")
+            assert not world.keys(), world.keys()
+        must(machine.run(), 0, "applied")
+
+
 def a_denial_or_a_wrong_bucket_is_named(world):
     with master(world) as machine:
         world.write_config(machine, S3_BUCKET="kb-no-such-bucket")
@@ -304,6 +333,8 @@ CHECKS = (
     what_does_not_fit_its_digest_is_refused_and_nothing_written,
     a_claim_is_waited_for_while_its_holder_lives,
     where_volume_and_bucket_disagree_a_person_decides,
+    without_its_volume_a_master_makes_nothing,
+    by_a_wrong_clock_no_certificate_is_made,
     a_denial_or_a_wrong_bucket_is_named,
 )
 

@@ -3,8 +3,11 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -189,6 +192,22 @@ static void secrets(void)
         CHECK(!streq(a.data, b.data));
 }
 
+/* In a child: a sanitizer that looks for leaks has to trace this process. */
+static void protected_process(void)
+{
+        int status = 0;
+        pid_t child = fork();
+        if (child == 0) {
+                struct rlimit core = { 1, 1 };
+                bool protected = secret_protect_process(NULL) == 0 &&
+                                 prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 &&
+                                 getrlimit(RLIMIT_CORE, &core) == 0;
+                _exit(protected && core.rlim_cur == 0 && core.rlim_max == 0 ? 0 : 1);
+        }
+        CHECK(child > 0 && waitpid(child, &status, 0) == child);
+        CHECK_INT(status, 0);
+}
+
 int main(void)
 {
         test_case("base: numbers and strings", strings);
@@ -200,5 +219,6 @@ int main(void)
         test_case("base: waits end by deadline and by request", waits_end);
         test_case("base: backoff", backoff_has_jitter_and_bounds);
         test_case("base: random secrets", secrets);
+        test_case("base: no core file, and nobody reads the memory", protected_process);
         return test_done();
 }

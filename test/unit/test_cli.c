@@ -95,6 +95,23 @@ static void test_status(void)
         CHECK_CONTAINS(program.output, "\"phase\":\"ready\"");
 }
 
+/* An image may carry it, or /run may be kept. */
+static void test_state_of_an_earlier_boot(void)
+{
+        _cleanup_buffer_ Buffer text = {};
+        Error err = {};
+        world_reset();
+        CHECK_INT(program_run(&program, WORDS("run")), 0);
+        CHECK_OK(file_read(runtime_path("state.json"), 65536, &text, &err), err);
+        char *id = text.data ? strstr(text.data, "\"boot_id\":\"") : NULL;
+        REQUIRE(id);
+        id += strlen("\"boot_id\":\"");
+        *id = *id == '0' ? '1' : '0';
+        CHECK_OK(file_write(runtime_path("state.json"), text.data, text.size, 0644, &err), err);
+        CHECK_INT(program_run(&program, WORDS("status")), 2);
+        CHECK_CONTAINS(program.output, "starting: no run has said anything");
+}
+
 static void test_status_wait_and_follow(void)
 {
         static Program third;
@@ -282,6 +299,7 @@ int main(void)
         test_case("exit statuses follow from the class", test_exit_statuses);
         test_case("a denial that is only a warning", test_denial_warning);
         test_case("status, and before anything ran", test_status);
+        test_case("the state of an earlier boot counts for nothing", test_state_of_an_earlier_boot);
         test_case("status --wait and --follow", test_status_wait_and_follow);
         test_case("a second run follows the first", test_second_run);
         test_case("its failure is the follower's", test_followed_failure);

@@ -3,7 +3,9 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "aws/imds_parse.h"
 #include "host/http.h"
@@ -16,6 +18,25 @@ static ScriptedServer server;
 static atomic_int n_documents; /* how often the keys were asked for */
 static int absent_first;       /* how often the role is 404 before it is there */
 static int lifetime_s;
+static _Atomic time_t later_s; /* the clocks of this program are ahead by */
+
+/* In the C library's place. */
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+        int r = (int) syscall(SYS_clock_gettime, clock, ret);
+        ret->tv_sec += later_s;
+        return r;
+}
+
+time_t time(time_t *ret)
+{
+        struct timespec now;
+        (void) clock_gettime(CLOCK_REALTIME, &now);
+        if (ret) {
+                *ret = now.tv_sec;
+        }
+        return now.tv_sec;
+}
 
 /* A role whose keys are numbered by how often they were asked for. */
 static char *respond_role(const char *request, unsigned number)
@@ -112,6 +133,19 @@ static void test_near_expiry(void)
         check_id(credentials, "ASIA1");
         check_id(credentials, "ASIA1");
         CHECK_INT(atomic_load(&n_documents), 1);
+}
+
+static void test_renewal(void)
+{
+        _cleanup_(imds_freep) Imds *imds = NULL;
+        _cleanup_(credentials_freep) Credentials *credentials = NULL;
+        begin(0, 3600, &imds, &credentials);
+        check_id(credentials, "ASIA1");
+        later_s = 3600 - 330;
+        check_id(credentials, "ASIA1");
+        later_s = 3600 - 270; /* five minutes before they expire */
+        check_id(credentials, "ASIA2");
+        later_s = 0;
 }
 
 static void *get_from_thread(void *userdata)
@@ -231,6 +265,7 @@ int main(void)
         test_case("fetched when needed, 404 at first, then kept", test_fetch);
         test_case("refused ones are fetched anew, once", test_refused);
         test_case("keys that come old are used", test_near_expiry);
+        test_case("they are renewed before they expire", test_renewal);
         test_case("one thread fetches, the others wait for it", test_single_flight);
         test_case("no role yet", test_no_role);
         test_case("fixed keys", test_static);

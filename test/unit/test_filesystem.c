@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -17,6 +18,16 @@
 #define MIB    (UINT64_C(1) << 20)
 
 static char disk[128];
+static off_t reads_end_at; /* before the size; 0: they do not */
+
+/* In the C library's place. */
+ssize_t pread(int fd, void *data, size_t n, off_t offset)
+{
+        if (reads_end_at && offset + (off_t) n > reads_end_at) {
+                n = offset < reads_end_at ? (size_t) (reads_end_at - offset) : 0;
+        }
+        return syscall(SYS_pread64, fd, data, n, offset);
+}
 
 static void make_disk(uint64_t size)
 {
@@ -367,6 +378,23 @@ static void unreadable_is_no_blank(void)
         CHECK(disk_probe_fd(fd, "DISK", VOLUME, LABEL, &wait, &probe, NULL, &err) < 0);
         CHECK_INT(err.class, ERROR_RETRY);
         (void) close(fd);
+
+        make_disk(64 * MIB);
+        fd = open(disk, O_RDONLY | O_CLOEXEC);
+        static const off_t ends[] = { 1000, 64 * MIB - 1000 };
+        FOREACH_ARRAY(end, ends, ELEMENTS(ends)) {
+                reads_end_at = *end;
+                CHECK(disk_probe_fd(fd, "DISK", VOLUME, LABEL, &wait, &probe, NULL, &err) < 0);
+                CHECK_INT(err.class, ERROR_RETRY);
+                CHECK_CONTAINS(err.message, "before its size");
+        }
+        reads_end_at = 0;
+        (void) close(fd);
+
+        Blockdev gone = {};
+        (void) snprintf(gone.node, sizeof(gone.node), "%s/gone", test_folder());
+        CHECK_INT(filesystem_probe(&gone, VOLUME, LABEL, &wait, &probe, &err), -ENOENT);
+        CHECK_INT(probe.content, DISK_CANNOT_TELL);
 }
 
 /* Every combination of facts: blank and ours are what the header says, all else is foreign. */
