@@ -5,7 +5,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-VOLUME=vol-0aaaaaaaaaaaaaaa1
+VOLUME=vol-0$(od -An -N8 -tx8 /dev/urandom | tr -d " ") # of this run alone: two disks of one volume are refused
 LABEL=kb-0123456789ab
 n=0 failed=0
 ok() { n=$((n + 1)) && echo "ok $n - $1"; }
@@ -37,6 +37,7 @@ cleanup() {
     trap - EXIT
     mountpoint -q "$work/mnt" && umount "$work/mnt"
     detach
+    mountpoint -q "$work/full" && umount "$work/full"
     umount "$work"
     rmdir "$work"
 }
@@ -164,6 +165,19 @@ else
     not_ok "a volume that another program has locked is waited for" "$said"
 fi
 wait
+
+mkdir "$work/full" && mount -t tmpfs -o size=1500k full "$work/full" # writing to the disk fails before long
+detach
+truncate -s 64M "$work/full/$VOLUME.img"
+loop=$(losetup --find --show "$work/full/$VOLUME.img")
+run format
+if [[ $said == "retry: mkfs.ext4 $loop: exit status "*[Ee]rror* ]]; then
+    ok "an mkfs that fails is told in its own words"
+else
+    not_ok "an mkfs that fails is told in its own words" "$said"
+fi
+detach
+umount "$work/full"
 
 fresh 64
 detach
