@@ -255,7 +255,12 @@ static void step_failed(Machine *m, size_t i, const Error *error, bool final)
                    m->options->mode == MACHINE_PLAN) {
                 step_fail(m, i, error);
         } else {
-                s->error = *error;
+                /* cut before it could say anything: what it said the last time is the reason */
+                bool is_mute = past_deadline(m, i) && streq(error->message, WAIT_TIMED_OUT) &&
+                               isempty(s->waiting_for);
+                if (!is_mute || isempty(s->error.message)) {
+                        s->error = *error;
+                }
                 step_back_off(m, i);
         }
 }

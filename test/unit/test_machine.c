@@ -37,6 +37,16 @@ static void lose_first(int n)
         }
 }
 
+/* The third probe begins late, and is cut before it says anything. */
+static void dawdle(int n)
+{
+        if (n == 2) {
+                Wait wait = test_wait(10);
+                fakes[0].waiting_for = NULL;
+                (void) wait_sleep(&wait, 1100, NULL);
+        }
+}
+
 static void refuse_second(int n)
 {
         if (n == 1) {
@@ -286,6 +296,14 @@ static void test_verify_not_yet(void)
                                : "a: gave up after 1 s: the unit starts");
         CHECK_INT(status.phase, PHASE_FAILED);
         CHECK_INT(status.steps[0].state, STEP_FAILED);
+
+        reset();
+        fakes[0].apply_changes_nothing = true;
+        fakes[0].waiting_for = "the unit starts";
+        fakes[0].when_probed = dawdle;
+        CHECK_INT(run(steps, 1), -EAGAIN);
+        CHECK_STR(error.message,
+                  "a: gave up after 1 s: applied, but still not so: the unit starts");
 }
 
 static void test_deadline_cuts_a_wait(void)
