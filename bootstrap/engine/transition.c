@@ -210,12 +210,18 @@ static bool past_deadline(const Machine *m, size_t i)
         return wait_now_ms() >= m->contexts[i].wait.deadline_ms;
 }
 
+/* Only that a wait was over, and not for what. */
+static bool says_no_reason(const Error *error)
+{
+        return streq(error->message, WAIT_TIMED_OUT);
+}
+
 static void step_give_up(Machine *m, size_t i)
 {
         Error error = m->status.steps[i].error;
         const char *what = m->status.steps[i].waiting_for;
-        bool is_cut = streq(error.message, WAIT_TIMED_OUT) && !isempty(what);
-        if (error.message[0] == '\0' || is_cut) { /* it only ever said "not yet" */
+        /* it only ever said "not yet" */
+        if (isempty(error.message) || (says_no_reason(&error) && !isempty(what))) {
                 (void) error_set(&error, ERROR_RETRY, ETIMEDOUT, "%s",
                                  isempty(what) ? "not so yet" : what);
         }
@@ -256,8 +262,8 @@ static void step_failed(Machine *m, size_t i, const Error *error, bool final)
                 step_fail(m, i, error);
         } else {
                 /* cut before it could say anything: what it said the last time is the reason */
-                bool is_mute = past_deadline(m, i) && streq(error->message, WAIT_TIMED_OUT) &&
-                               isempty(s->waiting_for);
+                bool is_mute =
+                        past_deadline(m, i) && says_no_reason(error) && isempty(s->waiting_for);
                 if (!is_mute || isempty(s->error.message)) {
                         s->error = *error;
                 }
