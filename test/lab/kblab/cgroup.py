@@ -6,6 +6,7 @@ nothing leaves its group by itself, the group is also how the lab finds what is 
 crashed before: no pid files.
 """
 
+import contextlib
 import errno
 import json
 import os
@@ -21,6 +22,10 @@ BASES = STATE / "cgroups.json"
 UNIT = f"{NAME}.service"
 
 OWN = Path("/proc/self/cgroup")
+
+# What the kernel says of a group or a process that has ended since it was found. ENODEV: the group went
+# between the listing of its folder, or the opening of its file, and the reading.
+ENDED = {errno.ENOENT, errno.ENODEV, errno.ESRCH}
 
 
 def _memberships(text):
@@ -52,6 +57,26 @@ def _directory(points, key, path):
     return where / path.lstrip("/") if where else None
 
 
+def _read(path):
+    """Returns the text of a file below /proc/PID or a group's folder: "" when its owner has ended."""
+    try:
+        return path.read_text()
+    except OSError as error:
+        if error.errno in ENDED:
+            return ""
+        raise
+
+
+def _folders(directory):
+    """Returns the groups directly below a group: none when it has been removed."""
+    try:
+        return [entry for entry in directory.iterdir() if entry.is_dir()]
+    except OSError as error:
+        if error.errno in ENDED:
+            return []
+        raise
+
+
 def setup():
     """Decide where the lab's groups are, and make the group that holds them."""
     bases = _bases()
@@ -78,8 +103,7 @@ def teardown():
         Group(name).kill()
     bases = _bases()
     for base in bases:
-        if base.is_dir():
-            _remove(base)
+        _remove(base)
     if any(base.parent.name == UNIT and base.parent.is_dir() for base in bases):
         run("systemctl", "stop", UNIT)
     BASES.unlink(missing_ok=True)
@@ -108,13 +132,13 @@ def _empty(directory):
     """Move a unit's own process out of the way."""
     (directory / "unit").mkdir(exist_ok=True)
     for pid in (directory / "cgroup.procs").read_text().split():
-        (directory / "unit" / "cgroup.procs").write_text(pid)
+        with contextlib.suppress(ProcessLookupError):
+            (directory / "unit" / "cgroup.procs").write_text(pid)
 
 
 def names():
     """The machines (and "region") that have a group."""
-    return sorted({entry.name for base in _bases() if base.is_dir()
-                   for entry in base.iterdir() if entry.is_dir()})
+    return sorted({entry.name for base in _bases() for entry in _folders(base)})
 
 
 def _bases():
@@ -127,7 +151,7 @@ def _bases():
 def _make(directory):
     if directory.is_dir():
         return
-    directory.mkdir()
+    directory.mkdir(exist_ok=True)
     # A new cpuset (cgroup v1) has no processor and takes no process before it is given some.
     for limit in ("cpuset.cpus", "cpuset.mems"):
         if (directory / "cgroup.clone_children").exists() and (directory / limit).exists():
@@ -143,9 +167,8 @@ def _pass_on(directory):
 
 
 def _remove(directory):
-    for entry in directory.iterdir():
-        if entry.is_dir():
-            _remove(entry)
+    for entry in _folders(directory):
+        _remove(entry)
     deadline = time.monotonic() + 5
     while True:
         try:
@@ -163,10 +186,18 @@ def _remove(directory):
 def join(pid):
     """Move this process into the groups that another process is in."""
     points = _mount_points()
-    for key, path in _memberships(Path(f"/proc/{pid}/cgroup").read_text()).items():
-        directory = _directory(points, key, path)
-        if directory:
-            (directory / "cgroup.procs").write_text("0")
+    memberships = _memberships(_read(Path(f"/proc/{pid}/cgroup")))
+    try:
+        for key, path in memberships.items():
+            directory = _directory(points, key, path)
+            if directory:
+                (directory / "cgroup.procs").write_text("0")
+    except OSError as error:
+        if error.errno not in ENDED:
+            raise
+        memberships = {}
+    if not memberships:
+        raise LabError(f"process {pid} has ended")
 
 
 class Group:
@@ -193,11 +224,8 @@ class Group:
 
     def has(self, pid):
         """Whether this process is in the groups, or below."""
-        try:
-            text = Path(f"/proc/{pid}/cgroup").read_text()
-        except (FileNotFoundError, ProcessLookupError):
-            return False
-        return any(f"/{NAME}/{self.name}/" in f"{path}/" for path in _memberships(text).values())
+        memberships = _memberships(_read(Path(f"/proc/{pid}/cgroup")))
+        return any(f"/{NAME}/{self.name}/" in f"{path}/" for path in memberships.values())
 
     def pids(self):
         """Every process in the groups and in those below, but for this one."""
@@ -205,9 +233,7 @@ class Group:
         for directory in self.directories:
             for folder, _, _ in os.walk(directory):
                 try:
-                    pids.update(map(int, Path(folder, "cgroup.procs").read_text().split()))
-                except (FileNotFoundError, ProcessLookupError):
-                    continue
+                    pids.update(map(int, _read(Path(folder, "cgroup.procs")).split()))
                 except OSError as error:
                     # cgroup v2: a threaded group has no processes of its own to list.
                     if error.errno != errno.EOPNOTSUPP:
@@ -230,5 +256,4 @@ class Group:
                     continue
             time.sleep(0.02)
         for directory in self.directories:
-            if directory.is_dir():
-                _remove(directory)
+            _remove(directory)

@@ -72,9 +72,10 @@ class Machine:
 
     @property
     def attachments(self):
-        if not self.attachments_file.exists():
+        try:
+            return json.loads(self.attachments_file.read_text())
+        except FileNotFoundError:
             return {}
-        return json.loads(self.attachments_file.read_text())
 
     @property
     def leader(self):
@@ -138,17 +139,14 @@ class Machine:
     def reboot(self):
         """Ask the machine to reboot; one that is off or dead is booted, as EC2 does."""
         leader = self.leader
-        if leader:
-            os.kill(leader, START_REBOOT)
-        else:
+        if not (leader and _signal(leader, START_REBOOT)):
             self.kill()
             self.start()
 
     def stop(self, timeout_s=60):
         """Shut the machine down, by force after a while; its disk and volumes stay."""
         leader = self.leader
-        if leader:
-            os.kill(leader, START_POWEROFF)
+        if leader and _signal(leader, START_POWEROFF):
             deadline = time.monotonic() + timeout_s
             while self.running() and time.monotonic() < deadline:
                 time.sleep(0.05)
@@ -278,7 +276,7 @@ class Machine:
         with self.locked():
             for loop in self.attachments.values():
                 volume.make_node(f"/proc/{leader}/root", loop)
-            self.leader_file.write_text(f"{leader}\n")
+            replace(self.leader_file, leader)
         if not sys.stdout.closed:
             with contextlib.suppress(BrokenPipeError), sys.stdout:
                 print("started")
@@ -322,6 +320,15 @@ def find(name):
     if len(found) > 1:
         raise LabError(f"{name}: which of {', '.join(machine.id for machine in found)}?")
     return found[0]
+
+
+def _signal(pid, signal_number):
+    """Returns whether the process was there to be sent the signal."""
+    try:
+        os.kill(pid, signal_number)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _copy_folder(source, target):

@@ -136,7 +136,7 @@ class VirtualMachine(machine.Machine):
         self._await_qmp(qemu)
         tap = f"vm-{self.id[-8:]}"
         run("ip", "link", "set", tap, "master", network.BRIDGE, "up")
-        self.leader_file.write_text(f"{qemu.pid}\n")
+        machine.replace(self.leader_file, qemu.pid)
         self._qmp("cont")
         print("started", flush=True)
         qemu.wait()

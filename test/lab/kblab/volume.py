@@ -63,15 +63,15 @@ def release_all():
 
 
 def make_node(root, loop):
-    """Make the device node of a loop device in an instance's /dev."""
+    """Make the device node of a loop device in an instance's /dev, unless the instance has just ended."""
     number = os.stat(loop).st_rdev
-    with contextlib.suppress(FileExistsError):
+    with contextlib.suppress(FileExistsError, FileNotFoundError, ProcessLookupError):
         os.mknod(f"{root}{loop}", 0o060660, number)
 
 
 def remove_node(root, loop):
     """Remove the node of a loop device from an instance's /dev."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         os.unlink(f"{root}{loop}")
 
 
