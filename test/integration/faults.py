@@ -5,6 +5,8 @@ replies, races. Prints TAP, a line a part.
 
   faults.py [PART…]          a share of the cases, always the same (SEED=N: another); it fits test/all
   SHARE=1 faults.py [PART…]  all of them, as test/faults does
+
+DRAW=N, which a failure prints, draws in the region what was drawn then.
 """
 
 import os
@@ -68,6 +70,8 @@ def try_cases(part, cases):
     with machines.World() as world:
         for name, case, arguments in cases:
             tally.attempt(name, case, world, *arguments)
+        if not tally.is_good():
+            print(world.front.drawn_by(), file=sys.stderr)
         return tally, world.front.bugs()
 
 

@@ -202,7 +202,7 @@ class World:
         subprocess.run(["mount", "-t", "tmpfs", "faults", self.folder], check=True)
         self.hardware = self.folder / "hardware"
         self.hardware.mkdir()
-        os.environ["HARDWARE"] = str(self.hardware)
+        os.environ |= {"HARDWARE": str(self.hardware), "NOISE": str(ROOT / "test/lab/kblab/noise.py")}
         tempfile.tempdir = str(self.folder)
         self.front = Front("--hypervisor", str(HOOK))
         self.machines = []

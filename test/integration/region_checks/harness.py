@@ -51,7 +51,8 @@ class Front:
         self._log = (self.state / "front.log").open("wb")
         self._process = subprocess.Popen(
             [REGION / "front", "--state", self.state, "--moto-root", root, "--moto-port", "0",
-             "--seed", "--ready-file", ready, *self._options], stdout=self._log, stderr=self._log)
+             "--seed", "--ready-file", ready, *self._options,
+             *(["--draw", os.environ["DRAW"]] if "DRAW" in os.environ else [])], stdout=self._log, stderr=self._log)
         try:
             deadline = time.monotonic() + START_S
             while not ready.exists():
@@ -98,6 +99,10 @@ class Front:
         found = [line for line in lines if json.loads(line)["event"] in ("bug", "moto-error")]
         log = (self.state / "front.log").read_text()
         return found + ([log] if "Traceback" in log else [])
+
+    def drawn_by(self):
+        """What a failure must tell, to be had again."""
+        return f"# drawn by DRAW={self.control('GET', '/settings')['seed']}"
 
     def reset(self):
         self.control("DELETE", "/faults")

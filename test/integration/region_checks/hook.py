@@ -2,11 +2,15 @@
 """The hook that moves hardware: when it is called, with what, and what its failure does."""
 
 import json
+import subprocess
+import tempfile
+import urllib.error
 from pathlib import Path
 
 from .harness import same, wait
 
 PROGRAM = Path(__file__).with_name("hook-program")
+NOISE = Path(__file__).resolve().parents[2] / "lab/kblab/noise.py"
 
 
 def _told(front, verb):
@@ -47,6 +51,65 @@ def it_is_told_of_a_machines_whole_life(front):
     same(_told(front, "associate"), [mapped])
     for verb in ("reboot", "terminate"):
         same(_told(front, verb), [{"instance_id": instance}])
+
+
+def an_encrypted_volume_reads_as_noise(front):
+    instance = front.launch()
+
+    def disk(**params):
+        """What the hook is told of a new volume's noise; the volume goes again."""
+        volume = front.new_volume(**params)
+        front.ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device="/dev/sdf")
+        front.wait_volume(volume, "attached")
+        front.ec2.detach_volume(VolumeId=volume)
+        front.wait_volume(volume, "available")
+        return _told(front, "attach")[-1].get("noise")
+
+    same(disk(Encrypted=True), None)  # the knob is off
+    with front.settings(seed=77, noise={"mode": "sparse", "imitate": "jbd"}):
+        first, second = disk(Encrypted=True), disk(Encrypted=True)
+        same((first["mode"], first["imitate"], first["seed"].partition("/")[0]), ("sparse", "jbd", "77"))
+        assert first["seed"] != second["seed"], (first, second)
+        same(disk(), None)
+        source = front.new_volume(Encrypted=True)
+        snapshot = front.ec2.create_snapshot(VolumeId=source)["SnapshotId"]
+        same(disk(SnapshotId=snapshot, Encrypted=True), None)
+    for wrong in ({"mode": "much"}, {"imitate": "vfat"}, {"mode": 1}):
+        try:
+            front.control("POST", "/settings", {"noise": wrong})
+        except urllib.error.HTTPError as error:
+            same(error.code, 400)
+        else:
+            raise AssertionError(wrong)
+    front.ec2.terminate_instances(InstanceIds=[instance])
+
+
+def noise_is_where_anybody_looks(front):
+    """The file that the hook makes of what it is told: the same for the same seed, and none of it zero."""
+    size = 64 << 20
+    with tempfile.TemporaryDirectory() as folder:
+        def made(name, *how):
+            path = Path(folder, name)
+            subprocess.run([NOISE, path, str(size), *how], check=True)
+            return path.read_bytes()
+
+        def known(name):
+            return subprocess.run(["blkid", "-p", "-o", "export", Path(folder, name)], check=False,
+                                  capture_output=True, text=True).stdout
+
+        first = made("first", "7/1", "sparse")
+        blocks = [first[at:at + 4096].strip(b"\0") != b"" for at in range(0, size, 4096)]
+        assert all(blocks[:1024]) and all(blocks[-1024:]), "the first and the last 4 MiB"
+        same([sum(blocks[at:at + 64]) for at in range(1024, len(blocks) - 1024, 64)],
+             [1] * ((len(blocks) - 2048) // 64))
+        same((made("again", "7/1", "sparse") == first, made("other", "7/2", "sparse") == first), (True, False))
+        same(known("first"), "")
+        whole = made("whole", "7/1", "whole")
+        assert all(whole[at:at + 4096].strip(b"\0") for at in range(0, size, 4096))
+        for imitation, wanted in (("atari", "PTTYPE=atari"), ("jbd", "TYPE=jbd"),
+                                  ("jmicron", "TYPE=jmicron_raid_member")):
+            made(imitation, "7/1", "sparse", imitation)
+            assert wanted in known(imitation).split(), (imitation, known(imitation))
 
 
 def a_machine_that_does_not_start_is_terminated(front):

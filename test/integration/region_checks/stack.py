@@ -11,10 +11,11 @@ def parameters(front, **given):
             for key, value in {"ImageId": front.seed["image_id"], **given}.items()]
 
 
-def create(front, name, **given):
+def create(front, name, tags=None, **given):
     answer = front.client("cloudformation").create_stack(
         StackName=name, TemplateBody=TEMPLATE.read_text(), Capabilities=["CAPABILITY_IAM"],
-        Parameters=parameters(front, ClusterName=name, **given))
+        Parameters=parameters(front, ClusterName=name, **given),
+        Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()])
     return answer["StackId"]
 
 

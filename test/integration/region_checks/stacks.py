@@ -38,6 +38,28 @@ def groups_launch_what_the_template_says(front):
     assert {"Key": "KubernetesMasterVolume", "Value": "launch"} in volume["Tags"], volume
 
 
+def a_stacks_volume_says_whose_it_is(front):
+    """By the tags that CloudFormation alone can set.
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html"""
+    stack = create(front, "whose", NodeDesired="1")
+    volume = front.volume(outputs(front, stack)["MasterVolumeId"])
+    tags = {tag["Key"]: tag["Value"] for tag in volume["Tags"]}
+    same({key: tags.get(f"aws:cloudformation:{key}") for key in ("stack-id", "stack-name", "logical-id")},
+         {"stack-id": stack, "stack-name": "whose", "logical-id": "MasterVolume"})
+    same((volume["Encrypted"], volume["SnapshotId"]), (True, ""))
+    assert volume["CreateTime"], volume
+    key = "aws:cloudformation:stack-id"
+    for call in (front.ec2.create_tags, front.ec2.delete_tags):
+        with refused("InvalidParameterValue", 400):
+            call(Resources=[volume["VolumeId"]], Tags=[{"Key": key, "Value": stack}])
+    with refused("InvalidParameterValue", 400):
+        front.ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, TagSpecifications=[
+            {"ResourceType": "volume", "Tags": [{"Key": key, "Value": stack}]}])
+    with refused("ValidationError", 400):
+        create(front, "borrowed", tags={"aws:cloudformation:stack-name": "whose"})
+    same(front.volume(volume["VolumeId"])["Tags"], volume["Tags"])
+
+
 def resources_are_found_by_name(front):
     stack = create(front, "resources", NodeDesired="1")
     cloudformation = front.client("cloudformation")

@@ -168,14 +168,14 @@ class Machine:
             volume.release(volume_id)
         self._discard()
 
-    def attach(self, volume_id, size_gib):
+    def attach(self, volume_id, size_gib, noise=None):
         """Attach a volume: its loop device appears in the machine's /dev."""
         if not self.exists():
             raise LabError(f"{self.id}: no such instance")
         with self.locked():
             attachments = self.attachments
             if volume_id not in attachments:
-                attachments[volume_id] = volume.attach(volume_id, size_gib)
+                attachments[volume_id] = volume.attach(volume_id, size_gib, noise)
                 replace(self.attachments_file, attachments)
             leader = self.leader
             if leader:

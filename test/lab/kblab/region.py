@@ -47,7 +47,8 @@ def start():
     front = _spawn(group, FRONT, "--state", REGION, "--moto-root", REGION_ROOT,
                    "--listen", "0.0.0.0:443", "--imds-listen", f"{METADATA_ADDRESS}:80",
                    "--control", f"{REGION_ADDRESS}:{CONTROL_PORT}", "--public", ELASTIC_IPS,
-                   "--hypervisor", HYPERVISOR, "--seed")
+                   "--hypervisor", HYPERVISOR, "--seed", "--knobs", os.environ.get("LAB_KNOBS", "aws"),
+                   *(["--draw", os.environ["LAB_DRAW"]] if "LAB_DRAW" in os.environ else []))
     _spawn(group, LAB / "resolver", RESOLVER_ADDRESS, REGION_ADDRESS)
     deadline = time.monotonic() + START_S
     while not runs():

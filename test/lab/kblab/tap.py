@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a test of the lab is written with: claims as TAP, commands, waiting."""
 
+import contextlib
 import subprocess
 import sys
 import time
 import traceback
 
-from .settings import LAB
+from . import region
+from .settings import LAB, LabError
 
 _counted = {"ok": 0, "not ok": 0}
 
@@ -69,5 +71,8 @@ def main(test):
         test()
     except BaseException as error:  # whatever ended it, the plan is printed
         ok(False, f"ran to its end, not into {type(error).__name__}", traceback.format_exc())
+    if _counted["not ok"]:
+        with contextlib.suppress(LabError):
+            print(f"# drawn by LAB_DRAW={region.control('GET', '/settings')['seed']}")
     print(f"1..{sum(_counted.values())}")
     sys.exit(1 if _counted["not ok"] else 0)

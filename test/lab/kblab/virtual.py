@@ -78,13 +78,13 @@ class VirtualMachine(machine.Machine):
                 time.sleep(0.1)
         self.kill()
 
-    def attach(self, volume_id, size_gib):
+    def attach(self, volume_id, size_gib, noise=None):
         """Plug the volume in as an NVMe disk whose serial number is its id, as on Nitro."""
         with self.locked():
             attachments = self.attachments
             if volume_id in attachments:
                 return
-            volume.make_file(volume_id, size_gib)
+            volume.make_file(volume_id, size_gib, noise)
             if self.leader:
                 self._qmp("blockdev-add", **_drive(volume_id))
                 self._qmp("device_add", **_device(volume_id))

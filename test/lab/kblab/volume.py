@@ -7,6 +7,7 @@ import json
 import os
 import time
 
+from .noise import write as write_noise
 from .settings import VOLUMES, LabError, run
 
 
@@ -14,12 +15,17 @@ def backing_file(volume_id):
     return VOLUMES / f"{volume_id}.img"
 
 
-def make_file(volume_id, size_gib):
-    """The volume's file, made on the first time."""
+def make_file(volume_id, size_gib, noise=None):
+    """The volume's file, made on the first time; `noise` is the hypervisor's request, where it has some."""
     path = backing_file(volume_id)
     if not path.exists():
-        with open(path, "xb") as image:
-            image.truncate(int(size_gib) << 30)
+        new = path.with_suffix(".new")
+        if noise:
+            write_noise(new, int(size_gib) << 30, noise["seed"], noise["mode"], noise["imitate"])
+        else:
+            with open(new, "wb") as image:
+                image.truncate(int(size_gib) << 30)
+        new.rename(path)
     return path
 
 
@@ -33,10 +39,10 @@ def device(volume_id):
     return devices[0]["name"] if devices else None
 
 
-def attach(volume_id, size_gib):
+def attach(volume_id, size_gib, noise=None):
     """Give the volume a loop device, the file being made on the first time; returns the device."""
     with _locked(volume_id):
-        path = make_file(volume_id, size_gib)
+        path = make_file(volume_id, size_gib, noise)
         if device(volume_id):
             # Two loop devices on one file would be two disks that overwrite each other.
             raise LabError(f"{volume_id} still has loop device {device(volume_id)}")

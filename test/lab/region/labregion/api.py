@@ -11,7 +11,7 @@ from typing import Any
 
 from . import signature
 from .calls import Calls, is_mutating
-from .cloudformation import Stacks
+from .cloudformation import Stacks, check_tags
 from .credentials import Credential, Keyring
 from .ec2 import Ec2, upstream_error
 from .effects import afterwards, instead
@@ -163,6 +163,8 @@ class Api:
         return self._s3.handle(request, call, may_list)
 
     def _act_other(self, request: Request, call: Call) -> Reply:
+        if call.action in ("CreateStack", "UpdateStack"):
+            check_tags(call.form)
         reply = self._moto.forward(
             request, headers={"Host": f"{call.service}.{self._region.name}.amazonaws.com"},
             drop=("host",))

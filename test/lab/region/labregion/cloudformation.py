@@ -128,5 +128,12 @@ class Stacks:
         return found[0]
 
 
+def check_tags(form: dict[str, str]) -> None:
+    """Refuses a stack's tags whose keys are CloudFormation's own."""
+    if any(name.startswith("Tags.member.") and name.endswith(".Key") and key.lower().startswith("aws:")
+           for name, key in form.items()):
+        raise _invalid("aws: prefixed tag key names are not allowed for external use.")
+
+
 def _invalid(message: str) -> ApiError:
     return ApiError("ValidationError", message)

@@ -17,10 +17,10 @@ from .errors import ApiError
 from .faults import Faults
 from .hypervisor import Hypervisor
 from .imds import Imds
+from .knobs import check, turn
 from .lifecycle import Lifecycle
 from .model import Instance, Region
 from .policy import Policies
-from .s3 import S3
 from .wire import Reply, Request, Server
 
 Route = Callable[[dict[str, Any], dict[str, str]], Any]
@@ -28,14 +28,13 @@ Route = Callable[[dict[str, Any], dict[str, str]], Any]
 
 class Control:
     def __init__(self, region: Region, keyring: Keyring, calls: Calls, faults: Faults, imds: Imds,
-                 s3: S3, api: Api, hypervisor: Hypervisor, lifecycle: Lifecycle,
+                 api: Api, hypervisor: Hypervisor, lifecycle: Lifecycle,
                  stacks: Stacks, policies: Policies) -> None:
         self._region = region
         self._keyring = keyring
         self._calls = calls
         self._faults = faults
         self._imds = imds
-        self._s3 = s3
         self._api = api
         self._hypervisor = hypervisor
         self._lifecycle = lifecycle
@@ -106,6 +105,7 @@ class Control:
     def _volumes(self, body: dict[str, Any], query: dict[str, str]) -> Any:
         with self._region.lock:
             return [{"id": v.id, "state": v.state, "zone": v.zone, "size_gib": v.size_gib,
+                     "noise": v.noise,
                      "attachments": [{"instance": a.instance_id, "device": a.device,
                                       "state": a.state} for a in v.attachments]}
                     for v in self._region.volumes.values()
@@ -122,18 +122,16 @@ class Control:
         return {"latency_ms": self._api.latency_ms,
                 "credentials_lifetime_s": self._keyring.lifetime_s,
                 "forget_s": self._region.forget_s, "delays_ms": self._hypervisor.delays_ms,
-                "s3": asdict(self._s3.switches), "imds": asdict(self._imds.settings)}
+                **asdict(self._region.knobs)}
 
     def _set(self, body: dict[str, Any], query: dict[str, str]) -> Any:
         """Changes what GET /settings shows; an unknown name or a wrong type changes nothing."""
-        _check(body, self._settings_now(), "")
+        check(body, self._settings_now())
         self._api.latency_ms = body.get("latency_ms", self._api.latency_ms)
         self._keyring.lifetime_s = body.get("credentials_lifetime_s", self._keyring.lifetime_s)
         self._region.forget_s = body.get("forget_s", self._region.forget_s)
         self._hypervisor.delays_ms |= body.get("delays_ms", {})
-        for target, name in ((self._s3.switches, "s3"), (self._imds.settings, "imds")):
-            for key, value in body.get(name, {}).items():
-                setattr(target, key, value)
+        turn(self._region.knobs, body)
         return self._settings_now()
 
     def _expire(self, body: dict[str, Any], query: dict[str, str]) -> Any:
@@ -154,18 +152,6 @@ class Control:
         server.start()
         self._listeners.append(server)
         return {"endpoint": f"http://127.0.0.1:{server.bound[1]}"}
-
-
-def _check(given: dict[str, Any], known: dict[str, Any], where: str) -> None:
-    for name, value in given.items():
-        if name not in known:
-            raise ValueError(f"no setting {where}{name}")
-        now = known[name]
-        if isinstance(now, dict):
-            _check(value, now, f"{where}{name}.")
-        elif isinstance(value, bool) != isinstance(now, bool) or \
-                not isinstance(value, (bool, int, float)):
-            raise ValueError(f"setting {where}{name} is like {now!r}")
 
 
 def _json(status: int, value: Any) -> Reply:

@@ -11,7 +11,7 @@ from typing import Any
 import botocore.parsers
 import botocore.session
 
-from . import ec2_addresses, ec2_instances, ec2_interfaces, ec2_volumes
+from . import ec2_addresses, ec2_instances, ec2_interfaces, ec2_volumes, tags
 from .calls import Calls, is_mutating
 from .ec2_world import ACTIONS, World
 from .errors import ApiError
@@ -102,6 +102,7 @@ class Ec2:
     def handle(self, request: Request, form: dict[str, str], params: dict[str, Any],
                request_id: str) -> Reply:
         action = form["Action"]
+        tags.check(params)
         if params.get("DryRun"):
             raise ApiError("DryRunOperation",
                            "Request would have succeeded, but DryRun flag is set.", 412)

@@ -19,7 +19,8 @@ def _attachment(volume: Volume, attachment: Attachment) -> Result:
 
 def _volume(volume: Volume) -> Result:
     shown = {k: v for k, v in volume.facts.items() if k not in ("Attachments", "State")}
-    return shown | {"State": volume.state, "MultiAttachEnabled": volume.multi_attach,
+    # EC2 names these for every volume; "" is what it says of one that was made from no snapshot.
+    return {"Encrypted": False, "SnapshotId": "", "Tags": []} | shown | {"State": volume.state, "MultiAttachEnabled": volume.multi_attach,
                     "Attachments": [_attachment(volume, a) for a in volume.attachments]}
 
 

@@ -9,7 +9,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from .calls import Calls
@@ -17,6 +16,7 @@ from .credentials import Keyring
 from .effects import afterwards, instead
 from .faults import Faults
 from .imds_tree import Tree, build
+from .knobs import Imds as Knobs
 from .model import Instance, Region
 from .wire import Reply, Request
 
@@ -35,12 +35,6 @@ _PHRASES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not
             405: "Not Allowed"}
 
 
-@dataclass
-class Settings:
-    credentials_absent_s: float = 0.0  # after the launch, no role credentials yet for so long
-    tags: bool = False  # instance tags in metadata for every instance
-
-
 def _error(status: int) -> Reply:
     page = _PAGE.format(f"{status} - {_PHRASES[status]}")
     return Reply(status, page.encode(), "text/html")
@@ -48,8 +42,8 @@ def _error(status: int) -> Reply:
 
 class Imds:
     def __init__(self, region: Region, keyring: Keyring, calls: Calls, faults: Faults,
-                 default_instance: str) -> None:
-        self.settings = Settings()
+                 default_instance: str, knobs: Knobs) -> None:
+        self._knobs = knobs
         self._region = region
         self._keyring = keyring
         self._calls = calls
@@ -130,7 +124,7 @@ class Imds:
         with self._region.lock:
             if instance.state == "terminated":
                 return _error(404)
-            tree = build(self._region, instance, self.settings.tags)
+            tree = build(self._region, instance, self._knobs.tags)
             credentials = self._credentials(instance)
         if credentials is not None:
             tree["meta-data"]["iam"]["security-credentials"] = {instance.role: credentials}
@@ -138,7 +132,7 @@ class Imds:
 
     def _credentials(self, instance: Instance) -> str | None:
         age = time.time() - instance.launched.timestamp()
-        if not instance.role or age < self.settings.credentials_absent_s:
+        if not instance.role or age < self._knobs.credentials_absent_s:
             return None
         credential = self._keyring.for_instance(instance.id, instance.role)
         return json.dumps({

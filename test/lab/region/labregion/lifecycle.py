@@ -97,6 +97,8 @@ class Lifecycle:
     # Volumes
 
     def volume_created(self, volume: Volume) -> None:
+        volume.noise = self._region.noise_of(volume)
+
         def available() -> None:
             with self._region.lock:
                 if volume.state == "creating":
@@ -129,7 +131,8 @@ class Lifecycle:
     @staticmethod
     def _disk(volume: Volume, attachment: Attachment) -> dict[str, object]:
         return {"instance_id": attachment.instance_id, "volume_id": volume.id,
-                "device": attachment.device, "size_gib": volume.size_gib}
+                "device": attachment.device, "size_gib": volume.size_gib} | (
+                    {"noise": volume.noise} if volume.noise else {})
 
     def _free(self, volume: Volume, instance_id: str) -> None:
         attachment = volume.attachment_to(instance_id)

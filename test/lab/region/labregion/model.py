@@ -18,6 +18,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .errors import ApiError
+from .knobs import Knobs
 
 Facts = dict[str, Any]  # a resource as moto describes it, parsed by botocore
 
@@ -52,6 +53,7 @@ class Volume:
     multi_attach: bool
     state: str = "creating"  # creating, available, in-use, deleting
     attachments: list[Attachment] = field(default_factory=list)
+    noise: dict[str, str] = field(default_factory=dict)  # what the hypervisor is told; empty: it is blank
 
     def attachment_to(self, instance_id: str) -> Attachment | None:
         return next((a for a in self.attachments if a.instance_id == instance_id), None)
@@ -118,8 +120,10 @@ class Instance:
 
 
 class Region:
-    def __init__(self, name: str, reserved: set[str], forget_s: float) -> None:
+    def __init__(self, name: str, reserved: set[str], forget_s: float, knobs: Knobs) -> None:
         self.name = name
+        self.knobs = knobs
+        self._noisy = 0
         self.reserved = reserved  # addresses that are never given out unasked
         self.forget_s = forget_s
         self.account = "123456789012"
@@ -131,6 +135,18 @@ class Region:
         self.subnets: dict[str, Facts] = {}
         self.vpcs: dict[str, Facts] = {}
         self.tokens: dict[tuple[str, str], tuple[str, Any]] = {}  # (action, ClientToken)
+
+    def noise_of(self, volume: Volume) -> dict[str, str]:
+        """What an encrypted volume reads as, unless it was made from a snapshot: noise, another one for each.
+
+        A failure prints the seed; with it, the same volumes made in the same order have the same noise.
+        """
+        if self.knobs.noise.mode == "none" or not volume.facts.get("Encrypted") \
+                or volume.facts.get("SnapshotId"):
+            return {}
+        self._noisy += 1
+        return {"mode": self.knobs.noise.mode, "seed": f"{self.knobs.seed}/{self._noisy}",
+                "imitate": self.knobs.noise.imitate}
 
     def interfaces_of(self, instance_id: str) -> list[Interface]:
         found = [i for i in self.interfaces.values() if i.instance_id == instance_id]

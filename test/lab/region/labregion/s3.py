@@ -10,12 +10,12 @@ import time
 import xml.etree.ElementTree as ElementTree
 from contextlib import contextmanager
 from collections.abc import Iterator
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from .calls import Calls
 from .ec2 import upstream_error
 from .errors import ApiError
+from .knobs import S3 as Knobs
 from .moto import Moto
 from .s3_names import S3Call
 from .wire import Reply, Request
@@ -30,15 +30,9 @@ _FORM = "application/x-www-form-urlencoded"
 _SSE = ("AES256", "aws:kms", "aws:kms:dsse")
 
 
-@dataclass
-class Switches:
-    ignore_if_none_match: bool = False  # behave like a store that does not know the header
-    put_ms: int = 0  # how long a write is in flight
-
-
 class S3:
-    def __init__(self, moto: Moto, region: str, calls: Calls) -> None:
-        self.switches = Switches()
+    def __init__(self, moto: Moto, region: str, calls: Calls, knobs: Knobs) -> None:
+        self._knobs = knobs
         self._moto = moto
         self._region = region
         self._calls = calls
@@ -114,7 +108,7 @@ class S3:
         _check_headers(request)
         none_match = request.header("If-None-Match")
         match = request.header("If-Match")
-        if self.switches.ignore_if_none_match:
+        if self._knobs.ignore_if_none_match:
             none_match = ""
         if none_match and none_match != "*" or none_match and match:
             raise ApiError("NotImplemented", "A header you provided implies functionality that is "
@@ -122,7 +116,7 @@ class S3:
         if call.key == "":
             raise ApiError("InvalidRequest", "A key is required")
         with self._flight((call.bucket, call.key), bool(none_match or match)):
-            time.sleep(self.switches.put_ms / 1000)
+            time.sleep(self._knobs.put_ms / 1000)
             if none_match or match:
                 self._check_condition(call, match)
             return _encrypted(self._pass_on(request, call, drop=_CONDITIONS))

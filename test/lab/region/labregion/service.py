@@ -21,6 +21,7 @@ from .ec2 import Ec2
 from .faults import Faults
 from .hypervisor import Hypervisor
 from .imds import Imds
+from .knobs import Knobs
 from .lifecycle import Lifecycle
 from .mirror import Mirror
 from .model import Region
@@ -50,7 +51,7 @@ class Options:
     credentials_lifetime_s: float
     forget_s: float
     seed: bool
-    ready_file: Path | None
+    knobs: Knobs
 
 
 class Service:
@@ -87,21 +88,21 @@ class Service:
         if self._child is not None:
             self._child.wait_ready()
 
-        region = Region(options.region, set(options.reserve), options.forget_s)
+        region = Region(options.region, set(options.reserve), options.forget_s, options.knobs)
         faults = Faults()
         hypervisor = Hypervisor(options.hypervisor, calls.write)
         lifecycle = Lifecycle(region, hypervisor)
         mirror = Mirror(region, moto, lifecycle)
         lifecycle.failed = mirror.sync
         ec2 = Ec2(region, lifecycle, mirror, moto, shapes, calls, session)
-        s3 = S3(moto, options.region, calls)
+        s3 = S3(moto, options.region, calls, options.knobs.s3)
         stacks = Stacks(moto)
         policies = Policies(moto, self._judge, region.account)
         api = Api(region, keyring, policies, faults, calls, moto, mirror, ec2, s3, stacks,
                   options.latency_ms)
-        imds = Imds(region, keyring, calls, faults, options.imds_instance)
-        control = Control(region, keyring, calls, faults, imds, s3, api, hypervisor, lifecycle,
-                          stacks, policies)
+        imds = Imds(region, keyring, calls, faults, options.imds_instance, options.knobs.imds)
+        control = Control(region, keyring, calls, faults, imds, api, hypervisor, lifecycle, stacks,
+                          policies)
         mirror.sync()
 
         self._servers = [Server(options.listen, api.serve, tls),
