@@ -4,6 +4,7 @@
 /* A server on loopback and certificates for it, for tests of HTTP and of what is said over it. */
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -21,6 +22,7 @@ typedef struct Server {
         int port;
         SSL_CTX *tls; /* NULL: plain */
         atomic_int connections;
+        pthread_t thread; /* accepts connections */
 } Server;
 
 typedef struct Connection {
@@ -154,10 +156,6 @@ static bool answer(Connection *c, const char *request)
 static void *connection_main(void *userdata)
 {
         Connection *c = userdata;
-        if (c->server->tls) {
-                c->ssl = SSL_new(c->server->tls);
-                (void) SSL_set_fd(c->ssl, c->fd);
-        }
         if (!c->ssl || SSL_accept(c->ssl) == 1) {
                 for (bool more = true; more;) {
                         _cleanup_buffer_ Buffer request = { 0 };
@@ -187,7 +185,16 @@ static bool connection_start(Connection *c)
         return started;
 }
 
-/* Once every client is gone. */
+/* Ends a server: it accepts no more connections, and no longer uses its context. */
+static inline void server_stop(Server *server)
+{
+        (void) shutdown(server->fd, SHUT_RDWR); /* wakes accept(2) */
+        (void) pthread_join(server->thread, NULL);
+        (void) close(server->fd);
+}
+
+/* Waits until all connections have ended. Their clients must have closed them, and their servers
+ * must have been stopped. */
 static inline void connections_join(void)
 {
         (void) pthread_mutex_lock(&connection_mutex);
@@ -204,7 +211,15 @@ static void *server_main(void *userdata)
                 Connection *c = calloc(1, sizeof(*c));
                 c->server = server;
                 c->fd = accept(server->fd, NULL, NULL);
+                if (c->fd < 0 && errno == EINVAL) { /* server_stop() */
+                        free(c);
+                        return NULL;
+                }
                 atomic_fetch_add(&server->connections, 1);
+                if (server->tls) {
+                        c->ssl = SSL_new(server->tls);
+                        (void) SSL_set_fd(c->ssl, c->fd);
+                }
                 if (c->fd < 0 || !connection_start(c)) {
                         abort();
                 }
@@ -214,15 +229,13 @@ static void *server_main(void *userdata)
 
 static void server_start(Server *server, struct sockaddr *address, socklen_t size)
 {
-        pthread_t thread;
         server->fd = socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (bind(server->fd, address, size) < 0 || listen(server->fd, 16) < 0 ||
             getsockname(server->fd, address, &size) < 0 ||
-            pthread_create(&thread, NULL, server_main, server) != 0) {
+            pthread_create(&server->thread, NULL, server_main, server) != 0) {
                 perror("server");
                 exit(EXIT_FAILURE);
         }
-        (void) pthread_detach(thread);
 }
 
 static inline void server_start_tcp(Server *server)

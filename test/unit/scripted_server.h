@@ -5,6 +5,7 @@
  * function of the request. What it was asked is kept. */
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -23,7 +24,10 @@ typedef char *Respond(const char *request, unsigned number);
 typedef struct ScriptedServer {
         int fd, port;
         SSL_CTX *tls;
+        pthread_t thread; /* accepts connections */
         pthread_mutex_t mutex;
+        pthread_cond_t peer_ended;
+        unsigned n_peers;
         Respond *respond; /* NULL: the script */
         char *script[SCRIPT_MAX];
         unsigned n_script;
@@ -129,10 +133,6 @@ static inline bool peer_answer(ScriptedPeer *peer, const char *request)
 static inline void *peer_main(void *userdata)
 {
         ScriptedPeer *peer = userdata;
-        if (peer->server->tls) {
-                peer->ssl = SSL_new(peer->server->tls);
-                (void) SSL_set_fd(peer->ssl, peer->fd);
-        }
         if (!peer->ssl || SSL_accept(peer->ssl) == 1) {
                 for (bool more = true; more;) {
                         _cleanup_buffer_ Buffer request = {};
@@ -140,8 +140,14 @@ static inline void *peer_main(void *userdata)
                 }
         }
         SSL_free(peer->ssl);
+        OPENSSL_thread_stop(); /* what it keeps for this thread looks like a leak at the end */
         (void) close(peer->fd);
+        ScriptedServer *server = peer->server;
         free(peer);
+        (void) pthread_mutex_lock(&server->mutex);
+        server->n_peers--;
+        (void) pthread_cond_signal(&server->peer_ended);
+        (void) pthread_mutex_unlock(&server->mutex);
         return NULL;
 }
 
@@ -156,6 +162,17 @@ static inline void *server_main(void *userdata)
                 }
                 peer->server = server;
                 peer->fd = accept(server->fd, NULL, NULL);
+                if (peer->fd < 0 && errno == EINVAL) { /* server_stop() */
+                        free(peer);
+                        return NULL;
+                }
+                if (server->tls) {
+                        peer->ssl = SSL_new(server->tls);
+                        (void) SSL_set_fd(peer->ssl, peer->fd);
+                }
+                (void) pthread_mutex_lock(&server->mutex);
+                server->n_peers++;
+                (void) pthread_mutex_unlock(&server->mutex);
                 if (peer->fd < 0 || pthread_create(&thread, NULL, peer_main, peer) != 0) {
                         abort();
                 }
@@ -169,18 +186,30 @@ static inline void server_start(ScriptedServer *server)
         struct sockaddr_in address = { .sin_family = AF_INET,
                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
         socklen_t size = sizeof(address);
-        pthread_t thread;
         server->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
         if (pthread_mutex_init(&server->mutex, NULL) != 0 ||
+            pthread_cond_init(&server->peer_ended, NULL) != 0 ||
             bind(server->fd, (struct sockaddr *) &address, size) < 0 ||
             listen(server->fd, 64) < 0 ||
             getsockname(server->fd, (struct sockaddr *) &address, &size) < 0 ||
-            pthread_create(&thread, NULL, server_main, server) != 0) {
+            pthread_create(&server->thread, NULL, server_main, server) != 0) {
                 perror("server");
                 exit(EXIT_FAILURE);
         }
-        (void) pthread_detach(thread);
         server->port = ntohs(address.sin_port);
+}
+
+/* Ends a server, once its clients have closed their connections; its context may be freed then. */
+static inline void server_stop(ScriptedServer *server)
+{
+        (void) shutdown(server->fd, SHUT_RDWR); /* wakes accept(2) */
+        (void) pthread_join(server->thread, NULL);
+        (void) close(server->fd);
+        (void) pthread_mutex_lock(&server->mutex);
+        while (server->n_peers > 0) {
+                (void) pthread_cond_wait(&server->peer_ended, &server->mutex);
+        }
+        (void) pthread_mutex_unlock(&server->mutex);
 }
 
 /* Gives the server a certificate of its own for 127.0.0.1, and writes it to ca_path. */

@@ -413,8 +413,9 @@ int main(void)
         test_case("throttling slows the whole process", test_throttling);
         server_reset(&plain, NULL);
         server_reset(&tls, NULL);
-        SSL_CTX_free(tls.tls);
         credentials_free(fixed);
         http_done();
+        server_stop(&tls);
+        SSL_CTX_free(tls.tls);
         return test_done();
 }

@@ -292,6 +292,7 @@ int main(void)
                 (void) rmdir(folder);
         }
         http_done();
+        server_stop(&local);
         connections_join();
         return test_done();
 }

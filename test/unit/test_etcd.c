@@ -363,6 +363,7 @@ int main(void)
         free(client_cert);
         free(client_key);
         http_done();
+        server_stop(&local);
         connections_join();
         return test_done();
 }

@@ -378,6 +378,10 @@ int main(void)
         free(client_cert);
         free(client_key);
         http_done();
+        Server *servers[] = { &local, &plain, &tls, &tls_old };
+        FOREACH_ARRAY(server, servers, ELEMENTS(servers)) {
+                server_stop(*server);
+        }
         connections_join();
         SSL_CTX_free(tls.tls);
         SSL_CTX_free(tls_old.tls);

@@ -302,5 +302,6 @@ int main(void)
         test_case("kube_api: a list, page by page", test_list);
         test_case("kube_api: a list has an end", test_list_has_an_end);
         http_done();
+        server_stop(&strict);
         return test_done();
 }
