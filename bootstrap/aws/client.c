@@ -350,6 +350,7 @@ int aws_client_call(AwsClient *client, const AwsCall *call, const Wait *wait, Ht
                     Error *err)
 {
         Attempts attempts = {};
+        Error said = {}; /* by AWS, in an earlier attempt */
         for (;;) {
                 _cleanup_(outcome_done) Outcome outcome = {};
                 Error failed = {};
@@ -378,10 +379,15 @@ int aws_client_call(AwsClient *client, const AwsCall *call, const Wait *wait, Ht
                         }
                 }
                 if (verdict == VERDICT_FAILED) {
+                        bool mute = failed.error == ETIMEDOUT && said.http_status;
+                        const Error *why = mute ? &said : &failed;
                         if (err) {
-                                *err = failed;
+                                *err = *why;
                         }
-                        return failed.error ? -failed.error : -EIO;
+                        return why->error ? -why->error : -EIO;
+                }
+                if (failed.http_status) {
+                        said = failed;
                 }
         }
 }

@@ -188,6 +188,13 @@ static void test_connection(void)
         CHECK_INT(server_count(&plain), 3);
 }
 
+/* An error, and nothing after it. */
+static char *respond_once(const char *request, unsigned number)
+{
+        (void) request;
+        return number == 0 ? make_reply("500 Oops", "", EC2_ERROR("InternalError")) : strdup("");
+}
+
 static void test_gives_up(void)
 {
         _cleanup_(aws_client_freep) AwsClient *client = make_client(fixed);
@@ -201,13 +208,16 @@ static void test_gives_up(void)
         CHECK_STR(err.aws_code, "InternalError");
         CHECK_STR(err.request_id, "req-1");
 
-        /* A wait that is over ends it, and what AWS said is told, not that time ran out. */
-        Error late = {};
-        server_reset(&plain, NULL);
-        server_script(&plain, "500 Oops", "", EC2_ERROR("InternalError"));
-        int r = call(client, &plain, 1, 0, &reply, &late);
-        CHECK(r < 0);
-        CHECK_STR(late.aws_code, "InternalError");
+        /* A wait that is over ends it, and what AWS said is told, not that time ran out: before
+         * another request, and in the middle of one. */
+        Respond *const ends[] = { NULL, respond_once };
+        FOREACH_ARRAY(end, ends, ELEMENTS(ends)) {
+                Error late = {};
+                server_reset(&plain, *end);
+                server_script(&plain, "500 Oops", "", EC2_ERROR("InternalError"));
+                CHECK(call(client, &plain, 2, 0, &reply, &late) < 0);
+                CHECK_STR(late.aws_code, "InternalError");
+        }
 }
 
 static void *stop_soon(void *userdata)
