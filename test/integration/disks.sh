@@ -156,10 +156,9 @@ fi
 umount "$work/mnt"
 
 fresh 64
-flock --shared "$loop" sleep 2 &
-sleep 0.2
-start=$SECONDS
-if run format && is_whole && [ $((SECONDS - start)) -ge 1 ]; then
+flock --shared "$loop" sh -c "touch '$work/locked'; sleep 2; touch '$work/unlocking'" &
+until [ -e "$work/locked" ]; do sleep 0.05; done
+if run format && [ -e "$work/unlocking" ] && is_whole; then
     ok "a volume that another program has locked is waited for"
 else
     not_ok "a volume that another program has locked is waited for" "$said"

@@ -32,6 +32,7 @@ typedef struct World {
         atomic_int so[_STEP_ID_MAX]; /* what the probe says */
         atomic_int probes[_STEP_ID_MAX], applies[_STEP_ID_MAX];
         atomic_uint probe_ms[_STEP_ID_MAX]; /* how long a probe takes, unless stopped */
+        atomic_bool held[_STEP_ID_MAX];     /* the probe waits, unless stopped */
         atomic_int fails[_STEP_ID_MAX];     /* the probe: with the class below */
         atomic_int apply_fails[_STEP_ID_MAX];
         ErrorClass class;
@@ -59,10 +60,13 @@ static World *world;
 static int fake_probe(StepId id, StepContext *context, Error *err)
 {
         atomic_fetch_add(&world->probes[id], 1);
-        if (world->probe_ms[id]) {
+        if (world->probe_ms[id] || world->held[id]) {
                 step_waiting_for(context, "the %s of another world", boot_steps[id].name);
         }
         int r = wait_sleep(step_wait(context), world->probe_ms[id], err);
+        while (r == 0 && world->held[id]) {
+                r = wait_sleep(step_wait(context), 5, err);
+        }
         if (r < 0) {
                 return r;
         }
