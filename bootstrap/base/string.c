@@ -165,6 +165,16 @@ int string_list_append(StringList *list, const char *s)
         return 0;
 }
 
+int string_list_append_format(StringList *list, const char *format, ...)
+{
+        _cleanup_free_ char *s = NULL;
+        va_list ap;
+        va_start(ap, format);
+        int n = vasprintf(&s, format, ap);
+        va_end(ap);
+        return n < 0 ? -ENOMEM : string_list_append(list, s);
+}
+
 bool string_list_contains(const StringList *list, const char *s)
 {
         for (size_t i = 0; i < list->n; i++) {

@@ -74,6 +74,8 @@ typedef struct StringList {
 } StringList;
 
 int string_list_append(StringList *list, const char *s); /* copies; 0 or -ENOMEM */
+int string_list_append_format(StringList *list, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
 bool string_list_contains(const StringList *list, const char *s);
 void string_list_done(StringList *list);
 
