@@ -35,11 +35,11 @@ MASTER_EIP_ALLOCATION_ID=eipalloc-0123456789abcdef0
 MASTER_PRIVATE_IP=172.20.128.9
 
 # Name of the IAM role of masters.
-# string; required
+# IAM role name; required
 MASTER_IAM_ROLE=kubernetes-master
 
 # Name of the IAM role of nodes.
-# string; required
+# IAM role name; required
 NODE_IAM_ROLE=kubernetes-node
 
 # Network of the pods; each machine gets a /24 of it.
@@ -52,7 +52,7 @@ OVERLAY_BACKEND=vxlan
 
 # Network of the services' addresses.
 # network (CIDR); optional
-SERVICE_NETWORK=10.0.0.0/16
+SERVICE_NETWORK=10.96.0.0/16
 
 # DNS domain of the services.
 # domain name; optional
@@ -83,5 +83,5 @@ API_DNS_NAME=""
 STACK_NAME=""
 
 # Logical id in that stack of the group that launched this instance.
-# string; optional
+# logical id; optional
 STACK_RESOURCE=""

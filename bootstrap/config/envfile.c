@@ -59,15 +59,28 @@ static bool is_name(int c)
         return is_name_start(c) || (c >= '0' && c <= '9');
 }
 
+/* U+FEFF in UTF-8, with which editors of some systems begin a file. */
+static bool starts_with_mark(const char *at, const char *end)
+{
+        return end - at >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0;
+}
+
 /* A shell name at the parser's place, appended to *ret. */
 static int parse_name(Parser *p, Buffer *ret)
 {
-        if (!is_name_start(peek(p))) {
+        int c = peek(p);
+        if (c >= 128) { /* an editor may show nothing there, or a blank */
+                return error_set(p->err, ERROR_CONFIG, EINVAL,
+                                 "%s:%u:%u: expected a name: letters, digits and _, not the byte "
+                                 "0x%02X%s",
+                                 p->name, p->line, p->column, (unsigned) c,
+                                 starts_with_mark(p->at, p->end) ? " of a byte order mark" : "");
+        }
+        if (!is_name_start(c)) {
                 return refuse(p, "expected a name: letters, digits and _");
         }
         do {
-                char c = (char) next(p);
-                if (buffer_append(ret, &c, 1) < 0) {
+                if (buffer_append(ret, &(char) { (char) next(p) }, 1) < 0) {
                         return error_oom(p->err);
                 }
         } while (is_name(peek(p)));
@@ -245,7 +258,7 @@ static EnvEntry *find(const EnvFile *file, const char *key)
         return NULL;
 }
 
-/* Takes over both texts. A key that is there already gets another value. */
+/* Takes over both texts. A key that is there already gets the new value. */
 static int store(Parser *p, Buffer *key, Buffer *value, unsigned line)
 {
         _cleanup_free_ char *name = buffer_take(key), *text = buffer_take(value);
@@ -264,6 +277,11 @@ static int store(Parser *p, Buffer *key, Buffer *value, unsigned line)
                 p->file->entries = entries;
                 entry = &entries[p->file->n++];
                 *entry = (EnvEntry) { .key = TAKE(name) };
+        } else if (!streq(entry->value, text)) {
+                entry->earlier_line = entry->line;
+                entry->conflicts = true;
+        } else if (!entry->conflicts) {
+                entry->earlier_line = entry->line;
         }
         free(entry->value);
         entry->value = TAKE(text);
@@ -348,9 +366,16 @@ int envfile_parse(const char *name, const char *text, size_t n, EnvFile *ret, Er
                 return error_set(err, ERROR_CONFIG, EFBIG, "%s is larger than %zu bytes", name,
                                  ENVFILE_MAX_BYTES);
         }
+        if (n >= 2 && (memcmp(text, "\xff\xfe", 2) == 0 || memcmp(text, "\xfe\xff", 2) == 0)) {
+                return error_set(err, ERROR_CONFIG, EINVAL, "%s is UTF-16: save it as UTF-8", name);
+        }
         if (n > 0 && memchr(text, '\0', n)) {
                 return error_set(err, ERROR_CONFIG, EINVAL, "%s holds a NUL byte: not a text file",
                                  name);
+        }
+        if (starts_with_mark(p.at, p.end)) {
+                file.byte_order_mark = true;
+                p.at += 3;
         }
         while (peek(&p) != EOF) {
                 int r = parse_line(&p);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -18,12 +19,15 @@ typedef struct EnvEntry {
         char *key;
         char *value;
         unsigned line;
+        unsigned earlier_line; /* of an assignment to the same key before that; 0: there is none */
+        bool conflicts;        /* the earlier one had another value */
 } EnvEntry;
 
 typedef struct EnvFile {
         EnvEntry *entries; /* in the file's order; a key assigned twice is there once, with its last
                               value and line */
         size_t n;
+        bool byte_order_mark; /* the text begins with one; it was skipped */
 } EnvFile;
 
 /* Parses text (need not be terminated; NUL bytes are an error). `name` is for messages.

@@ -2,12 +2,16 @@
 #include "config/stack_config.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
+#include <assert.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "config/envfile.h"
+#include "config/key_check.h"
+#include "config/networks.h"
 
 #define FIELD(name) .offset = offsetof(StackConfig, name)
 
@@ -32,15 +36,15 @@ const ConfigKey stack_config_keys[] = {
         { "MASTER_PRIVATE_IP", KEY_IPV4, NULL, ROLE_ALL, NULL, "172.20.128.9",
           "Fixed private address of the master, in its subnet; nodes reach it there.",
           FIELD(master_private_ip) },
-        { "MASTER_IAM_ROLE", KEY_STRING, NULL, ROLE_ALL, NULL, "kubernetes-master",
+        { "MASTER_IAM_ROLE", KEY_ROLE_NAME, NULL, ROLE_ALL, NULL, "kubernetes-master",
           "Name of the IAM role of masters.", FIELD(master_iam_role) },
-        { "NODE_IAM_ROLE", KEY_STRING, NULL, ROLE_ALL, NULL, "kubernetes-node",
+        { "NODE_IAM_ROLE", KEY_ROLE_NAME, NULL, ROLE_ALL, NULL, "kubernetes-node",
           "Name of the IAM role of nodes.", FIELD(node_iam_role) },
         { "OVERLAY_NETWORK", KEY_CIDR, "10.244.0.0/16", 0, NULL, "10.244.0.0/16",
           "Network of the pods; each machine gets a /24 of it.", FIELD(overlay_network) },
         { "OVERLAY_BACKEND", KEY_CHOICE, "vxlan", 0, "vxlan|host-gw", "vxlan",
           "flannel's backend. host-gw needs all machines in one subnet.", FIELD(overlay_backend) },
-        { "SERVICE_NETWORK", KEY_CIDR, "10.0.0.0/16", 0, NULL, "10.0.0.0/16",
+        { "SERVICE_NETWORK", KEY_CIDR, "10.96.0.0/16", 0, NULL, "10.96.0.0/16",
           "Network of the services' addresses.", FIELD(service_network) },
         { "CLUSTER_DOMAIN", KEY_DOMAIN, "cluster.local", 0, NULL, "cluster.local",
           "DNS domain of the services.", FIELD(cluster_domain) },
@@ -63,106 +67,17 @@ const ConfigKey stack_config_keys[] = {
           "CloudFormation stack, by name or id, that is told when the machine is ready or has "
           "failed.",
           FIELD(stack_name) },
-        { "STACK_RESOURCE", KEY_STRING, "", 0, NULL, "",
+        { "STACK_RESOURCE", KEY_LOGICAL_ID, "", 0, NULL, "",
           "Logical id in that stack of the group that launched this instance.",
           FIELD(stack_resource) },
 };
 
 const size_t stack_config_n_keys = ELEMENTS(stack_config_keys);
-
-static const char *const key_type_names[_KEY_TYPE_MAX] = {
-        [KEY_STRING] = "string",
-        [KEY_NAME] = "name",
-        [KEY_ROLE] = "role",
-        [KEY_BUCKET] = "bucket name",
-        [KEY_PREFIX] = "key prefix",
-        [KEY_VOLUME_ID] = "volume id",
-        [KEY_ALLOCATION_ID] = "allocation id",
-        [KEY_IPV4] = "IPv4 address",
-        [KEY_CIDR] = "network (CIDR)",
-        [KEY_CHOICE] = "choice",
-        [KEY_DOMAIN] = "domain name",
-        [KEY_SECONDS] = "seconds",
-};
-
-const char *key_type_to_string(KeyType type)
-{
-        return type >= 0 && type < _KEY_TYPE_MAX ? key_type_names[type] : "invalid";
-}
+static_assert(ELEMENTS(stack_config_keys) <= STACK_CONFIG_KEYS_MAX, "each row has its line");
 
 const char *role_to_string(Role role)
 {
         return role == ROLE_MASTER ? "master" : role == ROLE_NODE ? "node" : "";
-}
-
-/* [a-z0-9]([a-z0-9EXTRA]*[a-z0-9])? of least..most characters. */
-static bool is_label(const char *s, size_t least, size_t most, const char *extra)
-{
-        size_t n = strlen(s);
-        if (n < least || n > most) {
-                return false;
-        }
-        for (size_t i = 0; i < n; i++) {
-                bool alnum = islower((unsigned char) s[i]) || isdigit((unsigned char) s[i]);
-                bool inner = i > 0 && i + 1 < n && strchr(extra, s[i]);
-                if (!alnum && !inner) {
-                        return false;
-                }
-        }
-        return true;
-}
-
-/* "vol-" and the like, then 8 or 17 hexadecimal digits.
- * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resource-ids.html */
-static bool is_resource_id(const char *s, const char *prefix)
-{
-        if (!string_starts_with(s, prefix)) {
-                return false;
-        }
-        const char *digits = s + strlen(prefix);
-        size_t n = strspn(digits, "0123456789abcdef");
-        return digits[n] == '\0' && (n == 8 || n == 17);
-}
-
-static bool is_prefix(const char *s)
-{
-        size_t n = strlen(s);
-        for (size_t i = 0; i < n; i++) {
-                if (!isalnum((unsigned char) s[i]) && !strchr("-_./", s[i])) {
-                        return false;
-                }
-        }
-        return n > 0 && n <= 128 && s[0] != '/' && s[n - 1] != '/' && !strstr(s, "//") &&
-               !strstr(s, "..");
-}
-
-static bool is_cidr(const char *s)
-{
-        char address[INET_ADDRSTRLEN];
-        const char *slash = strchr(s, '/');
-        struct in_addr in;
-        uint64_t bits = 0;
-        if (!slash || (size_t) (slash - s) >= sizeof(address) ||
-            string_parse_u64(slash + 1, 30, &bits) < 0 || bits < 8) {
-                return false;
-        }
-        memcpy(address, s, (size_t) (slash - s));
-        address[slash - s] = '\0';
-        return inet_pton(AF_INET, address, &in) == 1 &&
-               (ntohl(in.s_addr) & (UINT32_MAX >> bits)) == 0;
-}
-
-static bool is_choice(const char *s, const char *choices)
-{
-        size_t n = strlen(s);
-        for (const char *p = choices; n > 0 && !strchr(s, '|') && p;) {
-                if (strncmp(p, s, n) == 0 && (p[n] == '|' || p[n] == '\0')) {
-                        return true;
-                }
-                p = strchr(p, '|');
-                p = p ? p + 1 : NULL;
-        }
-        return false;
 }
 
 static int set_string(StackConfig *config, const ConfigKey *key, const char *value)
@@ -173,56 +88,6 @@ static int set_string(StackConfig *config, const ConfigKey *key, const char *val
         }
         *(char **) ((char *) config + key->offset) = copy;
         return 0;
-}
-
-/* Whether the value fits the type; NULL, or what is expected instead. */
-static const char *misfit(const ConfigKey *key, const char *value)
-{
-        uint64_t seconds;
-        struct in_addr in;
-        switch (key->type) {
-        case KEY_STRING:
-                for (const char *p = value; *p; p++) {
-                        if (!isgraph((unsigned char) *p)) {
-                                return "printable characters without blanks";
-                        }
-                }
-                return strlen(value) <= 256 ? NULL : "at most 256 characters";
-        case KEY_NAME:
-                return is_label(value, 1, 63, "-")
-                               ? NULL
-                               : "lower-case letters, digits and hyphens, at most 63";
-        case KEY_BUCKET: /* https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html
-                          */
-                return is_label(value, 3, 63, "-.") && !strstr(value, "..") ? NULL
-                                                                            : "a bucket's name";
-        case KEY_PREFIX:
-                return is_prefix(value) ? NULL : "letters, digits, - _ . and single / within";
-        case KEY_VOLUME_ID:
-                return is_resource_id(value, "vol-") ? NULL : "vol- and 8 or 17 hex digits";
-        case KEY_ALLOCATION_ID:
-                return is_resource_id(value, "eipalloc-") ? NULL
-                                                          : "eipalloc- and 8 or 17 hex digits";
-        case KEY_IPV4:
-                return inet_pton(AF_INET, value, &in) == 1 ? NULL : "an IPv4 address";
-        case KEY_CIDR:
-                return is_cidr(value) ? NULL : "a network such as 10.244.0.0/16, host bits zero";
-        case KEY_ROLE:
-        case KEY_CHOICE:
-                return is_choice(value, key->choices) ? NULL : key->choices;
-        case KEY_DOMAIN:
-                return is_label(value, 1, 253, "-.") && !strstr(value, "..")
-                               ? NULL
-                               : "a lower-case DNS name";
-        case KEY_SECONDS:
-                return string_parse_u64(value, 86400, &seconds) == 0 && seconds > 0
-                               ? NULL
-                               : "1 to 86400 seconds";
-        case _KEY_TYPE_MAX:
-        case _KEY_TYPE_INVALID:
-                break;
-        }
-        return "nothing: this key's type is unknown";
 }
 
 static int set_value(StackConfig *config, const ConfigKey *key, const char *value)
@@ -245,33 +110,6 @@ static int set_value(StackConfig *config, const ConfigKey *key, const char *valu
         }
 }
 
-/* One row against the file; problems are appended. */
-static int take_key(const char *path, const EnvFile *file, const ConfigKey *key, Role role,
-                    StackConfig *config, Buffer *problems)
-{
-        const EnvEntry *entry = envfile_get(file, key->name);
-        const char *value = entry ? entry->value : "";
-        if (isempty(value) && (key->required_by & (role ? role : ROLE_ALL))) {
-                return buffer_append_format(problems, "%s%s: %s is %s (%s)",
-                                            problems->size ? "; " : "", path, key->name,
-                                            entry ? "empty" : "missing", key->help);
-        }
-        if (isempty(value)) {
-                value = key->default_value ? key->default_value : "";
-        }
-        if (isempty(value)) {
-                return key->type == KEY_ROLE || key->type == KEY_IPV4 ? 0
-                                                                      : set_string(config, key, "");
-        }
-        const char *expected = misfit(key, value);
-        if (expected) {
-                return buffer_append_format(problems, "%s%s:%u: %s=\"%.64s\": expected %s",
-                                            problems->size ? "; " : "", path,
-                                            entry ? entry->line : 0, key->name, value, expected);
-        }
-        return set_value(config, key, value);
-}
-
 static const ConfigKey *find_key(const char *name)
 {
         FOREACH_ARRAY(key, stack_config_keys, stack_config_n_keys) {
@@ -282,15 +120,107 @@ static const ConfigKey *find_key(const char *name)
         return NULL;
 }
 
-static int warn_unknown(const char *path, const EnvFile *file, StringList *warnings)
+unsigned stack_config_line(const StackConfig *config, const char *key)
+{
+        const ConfigKey *row = find_key(key);
+        return row ? config->lines[row - stack_config_keys] : 0;
+}
+
+/* The line of an unknown key that is nearly this one, or NULL. */
+static const EnvEntry *misspelt(const EnvFile *file, const ConfigKey *key)
 {
         FOREACH_ARRAY(e, file->entries, file->n) {
-                if (find_key(e->key)) {
-                        continue;
+                if (!find_key(e->key) && key_meant_by(e->key) == key) {
+                        return e;
                 }
-                _cleanup_free_ char *text =
-                        string_format("%s:%u: unknown key %s", path, e->line, e->key);
-                if (!text || string_list_append(warnings, text) < 0) {
+        }
+        return NULL;
+}
+
+static int refuse_missing(const char *path, const EnvFile *file, const ConfigKey *key,
+                          const EnvEntry *entry, StringList *problems)
+{
+        const EnvEntry *meant = entry ? NULL : misspelt(file, key);
+        if (meant) {
+                return string_list_append_format(
+                        problems,
+                        "%s: %s is missing (%s); line %u has the unknown key %s: did you mean "
+                        "%s?",
+                        path, key->name, key->help, meant->line, meant->key, key->name);
+        }
+        return string_list_append_format(problems, "%s: %s is %s (%s)", path, key->name,
+                                         entry ? "empty" : "missing", key->help);
+}
+
+/* Checks one row against the file; problems are appended. */
+static int take_key(const char *path, const EnvFile *file, const ConfigKey *key, Role role,
+                    StackConfig *config, StringList *problems)
+{
+        const EnvEntry *entry = envfile_get(file, key->name);
+        const char *value = entry ? entry->value : "";
+        if (entry && entry->conflicts) {
+                return string_list_append_format(problems,
+                                                 "%s:%u: %s is set to another value in line %u",
+                                                 path, entry->line, key->name, entry->earlier_line);
+        }
+        if (isempty(value) && (key->required_by & (role ? role : ROLE_ALL))) {
+                return refuse_missing(path, file, key, entry, problems);
+        }
+        if (isempty(value)) {
+                value = key->default_value ? key->default_value : "";
+        } else {
+                config->lines[key - stack_config_keys] = entry->line;
+        }
+        if (isempty(value)) {
+                return key->type == KEY_ROLE || key->type == KEY_IPV4 ? 0
+                                                                      : set_string(config, key, "");
+        }
+        _cleanup_buffer_ Buffer problem = {};
+        int r = key_check_value(key, value, &problem);
+        if (r < 0) {
+                return r;
+        }
+        if (problem.size > 0) {
+                return string_list_append_format(problems, "%s:%u: %s=\"%.64s\": %s", path,
+                                                 entry ? entry->line : 0, key->name, value,
+                                                 problem.data);
+        }
+        return set_value(config, key, value);
+}
+
+static int warn_entry(const char *path, const EnvEntry *e, StringList *warnings)
+{
+        const ConfigKey *meant = find_key(e->key) ? NULL : key_meant_by(e->key);
+        if (meant) {
+                return string_list_append_format(warnings,
+                                                 "%s:%u: unknown key %s: did you mean %s?", path,
+                                                 e->line, e->key, meant->name);
+        }
+        if (!find_key(e->key)) {
+                return string_list_append_format(warnings, "%s:%u: unknown key %s", path, e->line,
+                                                 e->key);
+        }
+        if (e->earlier_line > 0 && !e->conflicts) {
+                return string_list_append_format(warnings,
+                                                 "%s:%u: %s is set to the same value in line %u",
+                                                 path, e->line, e->key, e->earlier_line);
+        }
+        return 0;
+}
+
+/* Appends what is no error, and yet not as it was meant. */
+static int warn_of(const char *path, const EnvFile *file, StringList *warnings)
+{
+        if (file->byte_order_mark &&
+            string_list_append_format(
+                    warnings,
+                    "%s:1: the file begins with a UTF-8 byte order mark: it is skipped here, but a "
+                    "shell takes it for a part of the first word",
+                    path) < 0) {
+                return -ENOMEM;
+        }
+        FOREACH_ARRAY(e, file->entries, file->n) {
+                if (warn_entry(path, e, warnings) < 0) {
                         return -ENOMEM;
                 }
         }
@@ -298,14 +228,13 @@ static int warn_unknown(const char *path, const EnvFile *file, StringList *warni
 }
 
 /* One without the other would tell nobody, and nobody would notice. */
-static int check_stack(const char *path, const StackConfig *config, Buffer *problems)
+static int check_stack(const char *path, const StackConfig *config, StringList *problems)
 {
         if (isempty(config->stack_name) == isempty(config->stack_resource)) {
                 return 0;
         }
-        return buffer_append_format(
-                problems, "%s%s: STACK_NAME and STACK_RESOURCE are given together, or not",
-                problems->size ? "; " : "", path);
+        return string_list_append_format(
+                problems, "%s: STACK_NAME and STACK_RESOURCE are given together, or not", path);
 }
 
 static Role file_role(const EnvFile *file)
@@ -317,7 +246,8 @@ static Role file_role(const EnvFile *file)
                                               : 0;
 }
 
-int stack_config_load(const char *path, StackConfig *ret, StringList *ret_warnings, Error *err)
+int stack_config_check(const char *path, StackConfig *ret, StringList *ret_problems,
+                       StringList *ret_warnings, Error *err)
 {
         _cleanup_envfile_ EnvFile file = {};
         int r = envfile_load(path, &file, err);
@@ -332,25 +262,48 @@ int stack_config_load(const char *path, StackConfig *ret, StringList *ret_warnin
                 return r;
         }
         _cleanup_stack_config_ StackConfig config = {};
-        _cleanup_buffer_ Buffer problems = {};
         Role role = file_role(&file);
         FOREACH_ARRAY(key, stack_config_keys, stack_config_n_keys) {
-                if (take_key(path, &file, key, role, &config, &problems) < 0) {
+                if (take_key(path, &file, key, role, &config, ret_problems) < 0) {
                         return error_oom(err);
                 }
         }
-        if (check_stack(path, &config, &problems) < 0) {
+        if (check_stack(path, &config, ret_problems) < 0 ||
+            networks_check_pairs(path, &config, ret_problems) < 0 ||
+            warn_of(path, &file, ret_warnings) < 0) {
                 return error_oom(err);
         }
-        if (problems.size > 0) {
-                return error_set(err, ERROR_CONFIG, EINVAL, "%s", problems.data);
-        }
-        if (ret_warnings && warn_unknown(path, &file, ret_warnings) < 0) {
-                return error_oom(err);
+        if (ret_problems->n > 0) {
+                return 0;
         }
         *ret = config;
         config = (StackConfig) {};
-        return 0;
+        return 1;
+}
+
+int stack_config_load(const char *path, StackConfig *ret, StringList *ret_warnings, Error *err)
+{
+        _cleanup_string_list_ StringList problems = {}, warnings = {};
+        int r = stack_config_check(path, ret, &problems, &warnings, err);
+        if (r == 0) {
+                return stack_config_refuse(&problems, err);
+        }
+        if (r > 0 && ret_warnings) {
+                *ret_warnings = TAKE_GENERIC(warnings, (StringList) {});
+        }
+        return r < 0 ? r : 0;
+}
+
+int stack_config_refuse(const StringList *problems, Error *err)
+{
+        _cleanup_buffer_ Buffer text = {};
+        for (size_t i = 0; i < problems->n; i++) {
+                if (buffer_append_format(&text, "%s%s", i > 0 ? "; " : "", problems->items[i]) <
+                    0) {
+                        return error_oom(err);
+                }
+        }
+        return error_set(err, ERROR_CONFIG, EINVAL, "%s", text.data);
 }
 
 int stack_config_find_stack(const char *path, char **ret_name, char **ret_resource, Error *err)

@@ -18,6 +18,8 @@ typedef enum Role {
 
 const char *role_to_string(Role role); /* "master", "node" */
 
+#define STACK_CONFIG_KEYS_MAX 32
+
 /* Every key of stack-config.sh, checked. Strings are never NULL; "" where an optional one is unset.
  */
 typedef struct StackConfig {
@@ -42,15 +44,20 @@ typedef struct StackConfig {
         char *api_dns_name; /* optional further name of the API server */
         char *stack_name;   /* CloudFormation's, by name or id */
         char *stack_resource;
+        unsigned lines[STACK_CONFIG_KEYS_MAX]; /* of the table's rows; 0: not in the file */
 } StackConfig;
+
+/* The line that sets the key; 0 where the file does not, so that it has its default. */
+unsigned stack_config_line(const StackConfig *config, const char *key);
 
 void stack_config_done(StackConfig *config);
 #define _cleanup_stack_config_ _cleanup_(stack_config_done)
 
 typedef enum KeyType {
-        KEY_STRING,
-        KEY_NAME, /* letters, digits, hyphens: [a-z0-9]([a-z0-9-]*[a-z0-9])?, at most 63 */
+        KEY_STRING, /* an ARN is one, too */
+        KEY_NAME,   /* letters, digits, hyphens: [a-z0-9]([a-z0-9-]*[a-z0-9])?, at most 63 */
         KEY_ROLE,
+        KEY_ROLE_NAME, /* of IAM */
         KEY_BUCKET,
         KEY_PREFIX,
         KEY_VOLUME_ID,
@@ -60,6 +67,7 @@ typedef enum KeyType {
         KEY_CHOICE, /* one of `choices` */
         KEY_DOMAIN,
         KEY_SECONDS,
+        KEY_LOGICAL_ID, /* in a CloudFormation template */
         _KEY_TYPE_MAX,
         _KEY_TYPE_INVALID = -22,
 } KeyType;
@@ -81,10 +89,19 @@ typedef struct ConfigKey {
 extern const ConfigKey stack_config_keys[];
 extern const size_t stack_config_n_keys;
 
-/* Reads, parses and checks it. Every wrong line is named in the one message ("; " between), as
- * ERROR_CONFIG. Unknown keys are no error: "FILE:LINE: unknown key X" is appended to ret_warnings
- * (may be NULL). A missing file says how it comes to be there. */
+/* Reads, parses and checks it: 1, or 0 with every wrong line in *ret_problems ("FILE:LINE: text").
+ * A file that cannot be parsed is ERROR_CONFIG; a missing one says how it comes to be there. Both
+ * lists must be empty. What is no error is in *ret_warnings, also on 0: an unknown key, a key set
+ * twice to the same value, a byte order mark. */
+int stack_config_check(const char *path, StackConfig *ret, StringList *ret_problems,
+                       StringList *ret_warnings, Error *err);
+
+/* As stack_config_check(), with all problems in the one message of *err ("; " between).
+ * ret_warnings (may be NULL) is set on success. */
 int stack_config_load(const char *path, StackConfig *ret, StringList *ret_warnings, Error *err);
+
+/* Fills *err with the problems, as ERROR_CONFIG. */
+int stack_config_refuse(const StringList *problems, Error *err);
 
 /* The stack that a file names, for saying that the file is no good otherwise: 1, or 0 if it names
  * none, or is missing or malformed. */

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "config/envfile.h"
+#include "config/key_check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -12,5 +13,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         Error err = {};
         (void) envfile_parse("fuzz", (const char *) data, size, &file,
                              &err); /* any answer is fine */
+        FOREACH_ARRAY(e, file.entries, file.n) {
+                (void) key_meant_by(e->key);
+                FOREACH_ARRAY(key, stack_config_keys, stack_config_n_keys) {
+                        _cleanup_buffer_ Buffer problem = {};
+                        (void) key_check_value(key, e->value, &problem);
+                }
+        }
         return 0;
 }

@@ -234,6 +234,10 @@ static void test_check_config(void)
         CHECK_CONTAINS(program.output, "stack-config.sh:1: ");
         CHECK_CONTAINS(program.output, line); /* one for each problem */
         CHECK_CONTAINS(program.output, "a; b");
+        CHECK_CONTAINS(program.output, "S3_BUCKET is missing");
+        CHECK_CONTAINS(program.output, "NODE_IAM_ROLE is missing"); /* the last, whole */
+        CHECK_CONTAINS(program.output, "warning: ");
+        CHECK_CONTAINS(program.output, ":3: unknown key ODD_KEY\n");
 
         const char *marker = runtime_path("../executed");
         _cleanup_free_ char *evil = string_format("KUBERNETES_ROLE=$(touch %s)\n", marker);

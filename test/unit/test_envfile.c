@@ -23,6 +23,10 @@ static void parse_accepts(void)
                 { "A=a#b\n", "A", "a#b" },
                 { "# A=2\nA=1 # B\n", "A", "1" },
                 { "A=1\nexport A\n", "A", "1" },
+                { "\xef\xbb\xbf# mark\nA=1\n", "A", "1" },
+                { "\xef\xbb\xbf"
+                  "A=1\n",
+                  "A", "1" },
                 { "A=gr\xc3\xbc\xc3\x9f\n", "A", "gr\xc3\xbc\xc3\x9f" },
         };
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
@@ -62,6 +66,20 @@ static void parse_refuses_with_place(void)
                 { "A=1\r\n", "f:1:4: carriage return" },
                 { "1A=1\n", "f:1:1: expected a name" },
                 { "A=1\\", "f:1:5: a backslash" },
+                { "A=1\n\xef\xbb\xbf"
+                  "B=1\n",
+                  "f:2:1: expected a name: letters, digits and _, not the byte 0xEF of a byte "
+                  "order "
+                  "mark" },
+                { "\xc2\xa0"
+                  "A=1\n",
+                  "f:1:1: expected a name: letters, digits and _, not the byte "
+                  "0xC2" },
+                { "\xef\xbb\xbf$A=1\n", "f:1:1: expected a name" },
+                { "\xff\xfe"
+                  "A\0=\0",
+                  "f is UTF-16: save it as UTF-8" },
+                { "\xfe\xff", "f is UTF-16" },
                 { "<html>\n", "f:1:1: a shell would redirect" },
         };
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
