@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "base/network.h"
 #include "base/string.h"
 #include "base/wait.h"
 
@@ -56,3 +57,11 @@ typedef struct ImdsIdentity {
 
 /* All of it, checked by syntax. */
 int imds_identity(Imds *imds, const Wait *wait, ImdsIdentity *ret, Error *err);
+
+/* A VPC has at most 50: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html */
+#define IMDS_VPC_NETWORKS_MAX 64
+
+/* The IPv4 networks of the VPC that the interface with this MAC address is in; none where IMDS has
+ * none. */
+int imds_vpc_networks(Imds *imds, const char *mac, const Wait *wait,
+                      Network ret[IMDS_VPC_NETWORKS_MAX], size_t *ret_n, Error *err);

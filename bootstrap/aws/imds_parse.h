@@ -29,6 +29,10 @@ bool imds_is_role_name(const char *s);
 int imds_parse_macs(const char *text, size_t n, ImdsInterface ret[IMDS_INTERFACES_MAX],
                     size_t *ret_n, Error *err);
 
+/* vpc-ipv4-cidr-blocks: one network a line. */
+int imds_parse_networks(const char *text, size_t n, Network ret[IMDS_VPC_NETWORKS_MAX],
+                        size_t *ret_n, Error *err);
+
 /* iam/security-credentials/ROLE. A document whose Code is not Success is ERROR_CONFIG and says
  * what IMDS says of the role. *ret must be zero. */
 int imds_parse_credentials(const char *text, size_t n, AwsKeys *ret, Error *err);

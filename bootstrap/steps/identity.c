@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "config/networks.h"
 #include "steps/boot.h"
 
 /* config, identity: what this instance is told, and what it is. Both only learn. */
@@ -82,6 +83,27 @@ int boot_open_aws(Boot *boot, const Wait *wait, Error *err)
         return r < 0 ? r : 0;
 }
 
+/* Traffic to an address of the VPC that the overlay or the services have as well would never leave
+ * the machine. Interfaces may be in different VPCs. */
+static int check_networks(const Boot *boot, const Wait *wait, Error *err)
+{
+        _cleanup_string_list_ StringList problems = {};
+        for (size_t i = 0; i < boot->identity.n_interfaces && problems.n == 0; i++) {
+                Network networks[IMDS_VPC_NETWORKS_MAX];
+                size_t n = 0;
+                int r = imds_vpc_networks(boot->imds, boot->identity.interfaces[i].mac, wait,
+                                          networks, &n, err);
+                if (r < 0) {
+                        return r;
+                }
+                if (networks_check_vpc(STACK_CONFIG_PATH, &boot->config, networks, n, &problems) <
+                    0) {
+                        return error_oom(err);
+                }
+        }
+        return problems.n > 0 ? stack_config_refuse(&problems, err) : 0;
+}
+
 int identity_probe(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
@@ -89,6 +111,9 @@ int identity_probe(void *userdata, StepContext *context, Error *err)
         int r = boot_open_aws(boot, step_wait(context), err);
         if (r >= 0) {
                 r = check_role(&boot->config, &boot->identity, err);
+        }
+        if (r >= 0) {
+                r = check_networks(boot, step_wait(context), err);
         }
         if (r >= 0 && !boot->bucket) {
                 r = s3_bucket_new(boot->aws, boot->config.s3_bucket, boot->config.kms_key_id,

@@ -62,6 +62,7 @@ def it_agrees_with_ec2(front):
             f"{net}/subnet-ipv4-cidr-block": "172.20.128.0/20",
             f"{net}/vpc-id": shown["VpcId"],
             f"{net}/vpc-ipv4-cidr-block": "172.20.0.0/16",
+            f"{net}/vpc-ipv4-cidr-blocks": "172.20.0.0/16",
             "meta-data/iam/security-credentials/": "kb-master",
             "user-data": "#cloud-config\n"}.items():
         same((path, *front.get_metadata(instance, path)), (path, 200, wanted))
@@ -74,6 +75,18 @@ def it_agrees_with_ec2(front):
         same((path, front.get_metadata(instance, path)[0]), (path, 404))
     same(front.get_metadata(instance, "meta-data/instance-id", "latest")[0], 200)
     same(front.get_metadata(instance, "meta-data/instance-id", "2031-01-01")[0], 404)
+    front.ec2.terminate_instances(InstanceIds=[instance])
+
+
+def a_vpc_has_several_networks(front):
+    instance = front.launch()
+    interface = front.describe(instance)["NetworkInterfaces"][0]
+    path = f"meta-data/network/interfaces/macs/{interface['MacAddress']}/vpc-ipv4-cidr-blocks"
+    added = front.ec2.associate_vpc_cidr_block(VpcId=interface["VpcId"], CidrBlock="100.64.0.0/16")
+    same(front.get_metadata(instance, path), (200, "172.20.0.0/16\n100.64.0.0/16"))
+    front.ec2.disassociate_vpc_cidr_block(
+        AssociationId=added["CidrBlockAssociation"]["AssociationId"])
+    same(front.get_metadata(instance, path), (200, "172.20.0.0/16"))
     front.ec2.terminate_instances(InstanceIds=[instance])
 
 

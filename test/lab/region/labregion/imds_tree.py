@@ -15,7 +15,9 @@ Tree = dict[str, Any]  # name -> text, or a tree below it
 
 def _interface(region: Region, interface: Interface) -> Tree:
     network = region.network(interface.subnet_id)
-    vpc = region.vpcs[interface.vpc_id]["CidrBlock"]
+    vpc = region.vpcs[interface.vpc_id]
+    blocks = [a["CidrBlock"] for a in vpc["CidrBlockAssociationSet"]
+              if a["CidrBlockState"]["State"] == "associated"]
     associations = {a.public_ip: a.private_ip for a in region.addresses.values()
                     if a.interface_id == interface.id}
     groups = interface.facts.get("Groups", [])
@@ -31,8 +33,8 @@ def _interface(region: Region, interface: Interface) -> Tree:
         "subnet-id": interface.subnet_id,
         "subnet-ipv4-cidr-block": str(network),
         "vpc-id": interface.vpc_id,
-        "vpc-ipv4-cidr-block": vpc,
-        "vpc-ipv4-cidr-blocks": vpc,
+        "vpc-ipv4-cidr-block": vpc["CidrBlock"],
+        "vpc-ipv4-cidr-blocks": "\n".join(blocks),
     }
     if associations:
         shown["public-ipv4s"] = "\n".join(associations)
