@@ -24,12 +24,27 @@ static int find_stack(const Boot *boot, char **ret_name, char **ret_resource, Er
         return 1;
 }
 
+/* Returns the name within a stack's id
+ * (arn:PARTITION:cloudformation:REGION:ACCOUNT:stack/NAME/UUID), or a copy of what is a name
+ * already; NULL: no memory. AWS's model of SignalResource takes ids of three partitions only, but
+ * names in all of them. */
+static char *name_of(const char *stack)
+{
+        const char *last = strrchr(stack, '/');
+        const char *before = last ? memrchr(stack, '/', (size_t) (last - stack)) : NULL;
+        return before ? strndup(before + 1, (size_t) (last - before - 1)) : strdup(stack);
+}
+
 int stack_signal(Boot *boot, bool ready, const Wait *wait, Error *err)
 {
-        _cleanup_free_ char *name = NULL, *resource = NULL;
-        int r = find_stack(boot, &name, &resource, err);
-        if (r <= 0) {
+        _cleanup_free_ char *stack = NULL, *resource = NULL;
+        int r = find_stack(boot, &stack, &resource, err);
+        if (r <= 0 || !stack) {
                 return r;
+        }
+        _cleanup_free_ char *name = name_of(stack);
+        if (!name) {
+                return error_oom(err);
         }
         if (!boot->aws || isempty(boot->identity.instance_id)) {
                 r = boot_open_aws(boot, wait, err);

@@ -39,10 +39,32 @@ static void test_words(void)
         CHECK_INT(stack_signal(&boot, false, &wait, &err), 1);
         CHECK_CONTAINS(server_request(&server, 0), "/us-east-1/cloudformation/aws4_request");
         CHECK_CONTAINS(server_request(&server, 0),
-                       "\r\n\r\nAction=SignalResource&Version=2010-05-15&StackName=arn%3Aaws%3A"
-                       "cloudformation%3Aus-east-1%3A123456789012%3Astack%2Fkube%2F1-2"
+                       "\r\n\r\nAction=SignalResource&Version=2010-05-15&StackName=kube"
                        "&LogicalResourceId=MasterGroup&UniqueId=" INSTANCE "&Status=SUCCESS");
         CHECK_CONTAINS(server_request(&server, 1), "&UniqueId=" INSTANCE "&Status=FAILURE");
+}
+
+/* The ids are as AWS documents them for each partition; a name has no slash. */
+static void test_names(void)
+{
+        static const struct {
+                const char *stack, *sent;
+        } cases[] = {
+                { STACK, "StackName=kube&" },
+                { "arn:aws-cn:cloudformation:cn-north-1:1:stack/a-b/0-1", "StackName=a-b&" },
+                { "arn:aws-us-gov:cloudformation:us-gov-west-1:1:stack/g/0-1", "StackName=g&" },
+                { "arn:aws-eusc:cloudformation:eusc-de-east-1:1:stack/eu/0-1", "StackName=eu&" },
+                { "kubernetes", "StackName=kubernetes&" },
+        };
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                Wait wait = test_wait(10);
+                Error err = {};
+                fresh(c->stack, "NodeGroup");
+                server_script(&server, "200 OK", XML, TAKEN);
+                CHECK_INT(stack_signal(&boot, true, &wait, &err), 1);
+                CHECK_CONTAINS(server_request(&server, 0), c->sent);
+                CHECK_CONTAINS(server_request(&server, 0), "&LogicalResourceId=NodeGroup&");
+        }
 }
 
 static void test_nobody_to_tell(void)
@@ -73,7 +95,7 @@ static void test_answers(void)
                 { "403 Forbidden",
                   REFUSED("AccessDenied", "User: u is not authorized to perform: "
                                           "cloudformation:SignalResource on resource: x"),
-                  -EACCES, ERROR_DENIED, "needs cloudformation:SignalResource on " STACK },
+                  -EACCES, ERROR_DENIED, "needs cloudformation:SignalResource on kube" },
                 { "500 Internal Server Error", REFUSED("InternalFailure", "oops"), -EAGAIN,
                   ERROR_RETRY, "InternalFailure" },
                 { "200 OK", "nonsense", -EBADMSG, ERROR_RETRY, "cloudformation:SignalResource" },
@@ -106,6 +128,7 @@ int main(void)
         (void) setenv("AWS_ENDPOINT_URL_CLOUDFORMATION", getenv("AWS_ENDPOINT_URL_EC2"), 1);
         (void) unsetenv("AWS_ENDPOINT_URL_EC2");
         test_case("ready and failed, as CloudFormation hears them", test_words);
+        test_case("the stack is named by its name, in all partitions", test_names);
         test_case("without a stack nobody is told", test_nobody_to_tell);
         test_case("answers", test_answers);
         test_case("a throttled word is said again", test_throttled);
