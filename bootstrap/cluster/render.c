@@ -91,6 +91,10 @@ int render_kubelet_config(const char *base, const KubeletParameters *parameters,
         if (!ours || json_object_update(document, ours) < 0) {
                 return error_oom(err);
         }
+        if (parameters->resolv_conf && !json_object_get(document, "resolvConf") &&
+            json_object_set_new(document, "resolvConf", json_string(parameters->resolv_conf)) < 0) {
+                return error_oom(err);
+        }
         return append_json(document, ret, err);
 }
 

@@ -40,13 +40,16 @@ typedef struct KubeletParameters {
         const char *pause_image;
         const char *config_path; /* where render_kubelet_config()'s result lies */
         const char *client_ca;   /* signs those who may call kubelet */
+        const char *resolv_conf; /* the machine's name servers, where not in /etc/resolv.conf; or
+                                    NULL */
         /* on the tmpfs: kubelet's own certificates, its kubeconfig, and the one it joins with */
         const char *cert_dir, *kubeconfig, *bootstrap_kubeconfig;
 } KubeletParameters;
 
 /* A KubeletConfiguration (v1beta1, as JSON): the administrator's base document (may be NULL or
- * empty) with what this machine must have put over it. A base that is not a JSON object of that
- * kind is ERROR_CONFIG. https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/ */
+ * empty) with what this machine must have put over it, and resolv_conf where the base names none.
+ * A base that is not a JSON object of that kind is ERROR_CONFIG.
+ * https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/ */
 int render_kubelet_config(const char *base, const KubeletParameters *parameters, Buffer *ret,
                           Error *err);
 

@@ -18,6 +18,9 @@
 #define KUBELET_ENVIRONMENT "/run/kube-bootstrap/kubelet.env"
 #define KUBELET_KUBECONFIG  KUBELET_CERTS "/kubeconfig"
 #define KUBELET_HEALTHZ     "http://127.0.0.1:10248/healthz"
+/* systemd-resolved's list of name servers. /etc/resolv.conf may name its stub on 127.0.0.53
+ * instead, which is something else in a pod: CoreDNS would ask itself. */
+#define RESOLVED_SERVERS "/run/systemd/resolve/resolv.conf"
 
 static int ask_version(StepContext *context, KubeletVersion *ret, Error *err)
 {
@@ -66,6 +69,7 @@ static int render_files(const Boot *boot, StepContext *context, Buffer *ret_conf
                 .pause_image = boot->images.pause,
                 .config_path = KUBELET_CONFIG,
                 .client_ca = SECRETS_DIR "/ca.crt",
+                .resolv_conf = access(RESOLVED_SERVERS, F_OK) == 0 ? RESOLVED_SERVERS : NULL,
                 .cert_dir = KUBELET_CERTS,
                 .kubeconfig = KUBELET_KUBECONFIG,
                 .bootstrap_kubeconfig = BOOTSTRAP_KUBECONFIG,

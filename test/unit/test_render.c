@@ -110,6 +110,34 @@ static void kubelet_config_shuts_strangers_out(void)
         CHECK(json_is_true(json_object_get(json, "enableServer")));
 }
 
+/* https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/: resolvConf "is the
+ * resolver configuration file used as the basis for the container DNS resolution". */
+static void kubelet_config_names_the_resolver(void)
+{
+        static const char *const servers = "/run/systemd/resolve/resolv.conf";
+        static const struct {
+                const char *base, *known, *expected;
+        } cases[] = {
+                { NULL, servers, servers },
+                { NULL, NULL, NULL },
+                { "{\"resolvConf\":\"/etc/own.conf\"}", servers, "/etc/own.conf" },
+                { "{\"resolvConf\":\"\"}", servers, "" }, /* to kubelet: no name servers */
+        };
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                _cleanup_buffer_ Buffer text = {};
+                Error err = {};
+                KubeletParameters p = parameters;
+                p.resolv_conf = c->known;
+                CHECK_OK(render_kubelet_config(c->base, &p, &text, &err), err);
+                json_auto_t *json = json_loads(text.data, 0, NULL);
+                const char *found = json_string_value(json_object_get(json, "resolvConf"));
+                CHECK(!found == !c->expected);
+                if (found && c->expected) {
+                        CHECK_STR(found, c->expected);
+                }
+        }
+}
+
 static void kubelet_config_refuses_a_bad_base(void)
 {
         static const char *const bases[] = { "{", "[]", "{\"kind\":\"Pod\"}", "{\"a\":1,\"a\":2}" };
@@ -213,6 +241,8 @@ int main(void)
                   kubelet_config_is_put_over_the_base);
         test_case("render: kubelet asks the API server who calls, and what that may do",
                   kubelet_config_shuts_strangers_out);
+        test_case("render: kubelet is told where the machine's name servers are",
+                  kubelet_config_names_the_resolver);
         test_case("render: a base that is no KubeletConfiguration",
                   kubelet_config_refuses_a_bad_base);
         test_case("render: kubelet's flags", kubelet_environment);
