@@ -13,7 +13,6 @@
 #define ROLES_PATH "meta-data/iam/security-credentials/"
 
 #define REFRESH_BEFORE_S 300
-#define ABSENT_MAX_MS    60000
 /* Keys that look old when they come (a wrong clock, or IMDS late with new ones) are used, and asked
  * for again this much later. */
 #define REFETCH_AFTER_MS 60000
@@ -24,8 +23,8 @@ struct Credentials {
         pthread_cond_t changed;
         bool fetching;
         bool refused;
-        uint64_t fetched_ms;      /* 0: never */
-        uint64_t absent_since_ms; /* 0: not known to be absent */
+        uint64_t fetched_ms;       /* 0: never */
+        uint64_t refused_since_ms; /* by IMDS; 0: not */
         AwsKeys keys;
 };
 
@@ -123,54 +122,81 @@ void credentials_free(Credentials *credentials)
         free(credentials);
 }
 
-/* The role's name, then its keys: 1; 0 while IMDS knows no role. */
+/* Fetches the role's name, then its keys. What IMDS does not have, or refuses, is ERROR_CONFIG. */
 static int fetch_once(Credentials *c, const Wait *wait, AwsKeys *ret, Error *err)
 {
         _cleanup_buffer_ Buffer roles = { .max = 4096 };
         int r = imds_get(c->imds, ROLES_PATH, wait, &roles, err);
-        if (r <= 0) {
+        if (r < 0) {
                 return r;
         }
         char role[65], path[sizeof(ROLES_PATH) + sizeof(role)];
         size_t n = roles.data ? strcspn(roles.data, "\n") : 0; /* one role, but it is a listing */
-        if (n == 0) {
-                return 0;
+        if (r == 0 || n == 0) {
+                return error_from_aws(
+                        err, error_set(err, ERROR_CONFIG, ENOENT,
+                                       "the instance has no IAM role, as instance metadata says: "
+                                       "give its launch template an instance profile"));
         }
         if (!imds_copy_word(roles.data, n, role, sizeof(role)) || !imds_is_role_name(role)) {
-                return error_set(err, ERROR_CONFIG, EBADMSG,
-                                 "instance metadata: %s gives no role name", ROLES_PATH);
+                return error_from_aws(err, error_set(err, ERROR_CONFIG, EBADMSG,
+                                                     "instance metadata: %s gives no role name",
+                                                     ROLES_PATH));
         }
         (void) snprintf(path, sizeof(path), "%s%s", ROLES_PATH, role);
         _cleanup_secret_ Secret document = SECRET_INIT;
         r = imds_get(c->imds, path, wait, &document, err);
-        if (r <= 0) {
+        if (r < 0) {
                 return r;
         }
+        if (r == 0) {
+                return error_from_aws(err, error_set(err, ERROR_CONFIG, ENODATA,
+                                                     "instance metadata has no credentials of IAM "
+                                                     "role %s: check that the role exists and "
+                                                     "trusts EC2",
+                                                     role));
+        }
         r = imds_parse_credentials(document.data, document.size, ret, err);
-        return r < 0 ? error_prefix(err, "role %s", role) : 1;
+        return r < 0 ? error_prefix(err, "role %s", role) : 0;
 }
 
+/* Ends a wait for the role, of which IMDS said *said so far. */
+static int role_timed_out(const Error *said, Error *err)
+{
+        return error_set(err, ERROR_RETRY, ETIMEDOUT, "wait for the IAM role's credentials: %s",
+                         said->message);
+}
+
+/* A young instance's role appears late, and its credentials may be refused at first: both are
+ * granted CREDENTIALS_GRACE_MS since they were seen first.
+ * https://github.com/awslabs/amazon-eks-ami/issues/1970 */
 static int fetch(Credentials *c, const Wait *wait, AwsKeys *ret, Error *err)
 {
+        Error said = {};
         for (unsigned attempt = 0;; attempt++) {
-                int r = fetch_once(c, wait, ret, err);
-                if (r < 0) {
-                        return r;
-                }
-                if (r > 0) {
-                        c->absent_since_ms = 0;
+                Error failed = {};
+                int r = fetch_once(c, wait, ret, &failed);
+                if (r >= 0) {
+                        c->refused_since_ms = 0;
                         return 0;
                 }
-                uint64_t now = wait_now_ms();
-                c->absent_since_ms = c->absent_since_ms ? c->absent_since_ms : now;
-                if (now - c->absent_since_ms >= ABSENT_MAX_MS) {
-                        return error_set(err, ERROR_CONFIG, ENOENT,
-                                         "the instance has no IAM role, as instance metadata says: "
-                                         "give its launch template an instance profile");
+                if (r == -ETIMEDOUT && attempt > 0) {
+                        return role_timed_out(&said, err);
                 }
-                r = wait_sleep(wait, wait_backoff_ms(500, 3000, attempt), err);
+                uint64_t now = wait_now_ms();
+                bool may_appear = failed.class == ERROR_CONFIG;
+                if (may_appear && !c->refused_since_ms) {
+                        c->refused_since_ms = now;
+                }
+                if (!may_appear || now - c->refused_since_ms >= CREDENTIALS_GRACE_MS) {
+                        *err = failed;
+                        return r;
+                }
+                said = failed;
+                r = wait_sleep(wait, wait_backoff_ms(500, 3000, attempt), &failed);
                 if (r < 0) {
-                        return error_prefix(err, "wait for the IAM role's credentials");
+                        *err = failed;
+                        return r == -ETIMEDOUT ? role_timed_out(&said, err) : r;
                 }
         }
 }

@@ -21,9 +21,13 @@ void aws_keys_done(AwsKeys *keys);
 
 typedef struct Credentials Credentials;
 
+/* How long a role that IMDS does not list, and credentials that are no "Success", are asked for
+ * again, since they were first seen so: IMDS lists the role of a young instance late. */
+#define CREDENTIALS_GRACE_MS 60000
+
 /* The role's credentials from IMDS: fetched when first needed, again from 5 minutes before they
- * expire. A 404 on the role is retried for 60 s (a young instance), then ERROR_CONFIG: no instance
- * profile. */
+ * expire. A role (-ENOENT) or credentials that are missing for longer than CREDENTIALS_GRACE_MS are
+ * ERROR_CONFIG from AWS. */
 int credentials_new_imds(Imds *imds, Credentials **ret, Error *err);
 /* Fixed keys (copied): for tests. */
 int credentials_new_static(const char *access_key_id, const char *secret, const char *token,

@@ -276,6 +276,7 @@ int errors_from_reply(const HttpReply *reply, const char *service, const char *o
                               where, said);
         }
         if (err) {
+                err->source = ERROR_FROM_AWS;
                 err->http_status = reply->status;
                 memcpy(err->aws_code, ids.aws_code, sizeof(err->aws_code));
                 memcpy(err->request_id, ids.request_id, sizeof(err->request_id));

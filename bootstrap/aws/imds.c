@@ -96,10 +96,11 @@ static int refuse_reply(const HttpReply *reply, const char *what, Error *err)
         char text[96];
         beginning(reply, text);
         if (reply->status >= 200 && reply->status < 300) {
-                return error_set(err, ERROR_CONFIG, EBADMSG,
-                                 "instance metadata: %s: something else answers at its address: "
-                                 "\"%s\"",
-                                 what, text);
+                return error_from_aws(
+                        err, error_set(err, ERROR_CONFIG, EBADMSG,
+                                       "instance metadata: %s: something else answers at its "
+                                       "address: \"%s\"",
+                                       what, text));
         }
         bool passing = reply->status == 429 || reply->status >= 500;
         int r = error_set(err,
@@ -112,7 +113,7 @@ static int refuse_reply(const HttpReply *reply, const char *what, Error *err)
         if (err) {
                 err->http_status = reply->status;
         }
-        return r;
+        return error_from_aws(err, r);
 }
 
 static bool is_page(const HttpReply *reply)
@@ -174,7 +175,7 @@ static int token_fetch(Imds *imds, const Wait *wait, Error *err)
                 if (err) {
                         err->http_status = 403;
                 }
-                return r;
+                return error_from_aws(err, r);
         }
         if (reply.status != 200 || is_page(&reply) ||
             !imds_copy_word(reply.body.data, reply.body.size, word, sizeof(word))) {

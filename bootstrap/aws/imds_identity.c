@@ -11,8 +11,8 @@ typedef bool Check(const char *value);
 
 static int bad_value(const char *path, const char *value, Error *err)
 {
-        return error_set(err, ERROR_CONFIG, EBADMSG, "instance metadata: %s is \"%.128s\"", path,
-                         value);
+        return error_from_aws(err, error_set(err, ERROR_CONFIG, EBADMSG,
+                                             "instance metadata: %s is \"%.128s\"", path, value));
 }
 
 static int get_checked(Imds *imds, const char *path, Check *check, const Wait *wait, char *ret,

@@ -233,10 +233,13 @@ int imds_parse_credentials(const char *text, size_t n, AwsKeys *ret, Error *err)
                                     sizeof(word))) {
                         return bad_document(err, "has no proper Code");
                 }
-                return error_set(err, ERROR_CONFIG, EACCES,
-                                 "instance metadata: the role's credentials are \"%s\": check the "
-                                 "instance profile, its role, and that the role trusts EC2",
-                                 word);
+                return error_from_aws(
+                        err,
+                        error_set(err, ERROR_CONFIG, EACCES,
+                                  "instance metadata: the role's credentials are \"%s\": check "
+                                  "the instance profile, its role, and that the role trusts "
+                                  "EC2",
+                                  word));
         }
         _cleanup_aws_keys_ AwsKeys keys = {};
         int r = fill_keys(root, &keys, err);

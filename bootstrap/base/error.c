@@ -93,6 +93,14 @@ int error_oom(Error *err)
         return error_set(err, ERROR_RETRY, ENOMEM, "out of memory");
 }
 
+int error_from_aws(Error *err, int r)
+{
+        if (err) {
+                err->source = ERROR_FROM_AWS;
+        }
+        return r;
+}
+
 int error_prefix(Error *err, const char *format, ...)
 {
         if (!err) {

@@ -16,6 +16,14 @@ typedef enum ErrorClass {
         _ERROR_CLASS_INVALID = -22,
 } ErrorClass;
 
+/* Where a failure was found out. What AWS answered (IMDS is part of it) may be another answer in a
+ * minute, though nobody changes a file of this machine: IAM lags, roles appear late. */
+typedef enum ErrorSource {
+        ERROR_HERE,
+        ERROR_FROM_AWS,
+        _ERROR_SOURCE_MAX,
+} ErrorSource;
+
 #define ERROR_MESSAGE_MAX    1024
 #define ERROR_CODE_MAX       64
 #define ERROR_REQUEST_ID_MAX 96
@@ -24,6 +32,7 @@ typedef enum ErrorClass {
  * reported when memory is short. All zero means "no error". */
 typedef struct Error {
         ErrorClass class;
+        ErrorSource source;
         int error;       /* positive errno, 0 if none applies */
         int http_status; /* 0 if none */
         char aws_code[ERROR_CODE_MAX];
@@ -43,6 +52,10 @@ int error_errno(Error *err, int error, const char *format, ...)
 
 /* Out of memory: ERROR_RETRY, without allocating. */
 int error_oom(Error *err);
+
+/* Marks *err (which may be NULL) as an answer of AWS; returns r, so that "return
+ * error_from_aws(err, error_set(err, ...))" reads well. */
+int error_from_aws(Error *err, int r);
 
 /* Puts "context: " in front of the message, keeping everything else; returns -err->error again. */
 int error_prefix(Error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -41,10 +41,10 @@ static int check_role(const StackConfig *config, const ImdsIdentity *identity, E
         const char *expected =
                 config->role == ROLE_MASTER ? config->master_iam_role : config->node_iam_role;
         if (isempty(identity->iam_role)) {
-                return error_set(err, ERROR_CONFIG, ENOENT,
-                                 "instance %s has no IAM role: launch it with the instance profile "
-                                 "of role %s",
-                                 identity->instance_id, expected);
+                return error_from_aws(err, error_set(err, ERROR_CONFIG, ENOENT,
+                                                     "instance %s has no IAM role: launch it with "
+                                                     "the instance profile of role %s",
+                                                     identity->instance_id, expected));
         }
         if (!streq(identity->iam_role, expected)) {
                 return error_set(
@@ -104,13 +104,33 @@ static int check_networks(const Boot *boot, const Wait *wait, Error *err)
         return problems.n > 0 ? stack_config_refuse(&problems, err) : 0;
 }
 
+/* Waits for the role's credentials, as long as credentials.h says: IMDS lists the role of a young
+ * instance late. */
+static int learn_role(Boot *boot, StepContext *context, Error *err)
+{
+        _cleanup_aws_keys_ AwsKeys keys = {};
+        const Wait *wait = step_wait(context);
+        bool listed = !isempty(boot->identity.iam_role);
+        step_waiting_for(context, "%s%s",
+                         listed ? "the credentials of IAM role "
+                                : "an IAM role: instance metadata lists none yet",
+                         boot->identity.iam_role);
+        int r = listed ? check_role(&boot->config, &boot->identity, err) : 0;
+        r = r < 0 ? r : credentials_get(boot->credentials, wait, &keys, err);
+        if (listed || (r < 0 && r != -ENOENT)) {
+                return r;
+        }
+        r = r < 0 ? 0 : boot_open_aws(boot, wait, err);
+        return r < 0 ? r : check_role(&boot->config, &boot->identity, err);
+}
+
 int identity_probe(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
         step_waiting_for(context, "the instance metadata service");
         int r = boot_open_aws(boot, step_wait(context), err);
         if (r >= 0) {
-                r = check_role(&boot->config, &boot->identity, err);
+                r = learn_role(boot, context, err);
         }
         if (r >= 0) {
                 r = check_networks(boot, step_wait(context), err);

@@ -17,9 +17,10 @@ DEFINE_CLEANUP(Credentials *, credentials_free);
 static ScriptedServer server;
 static atomic_int n_documents; /* how often the keys were asked for */
 static int absent_first;       /* how often the role is 404 before it is there */
+static int refused_first;      /* how often its credentials have another Code than Success */
 static int lifetime_s;
-static _Atomic time_t later_s; /* the clocks of this program are ahead by */
-static int absent_takes_s;     /* how much later it is after each such 404 */
+static _Atomic time_t later_s;              /* the clocks of this program are ahead by */
+static int absent_takes_s, refused_takes_s; /* how much later it is after each such answer */
 
 /* In the C library's place. */
 int clock_gettime(clockid_t clock, struct timespec *ret)
@@ -53,6 +54,11 @@ static char *respond_role(const char *request, unsigned number)
         }
         if (!strstr(request, "security-credentials/node HTTP")) {
                 return make_reply("404 Not Found", "", "");
+        }
+        if (refused_first > 0) {
+                refused_first--;
+                later_s += refused_takes_s;
+                return make_reply("200 OK", "", "{\"Code\":\"AssumeRoleUnauthorizedAccess\"}");
         }
         char stamp[32], body[512];
         time_t ends = time(NULL) + lifetime_s;
@@ -193,6 +199,57 @@ static void test_no_role(void)
         CHECK_STR(keys.access_key_id, "kept");
 }
 
+/* https://github.com/aws/amazon-ecs-agent/issues/5134: another Code may pass. */
+static void test_late(void)
+{
+        _cleanup_(imds_freep) Imds *imds = NULL;
+        _cleanup_(credentials_freep) Credentials *credentials = NULL;
+        _cleanup_aws_keys_ AwsKeys keys = {};
+        Wait wait = { .deadline_ms = UINT64_MAX, .stop_fd = -1 };
+        Error err = {};
+        begin(1, 3600, &imds, &credentials);
+        absent_takes_s = refused_takes_s = 20;
+        refused_first = 2;
+        CHECK_OK(credentials_get(credentials, &wait, &keys, &err), err);
+        CHECK_STR(keys.access_key_id, "ASIA1");
+        absent_takes_s = refused_takes_s = later_s = 0;
+}
+
+/* After the grace each call asks once, and what it is told is AWS's word, not the file's. */
+static void test_missing_for_long(void)
+{
+        static const struct {
+                int absent, refused;
+                const char *message;
+                int error;
+        } cases[] = {
+                { 1000, 0, "no IAM role", ENOENT },
+                { 0, 1000, "\"AssumeRoleUnauthorizedAccess\"", EACCES },
+        };
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                _cleanup_(imds_freep) Imds *imds = NULL;
+                _cleanup_(credentials_freep) Credentials *credentials = NULL;
+                AwsKeys keys = {};
+                Wait wait = { .deadline_ms = UINT64_MAX, .stop_fd = -1 };
+                begin(c->absent, 3600, &imds, &credentials);
+                absent_takes_s = refused_takes_s = 25;
+                refused_first = c->refused;
+                for (unsigned call = 0; call < 2; call++) {
+                        Error err = {};
+                        unsigned before = server_count(&server);
+                        CHECK_INT(credentials_get(credentials, &wait, &keys, &err), -c->error);
+                        CHECK_INT(err.class, ERROR_CONFIG);
+                        CHECK_INT(err.source, ERROR_FROM_AWS);
+                        CHECK_CONTAINS(err.message, c->message);
+                        unsigned n = server_count(&server) - before;
+                        CHECK(call == 0 ? n >= 4 : n <= 2);
+                }
+                absent_first = refused_first = 0;
+                check_id(credentials, "ASIA1");
+                absent_takes_s = refused_takes_s = later_s = 0;
+        }
+}
+
 static void test_static(void)
 {
         _cleanup_(credentials_freep) Credentials *credentials = NULL;
@@ -272,6 +329,8 @@ int main(void)
         test_case("they are renewed before they expire", test_renewal);
         test_case("one thread fetches, the others wait for it", test_single_flight);
         test_case("no role yet", test_no_role);
+        test_case("a late role, and credentials that are refused at first", test_late);
+        test_case("what is missing for longer than the grace", test_missing_for_long);
         test_case("fixed keys", test_static);
         test_case("documents that are none", test_documents);
         server_reset(&server, NULL);
