@@ -60,6 +60,19 @@ def a_stacks_volume_says_whose_it_is(front):
     same(front.volume(volume["VolumeId"])["Tags"], volume["Tags"])
 
 
+def no_two_machines_of_two_vpcs_have_one_address(front):
+    create(front, "beside", NodeDesired="3")
+    others = [front.launch(zone=zone) for zone in front.seed["subnets"]]
+    held = [address for each in front.control("GET", "/instances") if each["state"] != "terminated"
+            for interface in each["interfaces"] for address in interface["addresses"]]
+    same(sorted(set(held)), sorted(held))
+    [node, *_] = instances(front, "beside", "node")
+    with refused("InvalidIPAddress.InUse"):
+        front.launch(zone=node["Placement"]["AvailabilityZone"],
+                     PrivateIpAddress=node["PrivateIpAddress"])
+    front.ec2.terminate_instances(InstanceIds=others)
+
+
 def resources_are_found_by_name(front):
     stack = create(front, "resources", NodeDesired="1")
     cloudformation = front.client("cloudformation")

@@ -15,19 +15,35 @@ from .settings import CACHE, LabError
 KUBECTL = next(iter(sorted((CACHE / "kubernetes").glob("*/kubectl"))), CACHE / "kubernetes" / "kubectl")
 
 
-def object_of(name):
-    """An object below the cluster's prefix in the bucket, as the administrator reads it."""
+def object_of(name, bucket=None):
+    """An object below the cluster's prefix in a bucket (the seeded one), as the administrator reads it."""
     values = region.seed()
-    return region.call("s3", "GetObject", Bucket=values["bucket"],
+    return region.call("s3", "GetObject", Bucket=bucket or values["bucket"],
                        Key=f"{values['prefix'].strip('/')}/{name}")["Body"]
 
 
+def _buckets():
+    """The buckets of all stacks, of the newest first; the seeded one is a stack's, too."""
+    stacks = region.call("cloudformation", "DescribeStacks")["Stacks"]
+    for stack in sorted(stacks, key=lambda each: each["CreationTime"], reverse=True):
+        yield from (output["OutputValue"] for output in stack.get("Outputs", [])
+                    if output["OutputKey"] == "BucketName")
+
+
 def kubeconfig():
-    """The administrator's kubeconfig, of the generation that the bucket's index names."""
-    index = json.loads(object_of("index.json"))
-    [key] = [file["key"] for file in index["files"]
-             if file["key"].startswith("admin/") and file["key"].endswith("/kubeconfig")]
-    return object_of(key)
+    """The administrator's kubeconfig, of the generation that a bucket's index names: of the newest stack
+    whose master has made its secrets."""
+    why = LabError("no stack has a bucket")
+    for bucket in _buckets():
+        try:
+            index = json.loads(object_of("index.json", bucket))
+        except LabError as error:
+            why = error
+            continue
+        [key] = [file["key"] for file in index["files"]
+                 if file["key"].startswith("admin/") and file["key"].endswith("/kubeconfig")]
+        return object_of(key, bucket)
+    raise why
 
 
 class Cluster:

@@ -71,6 +71,8 @@ def launch(role, settings, name=None, zone=None, user_data=None, files=(), kind=
     `files`: further entries of write_files, as cloud-init knows them.
     """
     values = seed()
+    if role == "master":
+        _refuse_second_master(values)
     if zone is None:
         # The volume's zone for a master; for a node another one, so that the overlay crosses subnets.
         zone = "a" if role == "master" else "b"
@@ -91,6 +93,16 @@ def launch(role, settings, name=None, zone=None, user_data=None, files=(), kind=
                            {"ResourceType": "network-interface", "Tags": tags}])["Instances"]
     wait_for(instance["InstanceId"], "running")
     return instance["InstanceId"]
+
+
+def _refuse_second_master(values):
+    """The seeded cluster's master and a stack's have the same fixed address, and the lab one network."""
+    for each in control("GET", "/instances"):
+        for interface in each["interfaces"]:
+            if values["private_ip"] in interface["addresses"] \
+                    and interface["subnet"] not in values["subnets"].values():
+                raise LabError(f"{each['name']} ({each['id']}) of another VPC has {values['private_ip']}, which "
+                               "this master would take: end that stack first (lab aws cloudformation delete_stack)")
 
 
 def _free_name(role):

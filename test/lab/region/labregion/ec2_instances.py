@@ -165,7 +165,7 @@ def run_instances(world: World, params: Params) -> Result:
             (i["SubnetId"] for i in params.get("NetworkInterfaces", []) if "SubnetId" in i), "")
         if address and subnet in region.subnets:
             region.check_address(subnet, address)
-            if region.holder_of(subnet, address) is not None:
+            if region.taken(address):
                 raise ApiError("InvalidIPAddress.InUse", f"Address {address} is in use.")
             world.mirror.wanted_addresses[subnet] = address
         try:

@@ -181,7 +181,7 @@ def create_network_interface(world: World, params: Params) -> Result:
     address = params.get("PrivateIpAddress", "")
     if address and params["SubnetId"] in region.subnets:
         region.check_address(params["SubnetId"], address)
-        if region.holder_of(params["SubnetId"], address) is not None:
+        if region.taken(address):
             raise ApiError("InvalidIPAddress.InUse", f"Address {address} is in use.")
         world.mirror.wanted_addresses[params["SubnetId"]] = address
     made = world.pass_on("CreateNetworkInterface")

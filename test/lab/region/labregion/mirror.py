@@ -118,8 +118,7 @@ class Mirror:
         wanted = self.wanted_addresses.pop(subnet_id, "")
         if wanted:
             return wanted
-        if offered and offered not in region.reserved \
-                and region.holder_of(subnet_id, offered) is None:
+        if offered and offered not in region.reserved and not region.taken(offered):
             return offered
         return region.free_address(subnet_id)
 

@@ -160,6 +160,11 @@ class Region:
         return next((i for i in self.interfaces.values()
                      if i.subnet_id == subnet_id and address in i.addresses), None)
 
+    def taken(self, address: str) -> bool:
+        """Whether an interface of any VPC has it: they all are one network in the lab, and its metadata
+        knows an instance by its address."""
+        return any(address in i.addresses for i in self.interfaces.values())
+
     def network(self, subnet_id: str) -> ipaddress.IPv4Network:
         return ipaddress.IPv4Network(self.subnets[subnet_id]["CidrBlock"])
 
@@ -180,12 +185,10 @@ class Region:
 
     def free_address(self, subnet_id: str) -> str:
         network = self.network(subnet_id)
-        used = {a for i in self.interfaces.values() if i.subnet_id == subnet_id
-                for a in i.addresses}
         first = int(network.network_address) + 10
         for number in range(first, int(network.broadcast_address)):
             address = str(ipaddress.IPv4Address(number))
-            if address not in used and address not in self.reserved:
+            if address not in self.reserved and not self.taken(address):
                 return address
         raise ApiError("InsufficientFreeAddressesInSubnet",
                        f"There are not enough free addresses in subnet '{subnet_id}'")
