@@ -8,7 +8,9 @@ TEMPLATE = Path(__file__).resolve().parents[3] / "conf/cloudformation/kubernetes
 
 def parameters(front, **given):
     return [{"ParameterKey": key, "ParameterValue": value}
-            for key, value in {"ImageId": front.seed["image_id"], **given}.items()]
+            for key, value in {"ImageId": front.seed["image_id"], "MasterZone": "us-east-1a",
+                               "NodeZone1": "us-east-1b", "NodeZone2": "us-east-1c",
+                               "NodeZone3": "us-east-1a", **given}.items()]
 
 
 def create(front, name, tags=None, **given):

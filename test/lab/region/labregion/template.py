@@ -79,6 +79,8 @@ class Stack:
             name, argument = next(iter(value.items()))
             if name == "Ref":
                 return self._ref(argument)
+            if name == "Condition" and isinstance(argument, str):
+                return self._holds(argument)
             if name.startswith("Fn::"):
                 return getattr(self, "_" + name[4:].lower())(argument)
         resolved = {k: self.resolve(v) for k, v in value.items()}
@@ -106,8 +108,12 @@ class Stack:
     def _getatt(self, argument):
         return self._of_resource(*argument)
 
+    def chosen(self, argument):
+        """The value, unresolved, that an Fn::If comes to."""
+        return argument[1 if self._holds(argument[0]) else 2]
+
     def _if(self, argument):
-        return self.resolve(argument[1 if self._holds(argument[0]) else 2])
+        return self.resolve(self.chosen(argument))
 
     def _equals(self, argument):
         first, second = self.resolve(argument)
@@ -115,6 +121,12 @@ class Stack:
 
     def _not(self, argument):
         return not self.resolve(argument)[0]
+
+    def _and(self, argument):
+        return all(self.resolve(argument))
+
+    def _split(self, argument):
+        return self.resolve(argument[1]).split(argument[0])
 
     def _select(self, argument):
         return self.resolve(argument[1])[int(argument[0])]
