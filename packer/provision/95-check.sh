@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Last: fails the build, and says why, where the image holds what it must not, whoever left it there,
-# or has less than 1 GiB of room.
+# Last: fails the build, and says why, where the image holds what it must not, whoever left it there, has less than
+# 1 GiB of room, or would not boot as it must.
 
 set -eu
 bad=0
@@ -65,6 +65,46 @@ for unit in docker.service docker.socket containerd.service etcd.service flannel
     [ "$(enablement "$unit")" != enabled ] || wrong "$unit would start at boot by itself"
 done
 [ "$(enablement kube-bootstrap.service)" = enabled ] || wrong "kube-bootstrap.service would not start"
+
+# The keys at the top of the JSON object in a file; a word at any other depth is none.
+json_keys() {
+    awk '
+        { text = text $0 "\n" }
+        END {
+            n = length(text)
+            for (i = 1; i <= n; i++) {
+                c = substr(text, i, 1)
+                if (quoted && c == "\\") word = word substr(text, i++, 2)
+                else if (quoted && c != "\"") word = word c
+                else if (c == "\"") { if (!quoted) word = ""; quoted = !quoted }
+                else if (c == ":" && depth == 1) print word
+                else if (c == "{" || c == "[") depth++
+                else if (c == "}" || c == "]") depth--
+            }
+        }' "$1"
+}
+# dockerd ends where a key is a flag, too. These are the flags of docker.service and of what kube-bootstrap adds to
+# them (units/docker.service.d, render_docker_environment); bip excludes --bridge.
+for key in $(json_keys /etc/docker/daemon.json); do
+    case $key in
+    hosts | containerd | bridge | bip | mtu | ip-masq | userland-proxy)
+        wrong "/etc/docker/daemon.json sets $key, which kube-bootstrap passes as a flag: docker would not start"
+        ;;
+    exec-opts)
+        wrong "/etc/docker/daemon.json sets $key, which kube-bootstrap passes as a flag: docker would not start." \
+            "CGROUP_DRIVER in stack-config.sh names the cgroup driver"
+        ;;
+    esac
+done
+
+# Where there is a kernel, all that the boot loader starts are told of the disks (23-disks.sh).
+set -- /boot/vmlinuz-*
+if [ -e "$1" ]; then
+    grep -s '^[[:space:]]*linux[[:space:]]' /boot/grub/grub.cfg >"$work/starts" ||
+        wrong "/boot/grub/grub.cfg starts no kernel"
+    ! grep -qvw 'nvme_core\.io_timeout=4294967295' "$work/starts" ||
+        wrong "/boot/grub/grub.cfg starts a kernel without nvme_core.io_timeout=4294967295"
+fi
 
 free=$(df --output=avail --block-size=1M / | tail -n 1)
 [ "$free" -ge 1024 ] || wrong "$free MiB free, expected 1024 at least: give the builder a larger disk"

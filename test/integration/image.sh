@@ -124,6 +124,50 @@ spoil "package lists are left" "cache: /var/lib/apt/lists" 'put var/lib/apt/list
 spoil "an upload is left" "temporary file: /var/tmp/kube-bootstrap" 'put var/tmp/kube-bootstrap/kube-bootstrap.deb'
 spoil "docker would start by itself" "docker.service would start" 'systemctl -q --root=. enable docker.service'
 spoil "the daemon would not start" "kube-bootstrap.service would not" 'systemctl -q --root=. disable kube-bootstrap.service'
+told='	linux	/boot/vmlinuz-6.1 root=x ro nvme_core.io_timeout=4294967295'
+boots() { # LINE: a kernel, and grub.cfg with two entries
+    put boot/vmlinuz-6.1
+    put boot/grub/grub.cfg "$told"$'\n'"$1"
+}
+spoil "a kernel starts with NVMe's default timeout" "without nvme_core.io_timeout" \
+    "boots 'linux /boot/vmlinuz-6.1 root=x ro single'"
+spoil "a kernel starts with another timeout" "without nvme_core.io_timeout" "boots '${told}0'"
+spoil "the boot loader is not set up" "starts no kernel" 'put boot/vmlinuz-6.1'
+layer "$LAB_CACHE/instance-root"
+(cd "$root" && boots "$told")
+claim "a kernel that is told of NVMe's timeout is none" check
+for key in hosts containerd bridge bip mtu ip-masq userland-proxy exec-opts; do
+    spoil "daemon.json sets $key, a flag of ours" "daemon.json sets $key" \
+        "put etc/docker/daemon.json '{ \"debug\": true, \"$key\": [\"x\"] }'"
+done
+layer "$LAB_CACHE/instance-root"
+put "$root/etc/docker/daemon.json" \
+    '{ "default-network-opts": { "bridge": { "mtu": "1400" } }, "labels": ["hosts:", "a\"bip\": 1"] }'
+claim "keys of daemon.json that dockerd's flags do not know are no clash" check
+
+# The real dockerd says which of our flags a file may not repeat: the list above has them all.
+flags() {
+    local unit=units/docker.service.d/kube-bootstrap.conf
+    sed -n 's/^ExecStart=.*dockerd //p' "$unit" | grep -oE -- '-(H|-[a-z-]+)'
+    sed -n '/^int render_docker_environment/,/^}/p' bootstrap/cluster/render.c | grep -oE -- '--[a-z-]+='
+}
+clashes() {
+    local said key bad=0
+    layer "$LAB_CACHE/instance-root"
+    for key in '"hosts":["fd://"]' '"containerd":"/x"' '"bridge":"b"' '"mtu":1' '"ip-masq":true' \
+        '"userland-proxy":true' '"exec-opts":["native.cgroupdriver=systemd"]'; do
+        echo "{ $key }" >"$root/etc/docker/daemon.json"
+        said=$(in_root "$root" timeout 20 dockerd -H fd:// --containerd=/run/none.sock --bridge=cbr0 --mtu=1450 \
+            --ip-masq=false --userland-proxy=false --exec-opt=native.cgroupdriver=cgroupfs 2>&1)
+        grep -q "specified both as a flag and in the configuration file" <<<"$said" || wrong "$key: $said"
+    done
+    return "$bad"
+}
+claim "dockerd refuses each of them" clashes
+claim "they are all the flags that it is given" same \
+    "$(printf '%s\n' --bridge= --containerd --exec-opt= --ip-masq= --mtu= --userland-proxy= -H | sort)" \
+    "$(flags | sort)"
+
 layer "$LAB_CACHE/instance-root" 900M
 claim "the build fails with less than 1 GiB free" refused "MiB free, expected 1024"
 
