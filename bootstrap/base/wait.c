@@ -6,6 +6,8 @@
 #include <sys/random.h>
 #include <time.h>
 
+#include "base/string.h"
+
 uint64_t wait_now_ms(void)
 {
         struct timespec ts;
@@ -38,27 +40,33 @@ static int wait_over(Error *err)
         return error_set(err, ERROR_RETRY, ETIMEDOUT, WAIT_TIMED_OUT);
 }
 
-int wait_fd(const Wait *wait, int fd, short events, Error *err)
+int wait_fds(const Wait *wait, struct pollfd *fds, size_t n, Error *err)
 {
+        fds[0] = (struct pollfd) { .fd = wait->stop_fd, .events = POLLIN };
         for (;;) {
-                struct pollfd fds[] = {
-                        { .fd = wait->stop_fd, .events = POLLIN },
-                        { .fd = fd, .events = events },
-                };
-                int r = poll(fds, 2, wait_left_ms(wait));
+                int r = poll(fds, n, wait_left_ms(wait));
                 if (r < 0 && errno != EINTR) {
                         return error_errno(err, errno, "poll");
                 }
                 if (r > 0 && fds[0].revents) {
                         return error_set(err, ERROR_RETRY, ECANCELED, "stopped on request");
                 }
-                if (r > 0 && fds[1].revents) {
+                if (r > 0) {
                         return 1;
                 }
                 if (wait_left_ms(wait) == 0) {
+                        for (size_t i = 0; i < n; i++) {
+                                fds[i].revents = 0;
+                        }
                         return 0;
                 }
         }
+}
+
+int wait_fd(const Wait *wait, int fd, short events, Error *err)
+{
+        struct pollfd fds[] = { { .fd = -1 }, { .fd = fd, .events = events } };
+        return wait_fds(wait, fds, ELEMENTS(fds), err);
 }
 
 int wait_check(const Wait *wait, Error *err)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
@@ -32,6 +33,11 @@ int wait_sleep(const Wait *wait, uint64_t sleep_ms, Error *err);
 
 /* Until fd has `events` (poll(2)): 1, or 0 when the deadline passed, or -ECANCELED. */
 int wait_fd(const Wait *wait, int fd, short events, Error *err);
+
+/* As wait_fd(), for several: the first of `fds` is left for the stop request, the others say in
+ * `revents` what there is. */
+struct pollfd;
+int wait_fds(const Wait *wait, struct pollfd *fds, size_t n, Error *err);
 
 /* Full jitter (AWS Architecture Blog, "Exponential Backoff And Jitter"): random between 0 and
  * min(max_ms, first_ms * 2^attempt); attempt counts from 0. Never less than first_ms / 4, so that a

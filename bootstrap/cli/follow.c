@@ -111,26 +111,16 @@ static void tell_changes(Watch *w, const StateFile *now)
         }
 }
 
-/* Whether the run has come to an end without all of it: nothing is under way any more. */
-static bool has_given_up(const MachineStatus *status)
+/* Whether that is a result: of a holder's run once it is over, which an earlier one's phase does
+ * not tell of; else of whoever wrote last. */
+static bool has_result(const Watch *w, const StateFile *now)
 {
-        bool busy = false;
-        FOREACH_ARRAY(step, status->steps, status->n_steps) {
-                busy = busy || step->state == STEP_PROBING || step->state == STEP_APPLYING ||
-                       step->state == STEP_VERIFYING || step->state == STEP_BACKOFF;
+        Phase phase = now->status.phase;
+        if (w->options->holder) {
+                return phase == PHASE_FAILED ||
+                       (!now->running && (phase == PHASE_READY || phase == PHASE_DEGRADED));
         }
-        return !busy && machine_decisive(status);
-}
-
-/* A run over a ready machine leaves it ready until it finds what is not so; its own result is there
- * once each step is done, too. Where it cannot mend that, it stays degraded. */
-static bool has_result(const Watch *w, const MachineStatus *status)
-{
-        size_t in_role = 0, done = 0;
-        machine_count(status, &in_role, &done);
-        return status->phase == PHASE_FAILED ||
-               (status->phase == PHASE_DEGRADED && w->options->holder && has_given_up(status)) ||
-               (status->phase == PHASE_READY && (done == in_role || !w->options->holder));
+        return phase == PHASE_FAILED || phase == PHASE_READY;
 }
 
 /* 1 once the followed run has a result. */
@@ -148,7 +138,7 @@ static int look(Watch *w, StateFile *ret, Error *err)
         }
         tell_changes(w, ret);
         w->before = *ret;
-        return has_result(w, &ret->status);
+        return has_result(w, ret);
 }
 
 static int follow_watch(Watch *w, StateFile *ret, Error *err)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/string.h"
 #include "engine/notify.h"
 
 /* What a step learned may be read once it is done, not before: until then its worker writes it. */
@@ -13,24 +14,36 @@ static void learn(Observer *o, const MachineStatus *status, int step)
                 return;
         }
         if (step == STEP_CONFIG) {
-                o->role = role_to_string(boot_role((void *) (uintptr_t) o->boot));
+                (void) snprintf(o->role, sizeof(o->role), "%s",
+                                role_to_string(boot_role((void *) (uintptr_t) o->boot)));
         } else if (step == STEP_IDENTITY) {
                 (void) snprintf(o->instance_id, sizeof(o->instance_id), "%s",
                                 o->boot->identity.instance_id);
         }
 }
 
-static void write_state(Observer *o, const MachineStatus *status)
+/* Writes the state file and systemd's status line. A run does not depend on who reads about it, so
+ * a file that cannot be written is a warning, once, and a word in the other place. */
+static void tell(Observer *o, const MachineStatus *status, bool running)
 {
         const StateFileHead head = { .instance_id = o->instance_id,
-                                     .role = o->role ? o->role : "",
+                                     .role = o->role,
                                      .boot_id = o->runtime->boot_id,
-                                     .pid = (int) getpid() };
+                                     .pid = (int) getpid(),
+                                     .daemon = o->daemon,
+                                     .running = running };
         Error error = { 0 };
-        if (state_file_write(o->runtime->state, &head, status, &error) < 0 && !o->state_failed) {
-                o->state_failed = true; /* the run does not depend on who reads about it */
+        bool failed = state_file_write(o->runtime->state, &head, status, &error) < 0;
+        if (failed && !o->state_failed) {
                 log_error(LOG_WARNING, LOG_ID_NOTIFY, NULL, 0, &error, "status cannot be told");
         }
+        o->state_failed = failed;
+        notify_status(status, failed ? error.message : NULL);
+}
+
+void observer_idle(Observer *o, const MachineStatus *status)
+{
+        tell(o, status, false);
 }
 
 void observer_changed(const MachineStatus *status, int step, void *observer)
@@ -38,9 +51,12 @@ void observer_changed(const MachineStatus *status, int step, void *observer)
         Observer *o = observer;
         learn(o, status, step);
         if (step != MACHINE_TICK) {
-                write_state(o, status);
-                journal_changed(&o->journal, status, o->role, step);
-                notify_status(status);
+                MachineStatus told = *status;
+                if (o->before) {
+                        machine_keep(&told, o->before);
+                }
+                tell(o, &told, true);
+                journal_changed(&o->journal, status, isempty(o->role) ? NULL : o->role, step);
         }
         if (o->progress) {
                 progress_changed(o->progress, status, step);

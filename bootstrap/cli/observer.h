@@ -11,12 +11,16 @@
 typedef struct Observer {
         const Runtime *runtime;
         const Boot *boot;
-        Progress *progress; /* NULL: nobody watches */
+        const MachineStatus *before; /* what an earlier run found; NULL: nothing is kept of it */
+        int daemon;                  /* the service's process, 0 if none is known */
+        Progress *progress;          /* NULL: nobody watches */
         Journal journal;
-        char instance_id[32]; /* as far as the steps have told */
-        const char *role;
-        bool state_failed; /* said once */
+        char instance_id[32], role[32]; /* as far as the steps have told */
+        bool state_failed;              /* said once */
 } Observer;
 
 /* MachineOptions.changed; `observer` is an Observer. */
 void observer_changed(const MachineStatus *status, int step, void *observer);
+
+/* Tells how the machine is while no run is under way: after one, and when it was looked at. */
+void observer_idle(Observer *observer, const MachineStatus *status);

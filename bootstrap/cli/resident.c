@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -103,37 +104,60 @@ static uint64_t schedule_due(const Schedule *s)
 static bool state_is_ours(const Run *run)
 {
         _cleanup_free_ StateFile *state = malloc(sizeof(*state));
-        return !state || (runtime_read_state(&run->runtime, state, NULL) >= 0 &&
-                          state->pid == (int) getpid());
+        return !state || run->observer.state_failed ||
+               (runtime_read_state(&run->runtime, state, NULL) >= 0 &&
+                state->pid == (int) getpid());
 }
 
-/* Probes what is due: 1 all hold, 0 the table is to be run again. The lock is not held
- * meanwhile, as probes change nothing and an administrator's run is not to wait for them; while
- * such a run has it, nothing is probed. */
-static int look_again(Run *run, uint64_t due, Error *err)
+/* Tells of each run that lets go of the lock, however it ends. */
+static void watch_lock(Run *run)
+{
+        if (run->lock_fd < 0) {
+                run->lock_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+        }
+        if (run->lock_fd >= 0) { /* without it, other runs are noticed at the next look */
+                (void) inotify_add_watch(run->lock_fd, run->runtime.lock, IN_CLOSE_WRITE);
+        }
+}
+
+/* Whether this process has the last word: 1, 0 after another run, and -EBUSY during one. */
+static int has_last_word(Run *run, Error *err)
 {
         Lock lock = LOCK_INIT;
         int holder = 0;
+        char events[4096];
         int r = lock_try(run->runtime.lock, &lock, &holder, err);
         lock_release(&lock);
-        if (r <= 0) {
-                return r < 0 ? r : 1;
+        while (run->lock_fd >= 0 && read(run->lock_fd, events, sizeof(events)) > 0) {
+                /* that was our own hand on the lock; another run has written the state */
         }
-        if (!state_is_ours(run)) {
-                return 0;
-        }
+        return r < 0 ? r : r == 0 ? -EBUSY : state_is_ours(run);
+}
+
+/* Probes what is due: 1 all hold, 0 the table is to be run again. The lock is not held
+ * meanwhile, as probes change nothing and an administrator's run is not to wait for them. */
+static int look_again(Run *run, uint64_t due, Error *err)
+{
         MachineOptions options = run_options(run);
         options.only = due;
         Error error = { 0 };
-        r = machine_run(&options, NULL, &error);
+        MachineStatus seen;
+        int r = machine_run(&options, &seen, &error);
         if (r == -ECANCELED) {
                 *err = error;
                 return r;
         }
         if (r < 0) {
                 log_error(LOG_NOTICE, NULL, NULL, 0, &error, "looked again");
+                return 0;
         }
-        return r >= 0;
+        for (size_t i = 0; i < _STEP_ID_MAX; i++) {
+                if (due & STEP_MASK(i)) {
+                        run->known.steps[i].looked_us = seen.steps[i].looked_us;
+                }
+        }
+        observer_idle(&run->observer, &run->known);
+        return 1;
 }
 
 static uint64_t least(uint64_t a, uint64_t b)
@@ -141,18 +165,32 @@ static uint64_t least(uint64_t a, uint64_t b)
         return a < b ? a : b;
 }
 
-/* Until the table is to be run again: 0; -ECANCELED when asked to end. */
-static int idle(Run *run, Error *err)
+/* When idling is over without anything that happens. */
+static Wait idle_wait(Run *run, const Schedule *schedule)
 {
         const Wait stop = { .deadline_ms = UINT64_MAX, .stop_fd = run->signals.stop_fd };
+        Wait wait = wait_part(&stop, alive_part_ms());
+        wait.deadline_ms = least(wait.deadline_ms, schedule_first(schedule));
+        wait.deadline_ms = least(wait.deadline_ms, stack_due_ms(&run->stack));
+        wait.deadline_ms = least(wait.deadline_ms, run->again_at_ms);
+        return wait;
+}
+
+/* Until the table is to be run again: 0; -ECANCELED when asked to end. While an administrator's run
+ * has the lock nothing is probed, and after it the table is run. */
+static int idle(Run *run, Error *err)
+{
         Schedule schedule;
         schedule_next(&schedule, &run->status, UINT64_MAX);
+        watch_lock(run);
         for (;;) {
-                Wait wait = wait_part(&stop, alive_part_ms());
-                wait.deadline_ms = least(wait.deadline_ms, schedule_first(&schedule));
-                wait.deadline_ms = least(wait.deadline_ms, stack_due_ms(&run->stack));
-                wait.deadline_ms = least(wait.deadline_ms, run->again_at_ms);
-                int r = wait_fd(&wait, run->signals.reload_fd, POLLIN, err);
+                Wait wait = idle_wait(run, &schedule);
+                struct pollfd fds[] = {
+                        { .fd = -1 },
+                        { .fd = run->signals.reload_fd, .events = POLLIN },
+                        { .fd = run->lock_fd, .events = POLLIN },
+                };
+                int r = wait_fds(&wait, fds, ELEMENTS(fds), err);
                 if (r < 0) {
                         return r;
                 }
@@ -166,9 +204,10 @@ static int idle(Run *run, Error *err)
                 }
                 stack_say_ready(&run->stack, &run->boot, run->signals.stop_fd);
                 uint64_t due = schedule_due(&schedule);
-                if (due) {
-                        r = look_again(run, due, err);
-                        if (r <= 0) {
+                if (due || fds[2].revents) {
+                        r = has_last_word(run, err);
+                        r = r > 0 && due ? look_again(run, due, err) : r;
+                        if (r <= 0 && r != -EBUSY) {
                                 return r;
                         }
                         schedule_next(&schedule, &run->status, due);

@@ -34,11 +34,18 @@ int run_converge(Run *run, Error *err)
         run->boot.overrides = run->arguments->overrides;
         MachineOptions options = run_options(run);
         options.force = run->arguments->force;
-        options.before = run->was_ready ? &run->status : NULL;
-        MachineStatus status;
-        int r = machine_run(&options, &status, err);
-        run->status = status;
+        options.before = run->was_ready ? &run->known : NULL;
+        run->observer.before = options.before;
+        int r = machine_run(&options, &run->status, err);
+        MachineStatus known = run->status;
+        if (run->was_ready) {
+                machine_keep(&known, &run->known);
+        }
+        run->known = known;
         run->was_ready = run->was_ready || r >= 0;
+        if (r != -ECANCELED) { /* an interrupted run has no result to tell */
+                observer_idle(&run->observer, &run->known);
+        }
         return r;
 }
 
@@ -106,6 +113,24 @@ static ExitStatus follow_other(Run *run, int holder)
         return say(r, &error);
 }
 
+/* Learns from the state file what the daemon, if it lives, has found ready: that stays so until
+ * this run finds otherwise. */
+static void learn_from_daemon(Run *run)
+{
+        _cleanup_free_ StateFile *state = malloc(sizeof(*state));
+        if (!state || runtime_read_state(&run->runtime, state, NULL) < 0 ||
+            !runtime_is_alive(state->daemon)) {
+                return;
+        }
+        Observer *o = &run->observer;
+        o->daemon = state->daemon;
+        (void) snprintf(o->instance_id, sizeof(o->instance_id), "%s", state->instance_id);
+        (void) snprintf(o->role, sizeof(o->role), "%s", state->role);
+        run->known = state->status;
+        run->was_ready =
+                state->status.phase == PHASE_READY || state->status.phase == PHASE_DEGRADED;
+}
+
 static ExitStatus run_by_hand(Run *run)
 {
         Error error = { 0 };
@@ -116,6 +141,7 @@ static ExitStatus run_by_hand(Run *run)
                 return follow_other(run, holder);
         }
         if (r > 0) {
+                learn_from_daemon(run);
                 r = run_converge(run, &error);
         }
         return say(r, &error);
@@ -124,6 +150,7 @@ static ExitStatus run_by_hand(Run *run)
 static ExitStatus run_as_service(Run *run)
 {
         Error error = { 0 };
+        run->observer.daemon = (int) getpid();
         int r = resident_run(run, &error);
         if (r == -ECANCELED) {
                 notify_stopping();
@@ -162,6 +189,7 @@ static int prepare(Run *run, Error *err)
 
 static void run_free(Run *run)
 {
+        close_fdp(&run->lock_fd);
         boot_done(&run->boot);
         signals_done(&run->signals);
         if (run->has_http) {
@@ -181,6 +209,7 @@ ExitStatus cli_run(const Arguments *arguments)
         }
         run->arguments = arguments;
         run->signals = SIGNALS_INIT;
+        run->lock_fd = -EBADF;
         progress_init(&run->progress, stdout);
         run->observer = (Observer) { .runtime = &run->runtime,
                                      .boot = &run->boot,

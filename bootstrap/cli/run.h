@@ -16,9 +16,11 @@ typedef struct Run {
         Observer observer;
         Boot boot;
         MachineStatus status; /* how the last converging ended */
+        MachineStatus known;  /* the same, with what earlier ones found of steps that it left out */
         bool was_ready;       /* once; from then on it is mended, not given up */
         unsigned n_degraded;  /* runs in a row that could not mend it */
         uint64_t again_at_ms; /* the next one; UINT64_MAX: none is due */
+        int lock_fd;          /* of inotify: another run has let go of the lock */
         StackWord stack;
         bool has_http;
 } Run;

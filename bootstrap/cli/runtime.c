@@ -2,6 +2,7 @@
 #include "cli/runtime.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -34,6 +35,11 @@ int runtime_init(Runtime *ret, Error *err)
 int runtime_make_folder(const Runtime *runtime, Error *err)
 {
         return file_make_directory(runtime->folder, 0755, err);
+}
+
+bool runtime_is_alive(int pid)
+{
+        return pid > 0 && (kill(pid, 0) == 0 || errno != ESRCH);
 }
 
 int runtime_read_state(const Runtime *runtime, StateFile *ret, Error *err)

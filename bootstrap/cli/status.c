@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -10,22 +9,88 @@
 #include "cli/text.h"
 #include "cli/verbs.h"
 
+/* A look is old after three times its step's interval, but never sooner than this: a look at other
+ * steps, which takes a minute at most, may have been in the way. */
+#define LOOK_OLD_S 120
+
+static uint64_t age_us(uint64_t then_us, uint64_t now_us)
+{
+        return now_us > then_us ? now_us - then_us : 0;
+}
+
+/* Whether nobody is there any more who would find out what changes. */
+static bool is_abandoned(const StateFile *state)
+{
+        return state->pid > 0 && state->status.phase != PHASE_FAILED &&
+               !runtime_is_alive(state->pid) && !runtime_is_alive(state->daemon);
+}
+
+/* The step whose look is old, the oldest first, or NULL. */
+static const StepStatus *find_old_look(const StateFile *state, uint64_t now_us)
+{
+        const StepStatus *oldest = NULL;
+        for (size_t i = 0; i < state->status.n_steps; i++) {
+                const StepStatus *s = &state->status.steps[i];
+                uint64_t old_s = (uint64_t) boot_steps[i].reprobe_s * 3;
+                old_s = old_s > LOOK_OLD_S ? old_s : LOOK_OLD_S;
+                if (s->in_role && boot_steps[i].reprobe_s && s->looked_us &&
+                    age_us(s->looked_us, now_us) > old_s * 1000000 &&
+                    (!oldest || s->looked_us < oldest->looked_us)) {
+                        oldest = s;
+                }
+        }
+        return oldest;
+}
+
+static ExitStatus exit_status_of(const StateFile *state)
+{
+        bool doubtful = is_abandoned(state) || find_old_look(state, text_now_us());
+        return state->status.phase == PHASE_READY && doubtful
+                       ? EXIT_DEGRADED
+                       : exit_status_from_phase(state->status.phase);
+}
+
+/* "last looked 12 min 03 s ago"; nothing where nobody has looked. */
+static void print_looked(const char *before, uint64_t looked_us, uint64_t now_us, const char *after)
+{
+        char duration[TEXT_DURATION_MAX];
+        text_duration(age_us(looked_us, now_us), duration);
+        if (looked_us) {
+                (void) printf("%s looked %s ago%s", before, duration, after);
+        }
+}
+
+/* Says why what was seen last may no longer be so. */
+static void print_doubt(const StateFile *state, uint64_t now_us)
+{
+        const MachineStatus *status = &state->status;
+        const StepStatus *old = find_old_look(state, now_us);
+        if (is_abandoned(state)) {
+                (void) printf("the daemon is not running (kube-bootstrap.service)");
+                print_looked(": last", machine_looked_us(status), now_us, "");
+                (void) printf("; what was so then:\n");
+        } else if (status->phase == PHASE_READY && old) {
+                (void) printf("%s:", boot_steps[old - status->steps].name);
+                print_looked(" last", old->looked_us, now_us,
+                             ", which is too long (systemctl status kube-bootstrap); what was so "
+                             "then:\n");
+        }
+}
+
 static void print_head(const StateFile *state, uint64_t now_us)
 {
+        const MachineStatus *status = &state->status;
         size_t in_role = 0, done = 0;
-        char duration[TEXT_DURATION_MAX] = "";
-        machine_count(&state->status, &in_role, &done);
-        if (state->status.since_us && now_us > state->status.since_us) {
-                text_duration(now_us - state->status.since_us, duration);
-        }
-        (void) printf("%s for %s: %s%s%s, %zu of %zu steps done\n",
-                      phase_to_string(state->status.phase), duration[0] ? duration : "no time",
-                      state->role[0] ? state->role : "role not known yet",
+        uint64_t looked_us = machine_looked_us(status);
+        char duration[TEXT_DURATION_MAX];
+        machine_count(status, &in_role, &done);
+        text_duration(age_us(status->since_us, is_abandoned(state) ? looked_us : now_us), duration);
+        print_doubt(state, now_us);
+        (void) printf("%s for %s: %s%s%s, %zu of %zu steps done", phase_to_string(status->phase),
+                      duration, state->role[0] ? state->role : "role not known yet",
                       state->instance_id[0] ? " " : "", state->instance_id, done, in_role);
-        bool ended = state->status.phase == PHASE_READY || state->status.phase == PHASE_FAILED;
-        if (!ended && state->pid > 0 && kill(state->pid, 0) < 0 && errno == ESRCH) {
-                (void) printf("nobody is at it: process %d ended before it was done\n", state->pid);
-        }
+        print_looked(",", looked_us, now_us, "");
+        (void) puts("");
 }
 
 static void print_json(const StateFile *state)
@@ -33,7 +98,9 @@ static void print_json(const StateFile *state)
         const StateFileHead head = { .instance_id = state->instance_id,
                                      .role = state->role,
                                      .boot_id = state->boot_id,
-                                     .pid = state->pid };
+                                     .pid = state->pid,
+                                     .daemon = state->daemon,
+                                     .running = state->running };
         _cleanup_buffer_ Buffer text = { 0 };
         Error error = { 0 };
         if (state_file_format(&head, &state->status, &text, &error) < 0) {
@@ -103,5 +170,5 @@ ExitStatus cli_status(const Arguments *a)
         if (!a->follow) {
                 print_state(a, state);
         }
-        return exit_status_from_phase(state->status.phase);
+        return exit_status_of(state);
 }

@@ -30,6 +30,7 @@ typedef struct StepStatus {
         unsigned attempts; /* applications begun */
         bool in_role; /* false: this machine's role does not run it, or the role is not known yet */
         uint64_t started_us, finished_us, next_retry_us;
+        uint64_t looked_us; /* when a probe of it last came to its end */
         char waiting_for[STEP_WAITING_FOR_MAX];
         char warning[STEP_WAITING_FOR_MAX];
         Error error; /* the last one; cleared by done */
@@ -98,3 +99,10 @@ const StepStatus *machine_decisive(const MachineStatus *status);
 
 /* Steps of the role, and how many of them are done. */
 void machine_count(const MachineStatus *status, size_t *ret_in_role, size_t *ret_done);
+
+/* When the machine was last looked at: the latest of its steps' looks, 0 for none. */
+uint64_t machine_looked_us(const MachineStatus *status);
+
+/* Keeps what an earlier run found done and this one has not looked at yet: a run that fails at its
+ * first step, or is interrupted, says nothing about the others. */
+void machine_keep(MachineStatus *status, const MachineStatus *before);

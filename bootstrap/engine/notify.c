@@ -75,7 +75,7 @@ void notify_text(const MachineStatus *status, char ret[NOTIFY_STATUS_MAX])
                         done, in_role);
 }
 
-void notify_status(const MachineStatus *status)
+void notify_status(const MachineStatus *status, const char *trouble)
 {
         static char last[NOTIFY_STATUS_MAX]; /* the engine's thread alone calls this */
         char text[NOTIFY_STATUS_MAX], message[NOTIFY_STATUS_MAX + 64];
@@ -83,6 +83,10 @@ void notify_status(const MachineStatus *status)
                 return;
         }
         notify_text(status, text);
+        if (trouble) {
+                size_t used = strlen(text);
+                (void) snprintf(text + used, sizeof(text) - used, "; %s", trouble);
+        }
         if (streq(text, last)) {
                 return;
         }

@@ -11,8 +11,9 @@
  * of 17 steps done". */
 void notify_text(const MachineStatus *status, char ret[NOTIFY_STATUS_MAX]);
 
-/* STATUS=, and ERRNO= once failed. */
-void notify_status(const MachineStatus *status);
+/* STATUS=, and ERRNO= once failed. `trouble`, NULL for none, is what keeps status from being told
+ * in any other place. */
+void notify_status(const MachineStatus *status, const char *trouble);
 void notify_ready(void);
 void notify_reloading(void);
 void notify_stopping(void);

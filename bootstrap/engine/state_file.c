@@ -69,12 +69,13 @@ static json_t *error_to_json(const Error *error)
 
 static json_t *step_to_json(const Step *step, const StepStatus *s)
 {
-        return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o}", "name", step->name,
+        return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", step->name,
                          "state", step_state_to_string(s->state), "attempts",
                          (json_int_t) s->attempts, "started", time_to_json(s->started_us),
-                         "finished", time_to_json(s->finished_us), "waiting_for",
-                         text_to_json(s->waiting_for), "next_retry", time_to_json(s->next_retry_us),
-                         "warning", text_to_json(s->warning), "error", error_to_json(&s->error));
+                         "finished", time_to_json(s->finished_us), "looked",
+                         time_to_json(s->looked_us), "waiting_for", text_to_json(s->waiting_for),
+                         "next_retry", time_to_json(s->next_retry_us), "warning",
+                         text_to_json(s->warning), "error", error_to_json(&s->error));
 }
 
 int state_file_format(const StateFileHead *head, const MachineStatus *status, Buffer *ret,
@@ -89,10 +90,12 @@ int state_file_format(const StateFileHead *head, const MachineStatus *status, Bu
                 }
         }
         _cleanup_(json_decrefp) json_t *root = json_pack(
-                "{s:i, s:o, s:o, s:s, s:o, s:o, s:i, s:O}", "schema", STATE_FILE_SCHEMA,
-                "instance_id", text_to_json(head->instance_id), "role", text_to_json(head->role),
-                "phase", phase_to_string(status->phase), "since", time_to_json(status->since_us),
-                "boot_id", text_to_json(head->boot_id), "pid", head->pid, "steps", steps);
+                "{s:i, s:o, s:o, s:s, s:o, s:o, s:i, s:o, s:b, s:o, s:O}", "schema",
+                STATE_FILE_SCHEMA, "instance_id", text_to_json(head->instance_id), "role",
+                text_to_json(head->role), "phase", phase_to_string(status->phase), "since",
+                time_to_json(status->since_us), "boot_id", text_to_json(head->boot_id), "pid",
+                head->pid, "daemon", number_to_json(head->daemon), "running", head->running,
+                "looked", time_to_json(machine_looked_us(status)), "steps", steps);
         _cleanup_free_ char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
         if (!text || buffer_append_string(ret, text) < 0 || buffer_append_string(ret, "\n") < 0) {
                 return error_oom(err);
@@ -236,6 +239,7 @@ static int parse_step(const json_t *object, const Step *steps, size_t n_steps, S
         read_number(&r, "attempts", &attempts);
         read_time(&r, "started", &s->started_us);
         read_time(&r, "finished", &s->finished_us);
+        read_time(&r, "looked", &s->looked_us);
         read_time(&r, "next_retry", &s->next_retry_us);
         read_text(&r, "waiting_for", s->waiting_for, sizeof(s->waiting_for));
         read_text(&r, "warning", s->warning, sizeof(s->warning));
@@ -263,6 +267,8 @@ static int parse_head(const json_t *root, StateFile *ret, Error *err)
         read_text(&r, "role", ret->role, sizeof(ret->role));
         read_text(&r, "boot_id", ret->boot_id, sizeof(ret->boot_id));
         read_number(&r, "pid", &ret->pid);
+        read_number(&r, "daemon", &ret->daemon);
+        ret->running = json_is_true(json_object_get(root, "running"));
         read_time(&r, "since", &ret->status.since_us);
         read_text(&r, "phase", phase, sizeof(phase));
         Phase value = phase_from_string(phase);

@@ -13,13 +13,15 @@ typedef struct StateFileHead {
         const char *instance_id; /* "" while not known */
         const char *role;        /* "" while not known */
         const char *boot_id;
-        int pid;
+        int pid;      /* of the process that writes it */
+        int daemon;   /* of the service's process as far as it is known, 0 if not */
+        bool running; /* it runs the table just now */
 } StateFileHead;
 
 /* The document, one line of JSON, appended to *ret:
- *  {"schema":1,"instance_id","role","phase","since","boot_id","pid","steps":[{"name","state",
- *   "attempts","started","finished","waiting_for","next_retry","warning","error":{"class",
- *   "message","errno","http_status","aws_code","request_id"}}]}
+ *  {"schema":1,"instance_id","role","phase","since","boot_id","pid","daemon","running","looked",
+ *   "steps":[{"name","state","attempts","started","finished","looked","waiting_for","next_retry",
+ *   "warning","error":{"class","message","errno","http_status","aws_code","request_id"}}]}
  * Times are RFC 3339 in UTC; what is not known, or not so, is null. Steps not of the role are left
  * out. */
 int state_file_format(const StateFileHead *head, const MachineStatus *status, Buffer *ret,
@@ -32,7 +34,8 @@ int state_file_write(const char *path, const StateFileHead *head, const MachineS
 /* A document read back, for status and for who follows another run. */
 typedef struct StateFile {
         char instance_id[64], role[32], boot_id[64];
-        int pid;
+        int pid, daemon; /* 0: none */
+        bool running;
         MachineStatus status;
 } StateFile;
 

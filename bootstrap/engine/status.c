@@ -49,3 +49,23 @@ void machine_count(const MachineStatus *status, size_t *ret_in_role, size_t *ret
         *ret_in_role = in_role;
         *ret_done = done;
 }
+
+uint64_t machine_looked_us(const MachineStatus *status)
+{
+        uint64_t last = 0;
+        FOREACH_ARRAY(step, status->steps, status->n_steps) {
+                last = step->in_role && step->looked_us > last ? step->looked_us : last;
+        }
+        return last;
+}
+
+void machine_keep(MachineStatus *status, const MachineStatus *before)
+{
+        for (size_t i = 0; i < status->n_steps && i < before->n_steps; i++) {
+                StepStatus *now = &status->steps[i];
+                const StepStatus *was = &before->steps[i];
+                if (now->state == STEP_WAITING && now->looked_us == 0 && was->state == STEP_DONE) {
+                        *now = *was;
+                }
+        }
+}

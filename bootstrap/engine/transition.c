@@ -329,6 +329,9 @@ void step_proceed(Machine *m, size_t i)
         StepContext *c = &m->contexts[i];
         StepState state = m->status.steps[i].state;
         bool once = machine_step(m, i)->retry.max_ms == 0;
+        if (state != STEP_APPLYING && c->result != -ECANCELED) {
+                m->status.steps[i].looked_us = machine_now_us();
+        }
         if (c->result < 0) {
                 step_failed(m, i, &c->error, once && state == STEP_APPLYING);
         } else if (m->stopping) {

@@ -3,6 +3,7 @@
 #include "cli_world.h"
 
 #include "base/file.h"
+#include "cli/text.h"
 
 static Program program, other;
 
@@ -83,16 +84,84 @@ static void test_status(void)
         CHECK_INT(program_run(&program, WORDS("status", "--json")), 2);
         CHECK_STR(program.output,
                   "{\"schema\":1,\"instance_id\":null,\"role\":null,\"phase\":\"starting\","
-                  "\"since\":null,\"boot_id\":null,\"pid\":0,\"steps\":[]}\n");
+                  "\"since\":null,\"boot_id\":null,\"pid\":0,\"daemon\":null,"
+                  "\"running\":false,\"looked\":null,\"steps\":[]}\n");
         CHECK_INT(program_run(&program, WORDS("status", "--wait=1")), 2);
 
+        /* a run by hand, and nobody who goes on looking */
         CHECK_INT(program_run(&program, WORDS("run")), 0);
-        CHECK_INT(program_run(&program, WORDS("status")), 0);
+        CHECK_INT(program_run(&program, WORDS("status")), 3);
+        CHECK(string_starts_with(program.output, "the daemon is not running "
+                                                 "(kube-bootstrap.service): last looked "));
         CHECK_CONTAINS(program.output, "ready for ");
-        CHECK_CONTAINS(program.output, "master i-0123456789abcdef0, 22 of 22 steps done");
+        CHECK_CONTAINS(program.output, "master i-0123456789abcdef0, 22 of 22 steps done, looked ");
         CHECK_CONTAINS(program.output, "  volume-mount       done ");
-        CHECK_INT(program_run(&program, WORDS("status", "--wait", "--json")), 0);
+        CHECK_INT(program_run(&program, WORDS("status", "--wait", "--json")), 3);
         CHECK_CONTAINS(program.output, "\"phase\":\"ready\"");
+}
+
+/* A machine that is ready, each step looked at just now. */
+static MachineStatus ready_machine(void)
+{
+        MachineStatus status = { .phase = PHASE_READY,
+                                 .since_us = text_now_us(),
+                                 .table = boot_steps,
+                                 .n_steps = _STEP_ID_MAX };
+        FOREACH_ARRAY(step, status.steps, status.n_steps) {
+                *step = (StepStatus) { .in_role = true,
+                                       .state = STEP_DONE,
+                                       .looked_us = status.since_us };
+        }
+        return status;
+}
+
+static void write_state(const MachineStatus *status, int pid, int daemon)
+{
+        static Runtime runtime;
+        Error err = {};
+        CHECK_OK(runtime_init(&runtime, &err), err);
+        CHECK_OK(runtime_make_folder(&runtime, &err), err);
+        const StateFileHead head = { .instance_id = "i-1",
+                                     .role = "master",
+                                     .boot_id = runtime.boot_id,
+                                     .pid = pid,
+                                     .daemon = daemon };
+        CHECK_OK(state_file_write(runtime.state, &head, status, &err), err);
+}
+
+static void test_status_is_believed(void)
+{
+        const uint64_t minutes = 60 * UINT64_C(1000000);
+        const int alive = (int) getpid();
+        program_start(&other, false, WORDS("version"));
+        CHECK_INT(program_end(&other), 0);
+        const int gone = other.pid;
+        MachineStatus status = ready_machine();
+        world_reset();
+        write_state(&status, alive, alive);
+        CHECK_INT(program_run(&program, WORDS("status")), 0);
+        CHECK(string_starts_with(program.output, "ready for "));
+        CHECK_CONTAINS(program.output, "22 of 22 steps done, looked ");
+
+        write_state(&status, gone, alive); /* a run by hand that has just ended */
+        CHECK_INT(program_run(&program, WORDS("status")), 0);
+        write_state(&status, gone, gone);
+        CHECK_INT(program_run(&program, WORDS("status")), 3);
+        CHECK_CONTAINS(program.output, "the daemon is not running");
+        CHECK_INT(program_run(&program, WORDS("status", "--json")), 3);
+
+        /* steps are looked at more or less often */
+        status.steps[STEP_SOURCE_DEST_CHECK].looked_us -= 20 * minutes;
+        write_state(&status, alive, alive);
+        CHECK_INT(program_run(&program, WORDS("status")), 0);
+        status.steps[STEP_KUBELET].looked_us -= 12 * minutes;
+        write_state(&status, alive, alive);
+        CHECK_INT(program_run(&program, WORDS("status")), 3);
+        CHECK(string_starts_with(program.output, "kubelet: last looked 12 min "));
+        CHECK_CONTAINS(program.output, "ready for ");
+        status.steps[STEP_KUBELET].in_role = false; /* another role's */
+        write_state(&status, alive, alive);
+        CHECK_INT(program_run(&program, WORDS("status")), 0);
 }
 
 /* An image may carry it, or /run may be kept. */
@@ -120,12 +189,13 @@ static void test_status_wait_and_follow(void)
         /* both before the folder is there */
         program_start(&program, false, WORDS("status", "--follow"));
         program_start(&other, false, WORDS("status", "--wait=20"));
-        program_start(&third, false, WORDS("run"));
+        program_start(&third, false, WORDS("run", "--resident"));
         CHECK(program_says(&program, "etcd: probing: the etcd of another world"));
         CHECK_INT(program_end(&program), 0);
         CHECK_CONTAINS(program.output, "ready\n");
         CHECK_INT(program_end(&other), 0);
         CHECK_CONTAINS(other.output, "22 of 22 steps done");
+        (void) kill(third.pid, SIGTERM);
         CHECK_INT(program_end(&third), 0);
 }
 
@@ -177,7 +247,7 @@ static void test_followed_death(void)
         CHECK_INT(program_end(&program), -1);
 
         CHECK_INT(program_run(&other, WORDS("status")), 2);
-        CHECK_CONTAINS(other.output, "nobody is at it");
+        CHECK_CONTAINS(other.output, "the daemon is not running");
 
         /* its lock died with it */
         world->probe_ms[STEP_ETCD] = 0;
@@ -310,6 +380,7 @@ int main(void)
         test_case("exit statuses follow from the class", test_exit_statuses);
         test_case("a denial that is only a warning", test_denial_warning);
         test_case("status, and before anything ran", test_status);
+        test_case("status is not ready where nobody looks any more", test_status_is_believed);
         test_case("the state of an earlier boot counts for nothing", test_state_of_an_earlier_boot);
         test_case("status --wait and --follow", test_status_wait_and_follow);
         test_case("a second run follows the first", test_second_run);

@@ -75,15 +75,17 @@ static void test_text(void)
 static void test_messages(void)
 {
         MachineStatus s = converging();
-        notify_status(&s);
+        notify_status(&s, NULL);
         CHECK_STR(received(), "STATUS=volume-attach: backoff; 1 of 3 steps done");
-        notify_status(&s); /* nothing new */
+        notify_status(&s, NULL); /* nothing new */
         CHECK_STR(received(), "");
         s.phase = PHASE_FAILED;
         s.steps[1].state = STEP_FAILED;
         s.steps[1].error = (Error) { .error = EBUSY, .message = "two\nlines" };
-        notify_status(&s);
+        notify_status(&s, NULL);
         CHECK_STR(received(), "STATUS=volume-attach: two lines; 1 of 3 steps done\nERRNO=16");
+        notify_status(&s, "write state.json: No space left on device");
+        CHECK_CONTAINS(received(), "; 1 of 3 steps done; write state.json: No space left");
         notify_ready();
         CHECK_STR(received(), "READY=1");
         notify_reloading();
@@ -144,7 +146,7 @@ static void test_by_hand(void)
         MachineStatus s = converging();
         CHECK(unsetenv("NOTIFY_SOCKET") == 0);
         CHECK_INT(notify_alive_ms(), 0);
-        notify_status(&s);
+        notify_status(&s, NULL);
         notify_ready();
         CHECK_STR(received(), "");
 }

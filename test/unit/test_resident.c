@@ -1,96 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `run --resident`, as systemd starts it: what it tells, what it mends, and how it gives way. */
-#include <sys/socket.h>
-#include <sys/un.h>
+#define REPROBE_S 1 /* where the real rows take a minute */
 
-#include "base/file.h"
-#include "cli_world.h"
-
-/* The table's rows in short, looked at again every second where the real ones take a minute. */
-#define ROW(id, text, function, wants)      \
-        [id] = { .name = text,              \
-                 .makes_true = text,        \
-                 .roles = ROLE_ALL,         \
-                 .needs = wants,            \
-                 .probe = function##_probe, \
-                 .apply = function##_apply, \
-                 .retry = { 2, 8 },         \
-                 .reprobe_s = 1 }
-#define AFTER(id) STEP_MASK(STEP_##id)
-
-const StepRetry boot_again = { 100, 400 };
-
-const Step boot_steps[_STEP_ID_MAX] = {
-        [STEP_CONFIG] = { .name = "config",
-                          .makes_true = "x",
-                          .roles = ROLE_ALL,
-                          .probe = config_probe },
-        [STEP_IDENTITY] = { .name = "identity",
-                            .makes_true = "x",
-                            .roles = ROLE_ALL,
-                            .needs = AFTER(CONFIG),
-                            .probe = identity_probe },
-        ROW(STEP_SOURCE_DEST_CHECK, "source-dest-check", source_dest_check, AFTER(IDENTITY)),
-        ROW(STEP_VOLUME_ATTACH, "volume-attach", volume_attach, AFTER(IDENTITY)),
-        ROW(STEP_VOLUME_FORMAT, "volume-format", volume_format, AFTER(VOLUME_ATTACH)),
-        ROW(STEP_VOLUME_MOUNT, "volume-mount", volume_mount, AFTER(VOLUME_FORMAT)),
-        ROW(STEP_ELASTIC_IP, "elastic-ip", elastic_ip, AFTER(IDENTITY)),
-        ROW(STEP_PRIVATE_IP, "private-ip", private_ip, AFTER(IDENTITY)),
-        ROW(STEP_SECRETS, "secrets", secrets, AFTER(IDENTITY)),
-        ROW(STEP_DOCKER_BOOTSTRAP, "docker-bootstrap", docker_bootstrap, AFTER(IDENTITY)),
-        ROW(STEP_ETCD, "etcd", etcd, AFTER(DOCKER_BOOTSTRAP)),
-        ROW(STEP_FLANNEL_CONFIG, "flannel-config", flannel_config, AFTER(ETCD)),
-        ROW(STEP_FLANNELD, "flanneld", flanneld, AFTER(FLANNEL_CONFIG)),
-        ROW(STEP_DOCKER, "docker", docker, AFTER(FLANNELD)),
-        ROW(STEP_KUBELET_CONFIG, "kubelet-config", kubelet_config, AFTER(IDENTITY)),
-        ROW(STEP_STATIC_PODS, "static-pods", static_pods, AFTER(IDENTITY)),
-        ROW(STEP_KUBELET, "kubelet", kubelet, AFTER(DOCKER)),
-        ROW(STEP_KUBELET_JOIN, "kubelet-join", kubelet_join, AFTER(KUBELET)),
-        ROW(STEP_ADDONS, "addons", addons, AFTER(KUBELET)),
-        ROW(STEP_JOIN_TOKEN, "join-token", join_token, AFTER(ADDONS)),
-        ROW(STEP_NODES, "nodes", nodes, AFTER(JOIN_TOKEN)),
-        [STEP_READY] = { .name = "ready",
-                         .makes_true = "x",
-                         .roles = ROLE_ALL,
-                         .needs = AFTER(NODES),
-                         .probe = ready_probe },
-};
-
-static Program program, other;
-
-/* Reads what systemd is told until `text` was: false when it was not for long. */
-static bool systemd_hears(const char *text)
-{
-        for (;;) {
-                char *found = strstr(systemd_heard, text);
-                if (found) { /* what came before is forgotten, so that each is heard once */
-                        found += strlen(text);
-                        memmove(systemd_heard, found, strlen(found) + 1);
-                        return true;
-                }
-                if (!world_read(NULL)) {
-                        return false;
-                }
-        }
-}
-
-static char notify_path[100];
-
-static void start(void)
-{
-        char text[256];
-        while (recv(systemd_fd, text, sizeof(text), MSG_DONTWAIT) >= 0) {}
-        systemd_heard[0] = '\0';
-        (void) setenv("NOTIFY_SOCKET", notify_path, 1);
-        program_start(&program, false, WORDS("run", "--resident"));
-        (void) unsetenv("NOTIFY_SOCKET"); /* those by hand have none */
-}
-
-static int stop(void)
-{
-        (void) kill(program.pid, SIGTERM);
-        return program_end(&program);
-}
+#include "resident_world.h"
 
 static void test_ready_and_stop(void)
 {
@@ -101,7 +13,15 @@ static void test_ready_and_stop(void)
         CHECK_INT(program_run(&other, WORDS("status")), 0);
         CHECK_INT(stop(), 0);
         CHECK(systemd_hears("STOPPING=1"));
-        CHECK_INT(program_run(&other, WORDS("status")), 0); /* outlives the daemon */
+        CHECK_INT(program_run(&other, WORDS("status")), 3); /* outlives the daemon, and says so */
+        CHECK_CONTAINS(other.output, "the daemon is not running");
+        CHECK_CONTAINS(other.output, "22 of 22 steps done");
+
+        start();
+        REQUIRE(systemd_hears("READY=1"));
+        (void) kill(program.pid, SIGKILL);
+        CHECK_INT(program_end(&program), -1);
+        CHECK_INT(program_run(&other, WORDS("status", "--json")), 3);
 }
 
 static void test_stopped_while_converging(void)
@@ -295,25 +215,68 @@ static void test_waits_for_a_run_by_hand(void)
         CHECK_INT(stop(), 0);
 }
 
-/* What a run by hand left, an interrupted one here, is not what the machine is said to be for long.
- */
-static void test_takes_back_the_state(void)
+/* A configuration that a person has just spoiled stops nothing that runs. */
+static void test_failed_reload(void)
 {
         world_reset();
         start();
         REQUIRE(systemd_hears("READY=1"));
-        world->probe_ms[STEP_ELASTIC_IP] = 5000;
-        program_start(&other, false, WORDS("run"));
-        REQUIRE(program_says(&other, "elastic-ip: probing"));
-        (void) kill(other.pid, SIGINT);
-        CHECK_INT(program_end(&other), 2);
-        CHECK_INT(program_run(&other, WORDS("status")), 2);
-        world->probe_ms[STEP_ELASTIC_IP] = 0;
+        world->class = ERROR_CONFIG;
+        world->fails[STEP_CONFIG] = 1;
+        (void) kill(program.pid, SIGHUP);
+        CHECK(systemd_hears("STATUS=degraded; 21 of 22 steps done"));
+        REQUIRE(systemd_hears("READY=1"));
+        CHECK_INT(program_run(&other, WORDS("status")), 3);
+        CHECK_CONTAINS(other.output, "21 of 22 steps done");
+        CHECK_CONTAINS(other.output, "config             failed");
+        CHECK_CONTAINS(other.output, "etcd               done");
+        world->fails[STEP_CONFIG] = 0;
         CHECK(systemd_hears("STATUS=ready; 22 steps done"));
         CHECK_INT(program_run(&other, WORDS("status")), 0);
-        _cleanup_free_ char *pid = string_format("\"pid\":%d,", program.pid);
-        CHECK_INT(program_run(&other, WORDS("status", "--json")), 0);
-        CHECK_CONTAINS(other.output, pid);
+        CHECK_INT(stop(), 0);
+}
+
+static uint64_t looked_at(StepId id)
+{
+        static StateFile state;
+        Error err = {};
+        CHECK_OK(
+                state_file_read(runtime_path("state.json"), boot_steps, _STEP_ID_MAX, &state, &err),
+                err);
+        return state.status.steps[id].looked_us;
+}
+
+static void test_tells_when_it_looked(void)
+{
+        world_reset();
+        start();
+        REQUIRE(systemd_hears("READY=1"));
+        uint64_t kubelet = looked_at(STEP_KUBELET), config = looked_at(STEP_CONFIG);
+        CHECK(kubelet > 0 && config > 0);
+        Wait wait = test_wait(PATIENCE_MS / 1000);
+        while (looked_at(STEP_KUBELET) == kubelet && wait_sleep(&wait, 20, NULL) == 0) {}
+        CHECK(looked_at(STEP_KUBELET) > kubelet);
+        CHECK(looked_at(STEP_CONFIG) == config); /* has no interval */
+        CHECK_INT(stop(), 0);
+}
+
+/* As when /run is full: nobody else can tell then. */
+static void test_state_that_cannot_be_told(void)
+{
+        world_reset();
+        start();
+        REQUIRE(systemd_hears("READY=1"));
+        (void) unlink(runtime_path("state.json"));
+        REQUIRE(mkdir(runtime_path("state.json"), 0755) == 0);
+        CHECK(systemd_hears("STATUS=ready; 22 steps done; "));
+        CHECK(systemd_hears("state.json: Is a directory"));
+        int etcd = world->probes[STEP_ETCD];
+        Wait wait = test_wait(PATIENCE_MS / 1000);
+        while (world->probes[STEP_ETCD] < etcd + 3 && wait_sleep(&wait, 5, NULL) == 0) {}
+        CHECK_INT(world->probes[STEP_CONFIG], 2); /* that is not another's run each time */
+        REQUIRE(rmdir(runtime_path("state.json")) == 0);
+        CHECK(systemd_hears("STATUS=ready; 22 steps done\n"));
+        CHECK_INT(program_run(&other, WORDS("status")), 0);
         CHECK_INT(stop(), 0);
 }
 
@@ -331,12 +294,7 @@ static void test_watchdog(void)
 
 int main(void)
 {
-        struct sockaddr_un address = { .sun_family = AF_UNIX };
-        (void) snprintf(notify_path, sizeof(notify_path), "%s/notify", test_folder());
-        (void) snprintf(address.sun_path, sizeof(address.sun_path), "%s", notify_path);
-        systemd_fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-        if (systemd_fd < 0 || bind(systemd_fd, (struct sockaddr *) &address, sizeof(address)) < 0) {
-                perror("notify socket");
+        if (!be_systemd()) {
                 return EXIT_FAILURE;
         }
         test_case("ready is told once it is; SIGTERM ends it cleanly", test_ready_and_stop);
@@ -353,7 +311,9 @@ int main(void)
         test_case("what cannot be mended leaves it degraded, and is tried again",
                   test_failure_to_mend);
         test_case("it waits for a run by hand", test_waits_for_a_run_by_hand);
-        test_case("what a run by hand left is looked over", test_takes_back_the_state);
+        test_case("a failed reload leaves what is known of the other steps", test_failed_reload);
+        test_case("it tells when it looked", test_tells_when_it_looked);
+        test_case("systemd hears of a state that cannot be told", test_state_that_cannot_be_told);
         test_case("the watchdog is fed while idle", test_watchdog);
         (void) close(systemd_fd);
         return test_done();

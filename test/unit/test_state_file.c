@@ -24,7 +24,9 @@ static const Step steps[] = { { .name = "config", .probe = nothing },
 static const StateFileHead head = { .instance_id = "i-0123456789abcdef0",
                                     .role = "master",
                                     .boot_id = "6bd6a5c0-0000-4000-8000-000000000001",
-                                    .pid = 4711 };
+                                    .pid = 4711,
+                                    .daemon = 815,
+                                    .running = true };
 
 #define HEAD "\"schema\":1,\"phase\":\"ready\",\"since\":\"2026-01-02T03:04:05.000006Z\",\"pid\":1"
 
@@ -40,6 +42,7 @@ static MachineStatus sample(void)
                                     .state = STEP_DONE,
                                     .started_us = 1767323045000007,
                                     .finished_us = 1767323046999999,
+                                    .looked_us = 1767323048000001,
                                     .warning = "line 3: unknown key" };
         s.steps[1] = (StepStatus) { .in_role = true,
                                     .state = STEP_BACKOFF,
@@ -58,14 +61,17 @@ static const char *sample_text(void)
 {
         return "{\"schema\":1,\"instance_id\":\"i-0123456789abcdef0\",\"role\":\"master\","
                "\"phase\":\"converging\",\"since\":\"2026-01-02T03:04:05.000006Z\","
-               "\"boot_id\":\"6bd6a5c0-0000-4000-8000-000000000001\",\"pid\":4711,\"steps\":["
+               "\"boot_id\":\"6bd6a5c0-0000-4000-8000-000000000001\",\"pid\":4711,"
+               "\"daemon\":815,\"running\":true,\"looked\":\"2026-01-02T03:04:08.000001Z\","
+               "\"steps\":["
                "{\"name\":\"config\",\"state\":\"done\",\"attempts\":0,"
                "\"started\":\"2026-01-02T03:04:05.000007Z\","
-               "\"finished\":\"2026-01-02T03:04:06.999999Z\",\"waiting_for\":null,"
+               "\"finished\":\"2026-01-02T03:04:06.999999Z\","
+               "\"looked\":\"2026-01-02T03:04:08.000001Z\",\"waiting_for\":null,"
                "\"next_retry\":null,\"warning\":\"line 3: unknown key\",\"error\":null},"
                "{\"name\":\"volume-attach\",\"state\":\"backoff\",\"attempts\":3,"
                "\"started\":\"2026-01-02T03:04:07.000000Z\",\"finished\":null,"
-               "\"waiting_for\":\"vol-1: attached to i-2\","
+               "\"looked\":null,\"waiting_for\":\"vol-1: attached to i-2\","
                "\"next_retry\":\"2026-01-02T03:04:10.500000Z\",\"warning\":null,\"error\":{"
                "\"class\":\"retry\",\"message\":\"say \\\"busy\\\"\\n\\ttwice \\\\\",\"errno\":16,"
                "\"http_status\":400,\"aws_code\":\"VolumeInUse\",\"request_id\":null}}]}\n";
@@ -91,6 +97,8 @@ static void test_there_and_back(void)
         CHECK_STR(back.role, head.role);
         CHECK_STR(back.boot_id, head.boot_id);
         CHECK_INT(back.pid, head.pid);
+        CHECK_INT(back.daemon, head.daemon);
+        CHECK(back.running);
         CHECK_INT(back.status.phase, status.phase);
         CHECK(back.status.since_us == status.since_us);
         for (size_t i = 0; i < 3; i++) {
@@ -110,7 +118,8 @@ static void test_nothing_known(void)
         CHECK_OK(state_file_format(&none, &status, &text, &error), error);
         CHECK_STR(text.data,
                   "{\"schema\":1,\"instance_id\":null,\"role\":null,\"phase\":\"starting\","
-                  "\"since\":null,\"boot_id\":null,\"pid\":1,\"steps\":[]}\n");
+                  "\"since\":null,\"boot_id\":null,\"pid\":1,"
+                  "\"daemon\":null,\"running\":false,\"looked\":null,\"steps\":[]}\n");
         CHECK_OK(state_file_parse(text.data, text.size, steps, 3, &back, &error), error);
         CHECK(!back.status.steps[0].in_role);
 }

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What wakes an idle daemon. Nothing is looked at by itself for a quarter of an hour here, so what
+ * it notices, it was told. */
+#define REPROBE_S 900
+
+#include "resident_world.h"
+
+/* A run by hand may have changed anything, an interrupted one as well; and what it did not come to
+ * is as it was. */
+static void test_end_of_a_run_by_hand(void)
+{
+        world_reset();
+        start();
+        REQUIRE(systemd_hears("READY=1"));
+        world->probe_ms[STEP_ELASTIC_IP] = 5000;
+        program_start(&other, false, WORDS("run"));
+        REQUIRE(program_says(&other, "elastic-ip: probing"));
+        int before = world->probes[STEP_CONFIG];
+        (void) kill(other.pid, SIGINT);
+        CHECK_INT(program_end(&other), 2);
+        CHECK_INT(program_run(&other, WORDS("status")), 0);
+        CHECK_CONTAINS(other.output, "elastic-ip         done");
+        world->probe_ms[STEP_ELASTIC_IP] = 0;
+        Wait wait = test_wait(PATIENCE_MS / 1000);
+        while (world->probes[STEP_CONFIG] == before && wait_sleep(&wait, 5, NULL) == 0) {}
+        CHECK_INT(world->probes[STEP_CONFIG], before + 1);
+        _cleanup_free_ char *pid = string_format("\"pid\":%d,", program.pid);
+        do { /* the daemon's first word after it */
+                CHECK_INT(program_run(&other, WORDS("status", "--json")), 0);
+        } while (!strstr(other.output, pid) && wait_sleep(&wait, 5, NULL) == 0);
+        CHECK_CONTAINS(other.output, pid);
+        CHECK_INT(stop(), 0);
+}
+
+/* One that was killed lets go of the lock, too. */
+static void test_death_of_a_run_by_hand(void)
+{
+        world_reset();
+        start();
+        REQUIRE(systemd_hears("READY=1"));
+        world->probe_ms[STEP_ELASTIC_IP] = 5000;
+        program_start(&other, false, WORDS("run"));
+        REQUIRE(program_says(&other, "elastic-ip: probing"));
+        int before = world->probes[STEP_CONFIG];
+        world->probe_ms[STEP_ELASTIC_IP] = 0;
+        (void) kill(other.pid, SIGKILL);
+        CHECK_INT(program_end(&other), -1);
+        Wait wait = test_wait(PATIENCE_MS / 1000);
+        while (world->probes[STEP_CONFIG] == before && wait_sleep(&wait, 5, NULL) == 0) {}
+        CHECK_INT(world->probes[STEP_CONFIG], before + 1);
+        CHECK_INT(stop(), 0);
+}
+
+/* It finds what is not so, and fails to mend it: that is the machine's state. */
+static void test_failure_of_a_run_by_hand(void)
+{
+        world_reset();
+        start();
+        REQUIRE(systemd_hears("READY=1"));
+        world->class = ERROR_FATAL;
+        world->fails[STEP_KUBELET] = 1;
+        CHECK_INT(program_run(&other, WORDS("run")), 1);
+        CHECK(systemd_hears("STATUS=degraded"));
+        CHECK_INT(program_run(&other, WORDS("status")), 3);
+        CHECK_CONTAINS(other.output, "kubelet            failed");
+        CHECK_CONTAINS(other.output, "nodes              done"); /* as it was seen before */
+        CHECK_INT(stop(), 0);
+}
+
+int main(void)
+{
+        if (!be_systemd()) {
+                return EXIT_FAILURE;
+        }
+        test_case("the end of a run by hand", test_end_of_a_run_by_hand);
+        test_case("the death of a run by hand", test_death_of_a_run_by_hand);
+        test_case("what a run by hand found is kept", test_failure_of_a_run_by_hand);
+        (void) close(systemd_fd);
+        return test_done();
+}
