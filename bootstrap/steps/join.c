@@ -209,3 +209,17 @@ int join_open_api(const Boot *boot, KubeApi **ret, Error *err)
                        : kube_api_open_file(server, SECRETS_DIR "/ca.crt", KUBELET_CLIENT_PEM, ret,
                                             err);
 }
+
+int join_get_node(const Boot *boot, KubeApi *api, StepContext *context, json_t **ret, Error *err)
+{
+        const char *name = boot->identity.local_hostname;
+        _cleanup_free_ char *path = string_format("/api/v1/nodes/%s", name);
+        if (!path) {
+                return error_oom(err);
+        }
+        int r = kube_api_get(api, path, step_wait(context), ret, err);
+        if (r == 0) {
+                step_waiting_for(context, "kubelet to register Node %s", name);
+        }
+        return r;
+}

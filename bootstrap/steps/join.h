@@ -40,6 +40,10 @@ int join_render_bootstrap_kubeconfig(const Boot *boot, Secret *ret, Error *err);
  * its kubelet's certificate (-ENOENT, ERROR_RETRY, while it has none). */
 int join_open_api(const Boot *boot, KubeApi **ret, Error *err);
 
+/* This machine's own Node: 1, caller frees; 0 if there is none (404), and says what it waits for.
+ */
+int join_get_node(const Boot *boot, KubeApi *api, StepContext *context, json_t **ret, Error *err);
+
 /* The token of JOIN_FILE, or of JOIN_OBJECT: 1; 0 if there is none, or one that cannot be read. */
 int join_local_token(JoinToken *ret, Error *err);
 int join_get_object(const Boot *boot, StepContext *context, JoinToken *ret, Error *err);

@@ -14,7 +14,13 @@
  * in https://github.com/kubernetes/kubernetes/blob/v1.20.2/pkg/kubelet/certificate/transport.go),
  * and what it tried in vain before, it tries again later and later: its CSINode, without which it
  * is not Ready, after 19 s and then 2 min (initializeCSINode() in pkg/volume/csi/csi_plugin.go).
- * One that starts with its certificate registers at once. */
+ * One that starts with its certificate registers at once.
+ *
+ * kubelet registers its Node when it starts, and never again (registerWithAPIServer() in
+ * pkg/kubelet/kubelet_node_status.go). A Node that somebody deleted comes back with a restart. */
+
+/* Longer than kubelet takes to register: it tries every 7 s at least. */
+#define REGISTERS_S 60
 
 /* named after when they came */
 #define KUBELET_CERTIFICATES KUBELET_CERTS "/kubelet-client-[0-9]*.pem"
@@ -37,16 +43,33 @@ static int began_with_certificate(const struct timespec *since, Error *err)
         return r;
 }
 
+/* Whether kubelet's Node is there, or may still come: 1, or 0 for one that was deleted. */
+static int is_registered(const Boot *boot, const struct timespec *since, StepContext *context,
+                         Error *err)
+{
+        if (time(NULL) - since->tv_sec < REGISTERS_S) {
+                return 1;
+        }
+        _cleanup_kube_api_ KubeApi *api = NULL;
+        json_auto_t *node = NULL;
+        int r = join_open_api(boot, &api, err);
+        r = r < 0 ? r : join_get_node(boot, api, context, &node, err);
+        if (r < 0 && err->class == ERROR_DENIED) {
+                err->class = ERROR_RETRY; /* roles of a cluster that has just begun take a moment */
+        }
+        return r;
+}
+
 int kubelet_join_probe(void *userdata, StepContext *context, Error *err)
 {
-        (void) userdata;
         struct timespec since;
         int r = join_has_certificate(err);
         if (r == 0) {
                 step_waiting_for(context, "the master to let kubelet join, by a certificate");
         }
         r = r <= 0 ? r : service_is_active(UNIT_KUBELET, context, &since, err);
-        return r <= 0 ? r : began_with_certificate(&since, err);
+        r = r <= 0 ? r : began_with_certificate(&since, err);
+        return r <= 0 ? r : is_registered(userdata, &since, context, err);
 }
 
 static int await_certificate(StepContext *context, Error *err)
@@ -69,9 +92,27 @@ static int await_certificate(StepContext *context, Error *err)
         }
 }
 
+/* Says that kubelet is restarted for its Node's sake, where that is the reason. */
+static int explain(const Boot *boot, StepContext *context, Error *err)
+{
+        struct timespec since;
+        int r = service_is_active(UNIT_KUBELET, context, &since, err);
+        r = r <= 0 ? r : began_with_certificate(&since, err);
+        if (r > 0) {
+                r = is_registered(boot, &since, context, err);
+                if (r == 0) {
+                        step_warn(context,
+                                  "Node %s was deleted; restarting kubelet so that it registers "
+                                  "again",
+                                  boot->identity.local_hostname);
+                }
+        }
+        return r;
+}
+
 int kubelet_join_apply(void *userdata, StepContext *context, Error *err)
 {
-        (void) userdata;
         int r = await_certificate(context, err);
+        r = r < 0 ? r : explain(userdata, context, err);
         return r < 0 ? r : service_restart(UNIT_KUBELET, context, err);
 }

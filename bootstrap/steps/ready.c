@@ -77,10 +77,9 @@ static int look_at_node(const Boot *boot, StepContext *context, Error *err)
         const char *name = boot->identity.local_hostname;
         _cleanup_kube_api_ KubeApi *api = NULL;
         json_auto_t *node = NULL, *lease = NULL;
-        _cleanup_free_ char *node_path = string_format("/api/v1/nodes/%s", name);
         _cleanup_free_ char *lease_path = string_format(
                 "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/%s", name);
-        if (!node_path || !lease_path) {
+        if (!lease_path) {
                 return error_oom(err);
         }
         int r = join_open_api(boot, &api, err);
@@ -91,10 +90,7 @@ static int look_at_node(const Boot *boot, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        r = kube_api_get(api, node_path, step_wait(context), &node, err);
-        if (r == 0) {
-                step_waiting_for(context, "kubelet to register Node %s", name);
-        }
+        r = join_get_node(boot, api, context, &node, err);
         r = r <= 0 ? r : node_is_ready(node, context);
         if (r <= 0) {
                 return r;

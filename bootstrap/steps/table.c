@@ -17,12 +17,15 @@
 /* Soon after a hiccup of IAM, and seldom where somebody has to come. */
 const StepRetry boot_again = { .first_ms = 30000, .max_ms = 300000 };
 
+/* Each row has an interval, or says why not. */
 const Step boot_steps[_STEP_ID_MAX] = {
+        /* Read on a reload: at any other time a person may be half way through an edit. */
         [STEP_CONFIG] = {
                 .name = "config", .roles = ROLE_ALL,
                 .makes_true = "stack-config.sh is parsed as data and every value is valid",
                 .probe = config_probe, .retry = RETRY_NEVER, .deadline_s = 30,
         },
+        /* A machine that runs keeps its identity; each run of the table reads it anew. */
         [STEP_IDENTITY] = {
                 .name = "identity", .roles = ROLE_ALL, .needs = NEEDS_1(CONFIG),
                 .makes_true = "instance, zone, region, interfaces and role are known from IMDSv2",
@@ -40,6 +43,7 @@ const Step boot_steps[_STEP_ID_MAX] = {
                 .probe = volume_attach_probe, .apply = volume_attach_apply,
                 .retry = RETRY_AWS, .reprobe_s = 300,
         },
+        /* Whether the filesystem is still the one that was mounted is for volume-mount to see. */
         [STEP_VOLUME_FORMAT] = {
                 .name = "volume-format", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_ATTACH),
                 .makes_true = "this cluster's filesystem is on the volume",
@@ -70,7 +74,8 @@ const Step boot_steps[_STEP_ID_MAX] = {
                 .name = "secrets", .roles = ROLE_ALL, .needs = NEEDS_1(IDENTITY),
                 .also_needs = { ROLE_MASTER, NEEDS_1(VOLUME_MOUNT) },
                 .makes_true = "/srv/kubernetes, a tmpfs, holds this role's certificates and tokens",
-                .probe = secrets_probe, .apply = secrets_apply, .retry = RETRY_LOCAL,
+                .probe = secrets_probe, .apply = secrets_apply,
+                .retry = RETRY_LOCAL, .reprobe_s = 300,
         },
         [STEP_DOCKER_BOOTSTRAP] = {
                 .name = "docker-bootstrap", .roles = ROLE_ALL, .needs = NEEDS_1(CONFIG),
@@ -89,7 +94,7 @@ const Step boot_steps[_STEP_ID_MAX] = {
                 .name = "flannel-config", .roles = ROLE_MASTER, .needs = NEEDS_1(ETCD),
                 .makes_true = "the overlay's configuration is in etcd, and nodes may use it alone",
                 .probe = flannel_config_probe, .apply = flannel_config_apply,
-                .retry = RETRY_LOCAL, .deadline_s = 600,
+                .retry = RETRY_LOCAL, .deadline_s = 600, .reprobe_s = 60,
         },
         [STEP_FLANNELD] = {
                 .name = "flanneld", .roles = ROLE_ALL,
@@ -130,7 +135,7 @@ const Step boot_steps[_STEP_ID_MAX] = {
                 .name = "kubelet-join", .roles = ROLE_ALL, .needs = NEEDS_1(KUBELET),
                 .makes_true = "kubelet runs with a certificate that the master approved",
                 .probe = kubelet_join_probe, .apply = kubelet_join_apply,
-                .retry = RETRY_LOCAL, .deadline_s = 900,
+                .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
         },
         [STEP_ADDONS] = {
                 .name = "addons", .roles = ROLE_MASTER, .needs = NEEDS_1(KUBELET),
@@ -154,6 +159,6 @@ const Step boot_steps[_STEP_ID_MAX] = {
                 .name = "ready", .roles = ROLE_ALL, .needs = NEEDS_1(KUBELET_JOIN),
                 .also_needs = { ROLE_MASTER, NEEDS_2(ELASTIC_IP, NODES) },
                 .makes_true = "every unit of this role is active and this machine's Node is Ready",
-                .probe = ready_probe, .retry = RETRY_LOCAL, .deadline_s = 900,
+                .probe = ready_probe, .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 30,
         },
 };

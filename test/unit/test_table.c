@@ -79,6 +79,30 @@ static void test_destroyers(void)
         }
 }
 
+/* What makes a machine ready is looked at again. */
+static void test_looked_at_again(void)
+{
+        static const struct {
+                StepId id;
+                const char *why_not;
+        } not [] = {
+                { STEP_CONFIG, "read on a reload: a person may be half way through an edit" },
+                { STEP_IDENTITY, "a machine that runs keeps it" },
+                { STEP_VOLUME_FORMAT, "volume-mount sees which filesystem is mounted" },
+        };
+        for (StepId id = 0; id < _STEP_ID_MAX; id++) {
+                bool excused = false;
+                FOREACH_ARRAY(row, not, ELEMENTS(not )) {
+                        excused = excused || row->id == id;
+                }
+                if (excused == (boot_steps[id].reprobe_s > 0)) {
+                        test_fail(__FILE__, __LINE__, "%s: an interval of %u s, %s",
+                                  boot_steps[id].name, boot_steps[id].reprobe_s,
+                                  excused ? "against its reason" : "and no reason");
+                }
+        }
+}
+
 /* What a file says, without a roff source's escapes. */
 static char *load(const char *path)
 {
@@ -126,6 +150,7 @@ int main(void)
         test_case("a master's steps come after its volume", test_fencing);
         test_case("nothing comes before the configuration", test_beginning);
         test_case("one row destroys data, one takes a denial as a warning", test_destroyers);
+        test_case("each step is looked at again, or there is a reason", test_looked_at_again);
         test_case("the manual page lists the steps", test_manual);
         return test_done();
 }
