@@ -127,8 +127,9 @@ def a_volume_is_not_attached_where_it_may_not_be(front):
         attach(here, what="vol-x")
     with refused("InvalidInstanceID.NotFound"):
         attach("i-00000000000000000")
-    with refused("InvalidParameterValue"):
-        attach(here, "/dev/nvme1n1")
+    for wrong in ("/dev/nvme1n1", "/dev/sdf16", "/dev/xvdzz"):
+        with refused("InvalidParameterValue"):
+            attach(here, wrong)
     attach(here)
     for instance in (here, other):  # attaching already counts
         with refused("VolumeInUse"):

@@ -13,9 +13,9 @@ def parameters(front, **given):
                                "NodeZone3": "us-east-1a", **given}.items()]
 
 
-def create(front, name, tags=None, **given):
+def create(front, name, tags=None, template=None, **given):
     answer = front.client("cloudformation").create_stack(
-        StackName=name, TemplateBody=TEMPLATE.read_text(), Capabilities=["CAPABILITY_IAM"],
+        StackName=name, TemplateBody=template or TEMPLATE.read_text(), Capabilities=["CAPABILITY_IAM"],
         Parameters=parameters(front, ClusterName=name, **given),
         Tags=[{"Key": key, "Value": value} for key, value in (tags or {}).items()])
     return answer["StackId"]

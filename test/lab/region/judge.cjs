@@ -10,6 +10,13 @@ const { createRequire } = require("node:module");
 const { createInterface } = require("node:readline");
 const { runSimulation } = createRequire("/usr/local/lib/")("@cloud-copilot/iam-simulate");
 
+// The policy that a key has by default: IAM decides.
+// https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html
+const KEY_POLICY = (account) => ({
+    Version: "2012-10-17",
+    Statement: [{ Effect: "Allow", Principal: { AWS: `arn:aws:iam::${account}:root` }, Action: "kms:*", Resource: "*" }],
+});
+
 async function judge(asked) {
     const result = await runSimulation({
         request: {
@@ -18,6 +25,7 @@ async function judge(asked) {
             resource: { resource: asked.resource, accountId: asked.account },
             contextVariables: asked.context,
         },
+        resourcePolicy: asked.action.startsWith("kms:") ? KEY_POLICY(asked.account) : undefined,
         identityPolicies: asked.policies.map((policy, i) => ({ name: String(i), policy })),
         serviceControlPolicies: [],
         resourceControlPolicies: [],

@@ -6,6 +6,7 @@ from __future__ import annotations
 import secrets
 import time
 import traceback
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,12 +18,14 @@ from .ec2 import Ec2, upstream_error
 from .effects import afterwards, instead
 from .errors import ApiError, Auth, AuthError, family, render
 from .faults import Fault, Faults
+from .knobs import draw
 from .mirror import Mirror
 from .model import Region
 from .moto import Moto
 from .policy import Policies
 from .s3 import S3, location_constraint
 from .s3_names import S3Call, read_call
+from .rates import RATES, Bucket
 from .shapes import read_form
 from .signature import Claim
 from .wire import Reply, Request
@@ -51,6 +54,8 @@ class Api:
                  calls: Calls, moto: Moto, mirror: Mirror, ec2: Ec2, s3: S3,
                  stacks: Stacks, latency_ms: float) -> None:
         self.latency_ms = latency_ms
+        self._reads: Counter[tuple[str, str]] = Counter()
+        self._rates = {mutating: Bucket(*rate) for mutating, rate in RATES.items()}
         self._region = region
         self._keyring = keyring
         self._policies = policies
@@ -120,12 +125,15 @@ class Api:
             request, call.claim, self._keyring, call.service, endpoint_region,
             fault.seconds if fault and fault.effect == "skew" else 0.0,
             bool(fault and fault.effect == "expired"))
+        self._throttle(call, who)
         if call.s3 is not None:
             return self._act_s3(request, call.s3, who, endpoint_region)
         if call.service == "ec2":
             for resource, context in self._ec2.resources(call.form):
                 self._authorize(who, f"ec2:{call.action}", resource, context)
-            return self._ec2.handle(request, call.form, self._ec2.check(call.form), request_id)
+            self._check_key(call, who)
+            return self._ec2.handle(request, call.form, self._ec2.check(call.form), request_id,
+                                    self._staleness(call, who))
         resource = self._stacks.stack_arn(call.form) if call.service == "cloudformation" else "*"
         self._authorize(who, f"{call.service}:{call.action}", resource)
         if (call.service, call.action) == ("cloudformation", "SignalResource"):
@@ -142,8 +150,47 @@ class Api:
             return call.s3.endpoint_region or call.claim.region
         return "us-east-1" if call.service in _GLOBAL else self._region.name
 
+    def _throttle(self, call: Call, who: Credential) -> None:
+        if call.service == "ec2" and who.role and self._region.knobs.ec2.throttled \
+                and not self._rates[is_mutating("ec2", call.action)].take():
+            raise ApiError("RequestLimitExceeded", "Request limit exceeded.", 503)
+
+    def _staleness(self, call: Call, who: Credential) -> float:
+        """How old is what this call reads: drawn anew for each, so it may also go back in time."""
+        limit = self._region.knobs.reads.stale_s
+        if not who.role or limit <= 0:
+            return 0.0
+        with self._region.lock:
+            self._reads[who.role, call.action] += 1
+            return draw(self._region.knobs, limit, who.role, call.action,
+                        self._reads[who.role, call.action])
+
+    def _lags(self, who: Credential, action: str) -> bool:
+        """Whether IAM has not yet told this action's service of the role: a time of its own for each action."""
+        limit = self._region.knobs.iam.lag_s
+        instance = self._region.instances.get(who.instance_id)
+        if instance is None or limit <= 0:
+            return False
+        now = time.monotonic()
+        instance.first_call = instance.first_call or now
+        return now - instance.first_call < draw(self._region.knobs, limit, who.role, action)
+
+    def _check_key(self, call: Call, who: Credential) -> None:
+        """To attach a volume under a customer's key, EC2 makes a grant in the name of who asks."""
+        if call.action != "AttachVolume" or not who.role:
+            return
+        volume_id = call.form.get("VolumeId", "")
+        key = self._ec2.customer_key(volume_id)
+        context = {"kms:ViaService": f"ec2.{self._region.name}.amazonaws.com",
+                   "kms:GrantIsForAWSResource": "true"}
+        if self._region.knobs.kms.volume_revoked \
+                or key and not self._may(who, "kms:CreateGrant", key, context):
+            raise ApiError("CustomerKeyHasBeenRevoked",
+                           f"Volume {volume_id} cannot be attached. The encrypted volume was unable to "
+                           "access the KMS master key.")
+
     def _act_s3(self, request: Request, call: S3Call, who: Credential, region: str) -> Reply:
-        self._s3.check_bucket(call, region)
+        self._s3.check_bucket(call, region, bool(who.role))
         if call.action == "CreateBucket":
             asked = location_constraint(request.body)
             if region != "us-east-1" and asked != region:
@@ -159,6 +206,12 @@ class Api:
                            f"{call.permission} on resource: \"{call.resource}\" because no "
                            f"identity-based policy allows the {call.permission} action", 403,
                            headers=headers)
+        action = {"GetObject": "kms:Decrypt", "PutObject": "kms:GenerateDataKey"}.get(call.action)
+        if action and who.role and self._region.knobs.kms.bucket_denied:
+            key = f"arn:aws:kms:{self._region.name}:{self._region.account}:key/of-the-bucket"
+            raise ApiError("AccessDenied",
+                           f"User: {self._arn(who)} is not authorized to perform: {action} on resource: "
+                           f"{key} because no identity-based policy allows the {action} action", 403)
         may_list = self._may(who, "s3:ListBucket", f"arn:aws:s3:::{call.bucket}")
         return self._s3.handle(request, call, may_list)
 
@@ -182,7 +235,8 @@ class Api:
 
     def _may(self, who: Credential, action: str, resource: str,
              context: dict[str, str] | None = None) -> bool:
-        return not who.role or self._policies.allows(who.role, action, resource, context or {})
+        return not who.role or not self._lags(who, action) \
+            and self._policies.allows(who.role, action, resource, context or {})
 
     def _authorize(self, who: Credential, action: str, resource: str,
                    context: dict[str, str] | None = None) -> None:

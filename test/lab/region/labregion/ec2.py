@@ -96,11 +96,21 @@ class Ec2:
             return {f"aws:ResourceTag/{tag['Key']}": tag["Value"]
                     for tag in facts.get("Tags") or facts.get("TagSet") or ()}
 
+    def customer_key(self, volume_id: str) -> str:
+        """The ARN of the key that a volume is encrypted with; "" for EBS's own, which everybody may use."""
+        with self._region.lock:
+            volume = self._region.volumes.get(volume_id)
+        key = str(volume.facts.get("KmsKeyId") or "") if volume is not None else ""
+        own = {alias["TargetKeyId"] for alias in self._moto.kms.list_aliases()["Aliases"]
+               if alias["AliasName"] == "alias/aws/ebs" and "TargetKeyId" in alias} if key else set()
+        return "" if key.rpartition("/")[2] in own else key
+
     def check(self, form: dict[str, str]) -> dict[str, Any]:
         return self._shapes.parse(form)
 
     def handle(self, request: Request, form: dict[str, str], params: dict[str, Any],
-               request_id: str) -> Reply:
+               request_id: str, stale_s: float = 0.0) -> Reply:
+        """Does what form asks for; what it reads may be so old."""
         action = form["Action"]
         tags.check(params)
         if params.get("DryRun"):
@@ -108,10 +118,14 @@ class Ec2:
                            "Request would have succeeded, but DryRun flag is set.", 412)
         own = ACTIONS.get(action)
         if own is not None:
-            world = World(self._region, self._lifecycle, self._mirror,
-                          lambda name: self._ask(request, name))
             with self._region.lock:
-                result = own(world, params)
+                if is_mutating("ec2", action):
+                    self._region.keep()
+                    region = self._region
+                else:
+                    region = self._region.as_of(stale_s)
+                result = own(World(region, self._lifecycle, self._mirror,
+                                   lambda name: self._ask(request, name)), params)
             return Reply(200, self._shapes.render(action, request_id, result), CONTENT_TYPE)
         reply = self._forward(request, action)
         if is_mutating("ec2", action):

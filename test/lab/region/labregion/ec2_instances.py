@@ -6,7 +6,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 
-from . import filters
+from . import filters, tags
 from .ec2_world import Params, Result, World, action
 from .errors import ApiError
 from .model import STATE_CODES, Instance, Interface, Region
@@ -158,6 +158,7 @@ def run_instances(world: World, params: Params) -> Result:
     token = params.get("ClientToken")
     instances: list[Instance] | None = region.remembered("RunInstances", token, params)
     if instances is None:
+        tags.check_metadata(params)
         address = params.get("PrivateIpAddress")
         for interface in params.get("NetworkInterfaces", []):
             address = interface.get("PrivateIpAddress", address)
@@ -187,6 +188,7 @@ def run_instances(world: World, params: Params) -> Result:
         for instance in instances:
             if "InstanceMetadataTags" in options:
                 instance.tags_in_metadata = options["InstanceMetadataTags"] == "enabled"
+            instance.hop_limit = options.get("HttpPutResponseHopLimit", instance.hop_limit)
         region.remember("RunInstances", token, params, instances)
     return instances[0].reservation | {
         "OwnerId": region.account, "Instances": [describe(region, i) for i in instances]}

@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import re
+
 from . import filters
 from .ec2_world import Params, Result, World, action
 from .errors import ApiError
 from .model import Attachment, Volume
 
 MULTI_ATTACH_MAX = 16
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html
+_DEVICE = re.compile(r"(/dev/)?(sd[a-z]([1-9]|1[0-5])?|xvd[a-z]|xvd[b-d][a-z])")
 
 
 def _attachment(volume: Volume, attachment: Attachment) -> Result:
@@ -97,7 +101,7 @@ def attach_volume(world: World, params: Params) -> Result:
     if volume.attachments and (not volume.multi_attach or volume.attachment_to(instance.id)
                                or len(volume.attachments) >= MULTI_ATTACH_MAX):
         raise ApiError("VolumeInUse", f"{volume.id} is already attached to an instance")
-    if not device.startswith(("/dev/sd", "/dev/xvd", "sd", "xvd")):
+    if not _DEVICE.fullmatch(device):
         raise ApiError("InvalidParameterValue",
                        f"Value ({device}) for parameter device is invalid. {device} is not a "
                        "valid EBS device name.")

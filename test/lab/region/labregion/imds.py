@@ -8,6 +8,7 @@ import json
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timezone
 
@@ -17,6 +18,7 @@ from .effects import afterwards, instead
 from .faults import Faults
 from .imds_tree import Tree, build
 from .knobs import Imds as Knobs
+from .knobs import draw
 from .model import Instance, Region
 from .wire import Reply, Request
 
@@ -51,6 +53,7 @@ class Imds:
         self._default = default_instance
         self._lock = threading.Lock()
         self._tokens: dict[str, tuple[str, float]] = {}
+        self._reads: Counter[str] = Counter()
 
     def handler(self, instance_id: str = "") -> Callable[[Request], Reply]:
         """What answers on a listener: for one instance, or for whoever asks."""
@@ -72,6 +75,8 @@ class Imds:
         started = time.monotonic()
         with self._region.lock:
             instance = self._identify(request, fixed)
+            if instance is not None:
+                instance.first_question = instance.first_question or started
         who = instance.id if instance is not None else ""
         action = "PutToken" if request.method == "PUT" else "GetMetadata"
         fault = self._faults.match("imds", action, who, request.path)
@@ -113,7 +118,7 @@ class Imds:
         with self._lock:
             self._tokens[token] = (instance.id, time.monotonic() + int(ttl))
         return Reply(200, token.encode(), "text/plain",
-                     {"X-Aws-Ec2-Metadata-Token-Ttl-Seconds": ttl})
+                     {"X-Aws-Ec2-Metadata-Token-Ttl-Seconds": ttl}, hops=instance.hop_limit)
 
     def _look_up(self, path: str, instance: Instance) -> Reply:
         version, _, rest = path.lstrip("/").partition("/")
@@ -124,16 +129,31 @@ class Imds:
         with self._region.lock:
             if instance.state == "terminated":
                 return _error(404)
-            tree = build(self._region, instance, self._knobs.tags)
+            tree = build(self._as_of(instance), instance, self._knobs.tags)
             credentials = self._credentials(instance)
         if credentials is not None:
             tree["meta-data"]["iam"]["security-credentials"] = {instance.role: credentials}
         return _walk(tree, rest)
 
+    def _as_of(self, instance: Instance) -> Region:
+        """The region whose addresses it shows: an earlier one for a while after they changed."""
+        if self._knobs.stale_s <= 0:
+            return self._region
+        self._reads[instance.role] += 1
+        past = self._region.as_of(draw(self._region.knobs, self._knobs.stale_s, "metadata", instance.role,
+                                       self._reads[instance.role]))
+        return past if past.interfaces_of(instance.id) else self._region
+
     def _credentials(self, instance: Instance) -> str | None:
-        age = time.time() - instance.launched.timestamp()
+        age = time.monotonic() - instance.first_question
         if not instance.role or age < self._knobs.credentials_absent_s:
             return None
+        if age < self._knobs.credentials_absent_s + self._knobs.other_code_s:
+            return json.dumps({
+                "Code": "AssumeRoleUnauthorizedAccess", "LastUpdated": _stamp(time.time()),
+                "Message": f"EC2 cannot assume the role {instance.role}. Please see documentation at "
+                           "https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_iam-ec2.html"
+                           "#troubleshoot_iam-ec2_errors-info-doc."}, indent=2)
         credential = self._keyring.for_instance(instance.id, instance.role)
         return json.dumps({
             "Code": "Success", "LastUpdated": _stamp(credential.issued), "Type": "AWS-HMAC",

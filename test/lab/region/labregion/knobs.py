@@ -2,12 +2,14 @@
 """What of AWS the front can do or leave: each knob is a way in which AWS is slower, older or stranger than a
 region that does all at once.
 
-Without any, a check can ask for one rule alone. AWS is what the lab's region and the boots of the integration
-tests have by default; HOSTILE is the worst that still makes sense. GET and POST /settings show and change them.
+Without any, a check can ask for one rule alone. "aws" is what the lab's region has by default, "brief" what the
+boots of the integration tests have, and "hostile" the worst that still makes sense. GET and POST /settings show and
+change them.
 """
 
 from __future__ import annotations
 
+import random
 import secrets
 from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any
@@ -17,12 +19,46 @@ from typing import Any
 class S3:
     ignore_if_none_match: bool = False  # behave like a store that does not know the header
     put_ms: int = 0  # how long a write is in flight
+    bucket_lag_s: float = 0.0  # since an instance first asked for a bucket, it is not known for so long
 
 
 @dataclass
 class Imds:
-    credentials_absent_s: float = 0.0  # after the launch, no role credentials yet for so long
+    """Counted from an instance's first question, since a machine of the lab boots faster than one of EC2."""
+
+    credentials_absent_s: float = 0.0  # for so long there is no role
+    other_code_s: float = 0.0  # and then for so long its credentials are a Code that is not Success
+    stale_s: float = 0.0  # addresses are shown as they were up to so long ago
     tags: bool = False  # instance tags in metadata for every instance
+
+
+@dataclass
+class Iam:
+    """IAM tells its decisions to each service in its own time."""
+
+    lag_s: float = 0.0  # for up to so long since an instance's first call, it is denied; by action
+
+
+@dataclass
+class Reads:
+    """EC2 agrees with itself in the end.
+    https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
+
+    stale_s: float = 0.0  # an instance's Describe shows what was up to so long ago
+
+
+@dataclass
+class Kms:
+    """A customer's key that was revoked, or whose policy leaves out who needs it."""
+
+    volume_revoked: bool = False  # AttachVolume is refused
+    bucket_denied: bool = False  # so is what reads or writes an encrypted object
+
+
+@dataclass
+class Ec2:
+    shutting_down_s: float = 0.0  # so long after its power is off, an instance holds what it has
+    throttled: bool = False  # requests come out of buckets that are filled again at EC2's documented rate
 
 
 @dataclass
@@ -38,6 +74,10 @@ class Knobs:
     seed: int = field(default_factory=lambda: secrets.randbelow(1_000_000))  # of all that is drawn
     s3: S3 = field(default_factory=S3)
     imds: Imds = field(default_factory=Imds)
+    iam: Iam = field(default_factory=Iam)
+    reads: Reads = field(default_factory=Reads)
+    kms: Kms = field(default_factory=Kms)
+    ec2: Ec2 = field(default_factory=Ec2)
     noise: Noise = field(default_factory=Noise)
 
 
@@ -48,8 +88,21 @@ CHOICES = {"noise.mode": ("none", "sparse", "whole"), "noise.imitate": ("", "ata
 PRESETS: dict[str, dict[str, Any]] = {
     "none": {},
     "aws": {},
-    "hostile": {},
+    "brief": {},
+    "hostile": {
+        "imds": {"credentials_absent_s": 10.0, "other_code_s": 5.0, "stale_s": 5.0},
+        "iam": {"lag_s": 15.0},
+        "reads": {"stale_s": 5.0},
+        "s3": {"bucket_lag_s": 10.0},
+        "noise": {"mode": "sparse", "imitate": "atari"},
+        "ec2": {"shutting_down_s": 15.0, "throttled": True},
+    },
 }
+
+
+def draw(knobs: Knobs, limit_s: float, *what: object) -> float:
+    """Seconds up to a limit: the same for the same seed and words."""
+    return random.Random(f"{knobs.seed} {what}").uniform(0, limit_s)
 
 
 def turn(knobs: Any, given: dict[str, Any]) -> None:

@@ -39,6 +39,7 @@ class Lifecycle:
         with self._region.lock:
             if instance.state != "pending":
                 return  # terminated meanwhile
+            self._region.keep()
             if error:
                 self._gone(instance, "Server.InternalError")
                 self.failed()
@@ -49,11 +50,14 @@ class Lifecycle:
         if instance.state in ("shutting-down", "terminated"):
             return
         instance.enter("shutting-down", "Client.UserInitiatedShutdown")
-        self._hypervisor.submit(instance.id, "terminate", {"instance_id": instance.id},
-                                lambda error: self._terminated(instance))
+        self._hypervisor.submit(
+            instance.id, "terminate", {"instance_id": instance.id},
+            lambda error: _later(self._region.knobs.ec2.shutting_down_s,
+                                 lambda: self._terminated(instance)))
 
     def _terminated(self, instance: Instance) -> None:
         with self._region.lock:
+            self._region.keep()
             self._gone(instance, "Client.UserInitiatedShutdown")
 
     def _gone(self, instance: Instance, reason: str) -> None:
@@ -84,6 +88,7 @@ class Lifecycle:
     def _move(self, instance: Instance, before: str, after: str) -> None:
         with self._region.lock:
             if instance.state == before:
+                self._region.keep()
                 instance.enter(after, instance.reason)
 
     def forget(self) -> None:
@@ -102,6 +107,7 @@ class Lifecycle:
         def available() -> None:
             with self._region.lock:
                 if volume.state == "creating":
+                    self._region.keep()
                     volume.state = "available"
         _later(CREATE_VOLUME_S, available)
 
@@ -114,6 +120,7 @@ class Lifecycle:
             with self._region.lock:
                 # A failed hook leaves it attaching, as a real volume gets stuck.
                 if not error and attachment.state == "attaching":
+                    self._region.keep()
                     attachment.state = "attached"
         self._hypervisor.submit(instance.id, "attach", self._disk(volume, attachment), attached)
         return attachment
@@ -124,6 +131,7 @@ class Lifecycle:
         def detached(error: str) -> None:
             with self._region.lock:
                 if not error and attachment in volume.attachments:
+                    self._region.keep()
                     self._free(volume, attachment.instance_id)
         self._hypervisor.submit(attachment.instance_id, "detach",
                                 self._disk(volume, attachment), detached)
@@ -179,6 +187,9 @@ class Lifecycle:
 
 
 def _later(seconds: float, action: Callable[[], None]) -> None:
+    if seconds <= 0:
+        action()
+        return
     timer = threading.Timer(seconds, action)
     timer.daemon = True
     timer.start()

@@ -38,6 +38,7 @@ class Mirror:
     def sync(self) -> None:
         with self._region.lock:
             region = self._region
+            region.keep()
             region.vpcs = {v["VpcId"]: v for v in self._all("describe_vpcs", "Vpcs")}
             region.subnets = {s["SubnetId"]: s for s in self._all("describe_subnets", "Subnets")}
             self._volumes(self._all("describe_volumes", "Volumes"))
@@ -149,7 +150,8 @@ class Mirror:
             instance_id, facts, {k: v for k, v in reservation.items() if k != "Instances"},
             facts["Placement"]["AvailabilityZone"], facts["SubnetId"],
             (attribute.get("UserData") or {}).get("Value", ""), profile, self._role(profile),
-            tags_in_metadata=options.get("InstanceMetadataTags") == "enabled")
+            tags_in_metadata=options.get("InstanceMetadataTags") == "enabled",
+            hop_limit=options.get("HttpPutResponseHopLimit", 1))
         self._region.instances[instance_id] = instance
         self._lifecycle.launch(instance)
 

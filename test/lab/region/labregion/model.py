@@ -8,12 +8,14 @@ is guarded by Region.lock.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import ipaddress
 import secrets
 import threading
 import time
-from dataclasses import dataclass, field
+from collections import deque
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -108,7 +110,10 @@ class Instance:
     state: str = "pending"
     reason: str = ""
     tags_in_metadata: bool = False
+    hop_limit: int = 1  # of the answer that carries a token of its metadata
     since: float = field(default_factory=time.time)  # of the present state
+    first_question: float = 0.0  # to its metadata, by time.monotonic(); 0: none yet
+    first_call: float = 0.0  # of AWS, signed by its role
     launched: datetime = field(default_factory=now)
 
     @property
@@ -135,6 +140,31 @@ class Region:
         self.subnets: dict[str, Facts] = {}
         self.vpcs: dict[str, Facts] = {}
         self.tokens: dict[tuple[str, str], tuple[str, Any]] = {}  # (action, ClientToken)
+        self._past: deque[tuple[float, Region]] = deque()  # until when, and what was so
+
+    def keep(self) -> None:
+        """Called before something changes: reads may go on to show how it was for a while."""
+        limit = max(self.knobs.reads.stale_s, self.knobs.imds.stale_s)
+        now_s = time.monotonic()
+        while self._past and self._past[0][0] < now_s - limit:
+            self._past.popleft()
+        if limit > 0:
+            self._past.append((now_s, self._copy()))
+
+    def as_of(self, seconds: float) -> Region:
+        """The region as it was so many seconds ago, to be read only."""
+        when = time.monotonic() - seconds
+        return next((past for until, past in self._past if until > when), self)
+
+    def _copy(self) -> Region:
+        made = copy.copy(self)
+        made.volumes = {v.id: replace(v, attachments=[replace(a) for a in v.attachments])
+                        for v in self.volumes.values()}
+        made.interfaces = {i.id: replace(i, secondaries=list(i.secondaries))
+                           for i in self.interfaces.values()}
+        made.addresses = {a.allocation_id: replace(a) for a in self.addresses.values()}
+        made.instances = {i.id: replace(i) for i in self.instances.values()}
+        return made
 
     def noise_of(self, volume: Volume) -> dict[str, str]:
         """What an encrypted volume reads as, unless it was made from a snapshot: noise, another one for each.

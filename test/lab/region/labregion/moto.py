@@ -85,6 +85,7 @@ class Moto:
         self._region = region
         self.ec2 = self._client("ec2")
         self.iam = self._client("iam")
+        self.kms = self._client("kms")
         self.autoscaling = self._client("autoscaling")
         self.cloudformation = self._client("cloudformation")
 

@@ -38,6 +38,7 @@ class S3:
         self._calls = calls
         self._lock = threading.Lock()
         self._buckets: dict[str, str] = {}  # region of each bucket known to exist
+        self._first_asked: dict[str, float] = {}  # when an instance first asked for a bucket
         self._in_flight: dict[tuple[str, str], int] = {}
         self._key_locks: dict[tuple[str, str], threading.Lock] = {}
 
@@ -59,12 +60,12 @@ class S3:
         with self._lock:
             return self._buckets.setdefault(bucket, region or self._region)
 
-    def check_bucket(self, call: S3Call, endpoint_region: str) -> None:
-        """Refuses a bucket that is not there, or is in another region than the endpoint."""
+    def check_bucket(self, call: S3Call, endpoint_region: str, by_instance: bool = False) -> None:
+        """Refuses a bucket that is not there or not yet known, or is in another region than the endpoint."""
         if not call.bucket or call.action == "CreateBucket":
             return
         region = self.bucket_region(call.bucket)
-        if not region:
+        if not region or by_instance and self._is_new(call.bucket):
             raise ApiError("NoSuchBucket", "The specified bucket does not exist", 404,
                            {"BucketName": call.bucket})
         if region != endpoint_region:
@@ -74,6 +75,12 @@ class S3:
                 "endpoint. Please send all future requests to this endpoint.", 301,
                 {"Endpoint": f"{call.bucket}.s3.{region}.amazonaws.com", "Bucket": call.bucket},
                 {"x-amz-bucket-region": region})
+
+    def _is_new(self, bucket: str) -> bool:
+        """Whether S3 does not know everywhere yet that there is this bucket."""
+        with self._lock:
+            first = self._first_asked.setdefault(bucket, time.monotonic())
+        return time.monotonic() - first < self._knobs.bucket_lag_s
 
     def handle(self, request: Request, call: S3Call, may_list: bool) -> Reply:
         if call.action in ("PutObject", "CopyObject", "CompleteMultipartUpload"):

@@ -131,10 +131,6 @@ class Stack:
     def _select(self, argument):
         return self.resolve(argument[1])[int(argument[0])]
 
-    def _getazs(self, argument):
-        region = self.resolve(argument) or PSEUDO["AWS::Region"]
-        return [region + letter for letter in "abc"]
-
     def _base64(self, argument):
         return base64.b64encode(self.resolve(argument).encode()).decode()
 

@@ -47,6 +47,7 @@ class Reply:
     cut_bytes: int | None = None  # promise the whole body, send this much of it, close
     close: bool = False  # close after the reply
     mute_s: float | None = None  # say nothing for so long, then close
+    hops: int | None = None  # how many routers let it through, and all that comes after it
 
 
 Handler = Callable[[Request], Reply]
@@ -153,6 +154,9 @@ class _Connection(BaseHTTPRequestHandler):
         if reply.close:
             headers["Connection"] = "close"
             self.close_connection = True
+        if reply.hops is not None:
+            # For the whole connection: else what is lost would come again with a longer life.
+            self.connection.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, reply.hops)
         head = f"HTTP/1.1 {reply.status} {reason}\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in headers.items()) + "\r\n"
         body = b"" if self.command == "HEAD" or reply.status in (204, 304) else reply.body
