@@ -9,8 +9,10 @@
 #include "base/log.h"
 #include "cli/follow.h"
 #include "cli/run.h"
+#include "cli/text.h"
 #include "engine/lock.h"
 #include "engine/notify.h"
+#include "engine/outcome.h"
 
 /* Steps that fall due within this of each other are looked at in one go. */
 #define TOGETHER_MS 1000
@@ -195,14 +197,16 @@ static int idle(Run *run, Error *err)
                         return r;
                 }
                 if (signals_take_reload(&run->signals)) {
-                        notify_reloading();
+                        if (run->was_ready) {
+                                notify_reloading();
+                        }
                         return 0;
                 }
                 notify_alive();
                 if (run->again_at_ms <= wait_now_ms()) {
                         return 0;
                 }
-                stack_say_ready(&run->stack, &run->boot, run->signals.stop_fd);
+                stack_say_due(&run->stack, &run->boot, run->signals.stop_fd);
                 uint64_t due = schedule_due(&schedule);
                 if (due || fds[2].revents) {
                         r = has_last_word(run, err);
@@ -215,20 +219,40 @@ static int idle(Run *run, Error *err)
         }
 }
 
-/* Once it was ready, a denial or whatever else can be put right from outside must not leave the
- * machine without its daemon: it stays, and tries again. Not where going on is unsafe. */
+/* Tells when the table is run again, beside the failure that decided. */
+static void tell_again(Run *run, uint64_t ms)
+{
+        char duration[TEXT_DURATION_MAX];
+        text_duration(ms * 1000, duration);
+        log_write(LOG_NOTICE, NULL, NULL, 0, "all steps are run again in %s", duration);
+        const StepStatus *decisive = machine_decisive(&run->status);
+        if (decisive) {
+                StepStatus *known = &run->known.steps[decisive - run->status.steps];
+                known->next_retry_us = text_now_us() + ms * 1000;
+                observer_idle(&run->observer, &run->known);
+        }
+}
+
+/* Returns true if the daemon stays: the machine is ready, or the table is run again. */
 static bool stays(Run *run, int r, const Error *error)
 {
         run->again_at_ms = UINT64_MAX;
         if (r >= 0) {
-                run->n_degraded = 0;
+                run->n_failed = 0;
+                stack_word_ready(&run->stack);
                 return true;
         }
-        if (r == -ECANCELED || !run->was_ready || error->class == ERROR_UNSAFE) {
+        const Outcome *outcome = outcome_of(error);
+        OutcomeRun next = run->was_ready ? outcome->after_ready : outcome->before_ready;
+        if (r == -ECANCELED || next == OUTCOME_ENDS) {
                 return false;
         }
-        uint64_t ms = wait_backoff_ms(boot_again.first_ms, boot_again.max_ms, run->n_degraded++);
+        if (!run->was_ready) {
+                stack_word_refused(&run->stack);
+        }
+        uint64_t ms = wait_backoff_ms(boot_again.first_ms, boot_again.max_ms, run->n_failed++);
         run->again_at_ms = wait_now_ms() + ms;
+        tell_again(run, ms);
         return true;
 }
 
@@ -241,7 +265,9 @@ int resident_run(Run *run, Error *err)
                         *err = error;
                         return r;
                 }
-                notify_ready(); /* the end of a reload, too */
+                if (run->was_ready) {
+                        notify_ready(); /* the end of a reload, too */
+                }
                 r = idle(run, err);
                 if (r < 0) {
                         return r;

@@ -34,8 +34,9 @@ int run_converge(Run *run, Error *err)
         run->boot.overrides = run->arguments->overrides;
         MachineOptions options = run_options(run);
         options.force = run->arguments->force;
-        options.before = run->was_ready ? &run->known : NULL;
-        run->observer.before = options.before;
+        options.before = run->known.since_us ? &run->known : NULL;
+        options.resident = run->arguments->resident;
+        run->observer.before = run->was_ready ? &run->known : NULL;
         int r = machine_run(&options, &run->status, err);
         MachineStatus known = run->status;
         if (run->was_ready) {

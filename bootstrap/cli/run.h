@@ -18,7 +18,7 @@ typedef struct Run {
         MachineStatus status; /* how the last converging ended */
         MachineStatus known;  /* the same, with what earlier ones found of steps that it left out */
         bool was_ready;       /* once; from then on it is mended, not given up */
-        unsigned n_degraded;  /* runs in a row that could not mend it */
+        unsigned n_failed;    /* runs in a row */
         uint64_t again_at_ms; /* the next one; UINT64_MAX: none is due */
         int lock_fd;          /* of inotify: another run has let go of the lock */
         StackWord stack;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "engine/notify.h"
+#include "engine/outcome.h"
 #include "steps/stack.h"
 
 /* One attempt, with AWS's own repetitions in it: short enough for what else the daemon does. */
@@ -24,7 +25,9 @@ static bool say(StackWord *word, Boot *boot, bool ready, const Wait *wait)
         Wait attempt = wait_part(wait, ATTEMPT_MS);
         int r = stack_signal(boot, ready, &attempt, &error);
         if (r == -EALREADY) {
-                log_error(LOG_INFO, NULL, NULL, 0, &error, "the stack does not wait for this");
+                log_write(LOG_INFO, NULL, NULL, 0,
+                          "no operation of the stack waits for this instance: nothing to tell it");
+                log_error(LOG_DEBUG, NULL, NULL, 0, &error, "CloudFormation's words");
         } else if (r > 0) {
                 log_write(LOG_INFO, NULL, NULL, 0, "the stack was told: %s",
                           ready ? "ready" : "failed");
@@ -42,11 +45,27 @@ static bool say(StackWord *word, Boot *boot, bool ready, const Wait *wait)
         return true;
 }
 
-void stack_say_ready(StackWord *word, Boot *boot, int stop_fd)
+void stack_word_ready(StackWord *word)
+{
+        if (word->refused_since_ms) {
+                *word = (StackWord) { .said = word->said };
+        }
+}
+
+void stack_word_refused(StackWord *word)
+{
+        if (!word->refused_since_ms) {
+                word->refused_since_ms = wait_now_ms();
+                word->due_ms = word->refused_since_ms + boot_patience_ms;
+        }
+}
+
+void stack_say_due(StackWord *word, Boot *boot, int stop_fd)
 {
         const Wait wait = { .deadline_ms = UINT64_MAX, .stop_fd = stop_fd };
         if (stack_due_ms(word) <= wait_now_ms()) {
-                (void) say(word, boot, true, &wait); /* what becomes of it is in *word */
+                bool ready = !word->refused_since_ms;
+                (void) say(word, boot, ready, &wait); /* what becomes of it is in *word */
         }
 }
 
@@ -59,7 +78,7 @@ void stack_say_failed(StackWord *word, Boot *boot, const Error *why, int stop_fd
 {
         const Wait forever = { .deadline_ms = UINT64_MAX, .stop_fd = stop_fd };
         const Wait wait = wait_part(&forever, FAREWELL_MS);
-        if (word->said || why->class == ERROR_RETRY) {
+        if (word->said || outcome_of(why)->stack != OUTCOME_AT_ONCE) {
                 return;
         }
         word->attempts = 0;

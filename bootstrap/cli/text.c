@@ -57,7 +57,7 @@ void text_step(const StepStatus *step, uint64_t now_us, char ret[TEXT_STEP_MAX])
         if (step->error.message[0]) {
                 add(ret, step->error.message, "");
         }
-        if (step->state == STEP_BACKOFF && step->next_retry_us) {
+        if (step->next_retry_us) {
                 char duration[TEXT_DURATION_MAX];
                 text_duration(step->next_retry_us > now_us ? step->next_retry_us - now_us : 0,
                               duration);

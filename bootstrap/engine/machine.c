@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/string.h"
 #include "engine/notify.h"
+#include "engine/outcome.h"
 #include "engine/transition.h"
 
 /* A probe that nothing waits for (plan, `only`) has no deadline of its row: the row's is for a
@@ -229,6 +230,17 @@ static bool was_ready(const MachineOptions *options)
                (options->before->phase == PHASE_READY || options->before->phase == PHASE_DEGRADED);
 }
 
+/* The phase of a run that failed: "failed" once the daemon ends by it. */
+static Phase failed_phase(const Machine *m)
+{
+        const Outcome *outcome = outcome_of(&m->error);
+        if (was_ready(m->options)) {
+                return outcome->after_ready == OUTCOME_ENDS ? PHASE_FAILED : PHASE_DEGRADED;
+        }
+        return outcome->before_ready == OUTCOME_ENDS || !m->options->resident ? PHASE_FAILED
+                                                                              : PHASE_CONVERGING;
+}
+
 /* The phase and the result that the steps amount to, once nothing runs any more. */
 static int machine_conclude(Machine *m, Error *err)
 {
@@ -243,8 +255,7 @@ static int machine_conclude(Machine *m, Error *err)
                 m->result = error_set(&m->error, ERROR_FATAL, EINVAL, "no step told the role");
         }
         if (converging) {
-                bool failed = !was_ready(m->options) || m->error.class == ERROR_UNSAFE;
-                phase_set(m, m->result >= 0 ? PHASE_READY : failed ? PHASE_FAILED : PHASE_DEGRADED);
+                phase_set(m, m->result >= 0 ? PHASE_READY : failed_phase(m));
         }
         if (m->result < 0 && err) {
                 *err = m->error;
@@ -267,7 +278,7 @@ static int machine_new(const MachineOptions *options, Machine **ret, Error *err)
         m->forced = options->force;
         m->role = options->role(options->userdata);
         m->status = (MachineStatus) { .table = options->steps, .n_steps = options->n_steps };
-        if (was_ready(options)) {
+        if (options->before) {
                 m->status.phase = options->before->phase;
                 m->status.since_us = options->before->since_us;
         } else {

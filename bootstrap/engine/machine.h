@@ -26,7 +26,7 @@ Phase phase_from_string(const char *s);
 /* One step as people and the state file see it. Times: CLOCK_REALTIME, microseconds since 1970; 0:
  * not. */
 typedef struct StepStatus {
-        StepState state;
+        StepState state;   /* a failed one with next_retry_us: the table is run again then */
         unsigned attempts; /* applications begun */
         bool in_role; /* false: this machine's role does not run it, or the role is not known yet */
         uint64_t started_us, finished_us, next_retry_us;
@@ -67,11 +67,15 @@ typedef struct MachineOptions {
         uint64_t force;
         uint64_t only; /* 0: all. Else: probe just these, what they need first, apply nothing; ended
                           by the first that is not so */
-        /* How an earlier run of this process ended, NULL if there was none. After one that was
-         * ready, the phase stays ready until something that is no routine is found not to be so, or
-         * fails, and is then degraded instead of converging; and stays so, instead of having
-         * failed, when it cannot be mended and is not unsafe. */
+        /* How an earlier run of this process ended, NULL if there was none: the phase goes on from
+         * there. After one that was ready, it stays ready until something that is no routine is
+         * found not to be so, or fails, and is then degraded instead of converging; and stays so,
+         * instead of having failed, where the table of outcomes says that the table is run again.
+         */
         const MachineStatus *before;
+        /* The caller runs the table again by itself where the table of outcomes says so: such a run
+         * has not failed, but is still converging. */
+        bool resident;
         int stop_fd; /* readable: cancel everything and return; negative: never */
         /* Called on the engine's thread at each change, with the step that changed, or
          * MACHINE_PHASE; and with MACHINE_TICK about every tick_ms, if that is not 0. */
@@ -84,6 +88,7 @@ typedef struct MachineOptions {
  * by side. Returns 0 when every step of the role is done (with `only`: when all hold; with plan:
  * when no probe failed), else negative: *err is the first decisive failure, by its class the exit
  * status.
+ * What a failure leads to is in engine/outcome.c:
  *  - ERROR_RETRY: backoff and again, until the step's deadline; then the step fails.
  *  - ERROR_UNSAFE: everything running is cancelled, nothing more is started, and it is the decisive
  *    failure whatever failed before.

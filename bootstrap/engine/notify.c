@@ -59,7 +59,7 @@ void notify_text(const MachineStatus *status, char ret[NOTIFY_STATUS_MAX])
                 (void) snprintf(ret, NOTIFY_STATUS_MAX, "ready; %zu steps done", done);
                 return;
         }
-        if (!step || status->phase != PHASE_FAILED) {
+        if (!step || (status->phase != PHASE_FAILED && !step->next_retry_us)) {
                 step = step_to_name(status);
         }
         if (!step) {

@@ -9,6 +9,7 @@
 
 #include "base/string.h"
 #include "base/wait.h"
+#include "engine/outcome.h"
 
 /* Between probes of a step whose row has no retry policy. */
 #define PROBE_FIRST_MS 1000
@@ -193,7 +194,7 @@ static void machine_fail(Machine *m, size_t i, const Error *error)
                 m->error = *error;
                 m->result = error_prefix(&m->error, "%s", machine_step(m, i)->name);
         }
-        if (error->class == ERROR_UNSAFE || m->options->only) {
+        if (outcome_of(error)->step == OUTCOME_STOPS_ALL || m->options->only) {
                 machine_cancel(m);
         }
 }
@@ -257,7 +258,7 @@ static void step_failed(Machine *m, size_t i, const Error *error, bool final)
         } else if (error->class == ERROR_DENIED && machine_step(m, i)->denial_is_warning) {
                 (void) snprintf(s->warning, sizeof(s->warning), "%s", error->message);
                 step_enter(m, i, STEP_DONE);
-        } else if (error->class != ERROR_RETRY || final || m->options->only ||
+        } else if (outcome_of(error)->step != OUTCOME_RETRIES || final || m->options->only ||
                    m->options->mode == MACHINE_PLAN) {
                 step_fail(m, i, error);
         } else {

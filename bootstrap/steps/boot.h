@@ -44,8 +44,13 @@ typedef enum StepId {
 
 extern const Step boot_steps[_STEP_ID_MAX];
 
-/* When a daemon that was ready, and could not mend what no longer is, runs the table again. */
+/* When a daemon that stays, though the table could not be brought to its end, runs it again. */
 extern const StepRetry boot_again;
+
+/* How long such a daemon was never ready before the stack hears FAILURE. A daemon that is started
+ * again counts anew, and has no file to tell it otherwise: a word that comes late costs the stack
+ * the rest of its own timeout, and one that comes too soon rolls back what would have worked. */
+extern const unsigned boot_patience_ms;
 
 #define MASTER_MOUNT_POINT   "/var/lib/kubernetes/master"
 #define MASTER_ETCD_DATA     MASTER_MOUNT_POINT "/etcd"

@@ -14,8 +14,9 @@
 #define RETRY_NEVER         { 0 }
 /* clang-format on */
 
-/* Soon after a hiccup of IAM, and seldom where somebody has to come. */
-const StepRetry boot_again = { .first_ms = 30000, .max_ms = 300000 };
+/* IAM's policies take effect within seconds; where somebody has to come, seldom is enough. */
+const StepRetry boot_again = { .first_ms = 2000, .max_ms = 300000 };
+const unsigned boot_patience_ms = 600000; /* a third of the template's timeout */
 
 /* Each row has an interval, or says why not. */
 const Step boot_steps[_STEP_ID_MAX] = {

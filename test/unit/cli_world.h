@@ -36,6 +36,8 @@ typedef struct World {
         atomic_int fails[_STEP_ID_MAX];     /* the probe: with the class below */
         atomic_int apply_fails[_STEP_ID_MAX];
         ErrorClass class;
+        ErrorSource source;
+        _Atomic time_t later_s;               /* the clocks are ahead by, where the test says so */
         atomic_int clients;                   /* of AWS, made */
         atomic_int stack_ready, stack_failed; /* how often the stack was told */
         atomic_int stack_fails;               /* the first n times */
@@ -70,8 +72,12 @@ static int fake_probe(StepId id, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        return world->fails[id] ? error_set(err, world->class, EBUSY, "the probe refused")
-                                : world->so[id];
+        if (world->fails[id]) {
+                r = error_set(err, world->class, EBUSY, "the probe refused");
+                err->source = world->source;
+                return r;
+        }
+        return world->so[id];
 }
 
 static int fake_apply(StepId id, Error *err)

@@ -136,18 +136,22 @@ static void test_stack_is_told_again(void)
         CHECK_INT(world->stack_ready, 1);
 }
 
+/* What systemd does not start again. */
 static void test_stack_hears_of_failure(void)
 {
-        world_reset();
-        world->class = ERROR_DENIED;
-        world->fails[STEP_VOLUME_ATTACH] = 1;
-        world->stack_fails = 1;
-        start();
-        CHECK_INT(program_end(&program), 77);
-        CHECK_INT(world->stack_failed, 2); /* the second time it heard */
-        CHECK_INT(world->stack_ready, 0);
-        CHECK(systemd_hears("STOPPING=1"));
-        CHECK_CONTAINS(program.output, "kube-bootstrap: volume-attach: the probe refused");
+        static const ErrorClass classes[] = { ERROR_CONFIG, ERROR_UNSAFE };
+        FOREACH_ARRAY(class, classes, ELEMENTS(classes)) {
+                world_reset();
+                world->class = *class;
+                world->fails[STEP_VOLUME_ATTACH] = 1;
+                world->stack_fails = 1;
+                start();
+                CHECK_INT(program_end(&program), *class == ERROR_UNSAFE ? 65 : 78);
+                CHECK_INT(world->stack_failed, 2); /* the second time it heard */
+                CHECK_INT(world->stack_ready, 0);
+                CHECK(systemd_hears("STOPPING=1"));
+                CHECK_CONTAINS(program.output, "kube-bootstrap: volume-attach: the probe refused");
+        }
 
         world_reset(); /* systemd starts it again, and then it may be ready */
         world->class = ERROR_RETRY;
@@ -156,15 +160,83 @@ static void test_stack_hears_of_failure(void)
         while (!world->applies[STEP_VOLUME_FORMAT] && world_read(NULL)) {}
         CHECK_INT(stop(), 0);
         CHECK_INT(world->stack_failed, 0);
+
+        world_reset();
+        world->class = ERROR_FATAL;
+        world->source = ERROR_FROM_AWS;
+        world->fails[STEP_VOLUME_ATTACH] = 1;
+        start();
+        CHECK_INT(program_end(&program), 1);
+        CHECK_INT(world->stack_failed, 0);
+}
+
+static const struct {
+        ErrorClass class;
+        ErrorSource source;
+} refusals[] = {
+        { ERROR_DENIED, ERROR_FROM_AWS },
+        { ERROR_CONFIG, ERROR_FROM_AWS },
+        { ERROR_DENIED, ERROR_HERE },
+};
+
+/* IAM's lag, a role that is not there yet. */
+static void test_refused_before_ready(void)
+{
+        FOREACH_ARRAY(refusal, refusals, ELEMENTS(refusals)) {
+                world_reset();
+                world->class = refusal->class;
+                world->source = refusal->source;
+                world->fails[STEP_IDENTITY] = 1;
+                start();
+                REQUIRE(systemd_hears("STATUS=identity: the probe refused; 1 of "));
+                while (world->probes[STEP_CONFIG] < 3 && world_read(NULL)) {}
+                CHECK_INT(program_run(&other, WORDS("status")), 2);
+                CHECK_CONTAINS(other.output, "converging for ");
+                CHECK_INT(world->stack_ready + world->stack_failed, 0);
+                CHECK(!strstr(systemd_heard, "READY=1"));
+                world->fails[STEP_IDENTITY] = 0;
+                CHECK(systemd_hears("STATUS=ready; 22 steps done"));
+                REQUIRE(systemd_hears("READY=1"));
+                Wait wait = test_wait(PATIENCE_MS / 1000);
+                while (world->stack_ready == 0 && wait_sleep(&wait, 5, NULL) == 0) {}
+                CHECK_INT(stop(), 0);
+                CHECK_INT(world->stack_failed, 0);
+                CHECK_INT(world->stack_ready, 1);
+        }
+}
+
+/* It is run again more and more slowly, and when that is can be seen. */
+static void test_refused_for_long(void)
+{
+        FOREACH_ARRAY(refusal, refusals, ELEMENTS(refusals)) {
+                world_reset();
+                world->class = refusal->class;
+                world->source = refusal->source;
+                world->fails[STEP_VOLUME_ATTACH] = 1;
+                start();
+                while (world->probes[STEP_CONFIG] < 2 && world_read(NULL)) {}
+                CHECK_INT(world->stack_failed, 0);
+                world->later_s = boot_patience_ms / 1000;
+                while (world->stack_failed == 0 && world_read(NULL)) {}
+                int before = world->probes[STEP_CONFIG];
+                while (world->probes[STEP_CONFIG] < before + 3 && world_read(NULL)) {}
+                CHECK_INT(world->stack_failed, 1); /* once, and it goes on trying */
+                CHECK_INT(program_run(&other, WORDS("status", "--wait=1")), 2);
+                world->fails[STEP_VOLUME_ATTACH] = 0;
+                CHECK(systemd_hears("STATUS=ready; 22 steps done"));
+                CHECK_INT(stop(), 0);
+                CHECK_INT(world->stack_failed, 1);
+                CHECK_INT(world->stack_ready, 0); /* the stack would refuse it */
+        }
 }
 
 static void test_failure(void)
 {
         world_reset();
-        world->class = ERROR_DENIED;
+        world->class = ERROR_CONFIG;
         world->fails[STEP_VOLUME_ATTACH] = 1;
         start();
-        CHECK_INT(program_end(&program), 77);
+        CHECK_INT(program_end(&program), 78);
         CHECK(systemd_hears("STATUS=volume-attach: the probe refused"));
         CHECK(systemd_hears("ERRNO=16"));
 
@@ -307,6 +379,8 @@ int main(void)
         test_case("the stack hears once that it is ready", test_stack_hears_ready_once);
         test_case("a stack that cannot be told is told later", test_stack_is_told_again);
         test_case("the stack hears of a failure that would last", test_stack_hears_of_failure);
+        test_case("a refusal by AWS before ready is tried again", test_refused_before_ready);
+        test_case("a refusal that lasts is told once", test_refused_for_long);
         test_case("failures end it, with the class's status", test_failure);
         test_case("what cannot be mended leaves it degraded, and is tried again",
                   test_failure_to_mend);
