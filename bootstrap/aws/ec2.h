@@ -18,7 +18,10 @@ typedef struct Ec2Volume {
         char zone[32];
         unsigned size_gib;
         bool multi_attach;
-        bool attached; /* the attachment below is filled */
+        bool encrypted;
+        char snapshot_id[32]; /* that it was made from, "" if from none */
+        char stack_id[257];   /* its tag EC2_TAG_STACK_ID, "" if it has none */
+        bool attached;        /* the attachment below is filled */
         struct {
                 char instance_id[32];
                 char device[32];
@@ -26,6 +29,12 @@ typedef struct Ec2Volume {
                 char since[32]; /* attachTime, RFC 3339 */
         } attachment;
 } Ec2Volume;
+
+/* The id of the stack that made the volume. CloudFormation sets the tag; nobody else can, as EC2
+ * reserves names that begin with "aws:".
+ * https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/aws-properties-resource-tags.html
+ */
+#define EC2_TAG_STACK_ID "aws:cloudformation:stack-id"
 
 /* InvalidVolume.NotFound is ERROR_CONFIG (the caller grants a grace period). */
 int ec2_describe_volume(AwsClient *client, const char *volume_id, const Wait *wait, Ec2Volume *ret,

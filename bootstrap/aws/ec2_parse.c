@@ -93,9 +93,16 @@ int ec2_parse_volume(const XmlNode *root, const char *volume_id, Ec2Volume *ret,
         const Field fields[] = {
                 { "status", volume.state, sizeof(volume.state), true },
                 { "availabilityZone", volume.zone, sizeof(volume.zone), true },
+                { "snapshotId", volume.snapshot_id, sizeof(volume.snapshot_id) },
         };
         int r = copy_fields(node, fields, ELEMENTS(fields), err);
         r = r < 0 ? r : copy_bool(node, "multiAttachEnabled", false, &volume.multi_attach, err);
+        r = r < 0 ? r : copy_bool(node, "encrypted", false, &volume.encrypted, err);
+        const XmlNode *tag = find_item(node, "tagSet", "key", EC2_TAG_STACK_ID);
+        if (r >= 0 && tag) {
+                r = copy_field(tag, (Field) { "value", volume.stack_id, sizeof(volume.stack_id) },
+                               err);
+        }
         if (r < 0) {
                 return r;
         }

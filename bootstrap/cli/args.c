@@ -28,6 +28,7 @@ typedef enum OptionId {
         OPTION_NEW_KEYS,
         OPTION_FORCE_DETACH,
         OPTION_TAKEOVER,
+        OPTION_FORMAT_VOLUME,
         OPTION_JSON,
         OPTION_WAIT,
         OPTION_FOLLOW,
@@ -51,6 +52,9 @@ const Option cli_options[] = {
                                   "take the volume from an instance that is not running" },
         [OPTION_TAKEOVER] = { "takeover", BIT(VERB_RUN), NULL,
                               "take over the claim of an instance that is gone" },
+        [OPTION_FORMAT_VOLUME] = { "format-volume", BIT(VERB_RUN), NULL,
+                                   "format a volume that nothing known is on and that is not "
+                                   "proven new" },
         [OPTION_JSON] = { "json", BIT(VERB_STATUS), NULL, "for programs" },
         [OPTION_WAIT] = { "wait", BIT(VERB_STATUS), "[SECONDS]",
                           "wait until it is ready or has failed" },
@@ -79,7 +83,7 @@ static Verb verb_from_string(const char *s)
 
 bool overrides_any(const BootOverrides *o)
 {
-        return o->new_cluster || o->new_keys || o->force_detach || o->takeover;
+        return o->new_cluster || o->new_keys || o->force_detach || o->takeover || o->format_volume;
 }
 
 static int refuse(Error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -103,6 +107,7 @@ static int take_option(OptionId id, const char *value, Arguments *ret, Error *er
                 [OPTION_NEW_KEYS] = &ret->overrides.new_keys,
                 [OPTION_FORCE_DETACH] = &ret->overrides.force_detach,
                 [OPTION_TAKEOVER] = &ret->overrides.takeover,
+                [OPTION_FORMAT_VOLUME] = &ret->overrides.format_volume,
                 [OPTION_JSON] = &ret->json,
                 [OPTION_WAIT] = &ret->wait,
                 [OPTION_FOLLOW] = &ret->follow,

@@ -21,6 +21,8 @@ static void print_consequences(const BootOverrides *o, FILE *out)
                 { o->force_detach, "--force-detach: the volume is taken from an instance that is "
                                    "not running; what it had not written is lost." },
                 { o->takeover, "--takeover: the claim of an instance that is gone is taken over." },
+                { o->format_volume, "--format-volume: what is on the volume is lost, where nothing "
+                                    "known is on it; a new filesystem is made." },
         };
         FOREACH_ARRAY(c, consequences, ELEMENTS(consequences)) {
                 if (c->asked) {

@@ -24,6 +24,7 @@ static const Form forms[_DOCUMENT_SYNTAX_MAX] = {
         [DOCUMENT_SHA256] = { "64 hexadecimal digits", "", HEX, 64, 64 },
         [DOCUMENT_VOLUME_ID] = { "a volume id", "vol-", HEX, 8, 17 },
         [DOCUMENT_INSTANCE_ID] = { "an instance id", "i-", HEX, 8, 17 },
+        [DOCUMENT_UUID] = { "a UUID", "", HEX "-", 36, 36 },
         [DOCUMENT_LABEL] = { "letters, digits and hyphens", "", LETTERS "-", 1, 39 },
         [DOCUMENT_TIME] = { "a time like 2024-01-31T12:00:00Z", "", DIGITS "-:TZ", 20, 20 },
         [DOCUMENT_MODE] = { "four octal digits", "", "01234567", 4, 4 },

@@ -25,6 +25,7 @@ typedef enum DocumentSyntax {
         DOCUMENT_SHA256,     /* 64 hexadecimal digits */
         DOCUMENT_VOLUME_ID,
         DOCUMENT_INSTANCE_ID,
+        DOCUMENT_UUID,  /* 36 lower-case hexadecimal digits and hyphens */
         DOCUMENT_LABEL, /* letters, digits, hyphens */
         DOCUMENT_TIME,  /* RFC 3339, UTC, whole seconds */
         DOCUMENT_MODE,  /* four octal digits */

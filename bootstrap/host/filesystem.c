@@ -4,6 +4,7 @@
 #include <endian.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -30,17 +31,36 @@
 #define FSCK_OPERATIONAL 8
 #define FSCK_CANCELLED   32
 
-/* What a program said last, in one line. */
-static void last_words(const ProcessResult *result, char *ret, size_t size)
+/* What it says of a superblock with a feature that it does not know, with exit status 8 or 12
+ * (e2fsck/unix.c, e2fsck/super.c). */
+#define FSCK_UNKNOWN_FEATURE "unsupported feature"
+#define FSCK_TOO_OLD         "newer version of e2fsck"
+
+/* Puts the end of a stream into ret, in one line. */
+static void last_line(const Buffer *text, char *ret, size_t size)
 {
-        const Buffer *text = result->errors.size > 0 ? &result->errors : &result->output;
         size_t skip = text->size >= size ? text->size - size + 1 : 0;
         (void) snprintf(ret, size, "%s", text->size > 0 ? text->data + skip : "");
         string_strip_end(ret);
+        size_t begin = strspn(ret, "\n\t\r ");
+        memmove(ret, ret + begin, strlen(ret + begin) + 1);
         for (char *p = ret; *p; p++) {
                 if (*p == '\n' || *p == '\t' || *p == '\r') {
                         *p = ' ';
                 }
+        }
+}
+
+/* What a program said last, on both streams: e2fsck tells the reason on the one and what to do on
+ * the other. */
+static void last_words(const ProcessResult *result, char ret[512])
+{
+        char output[250];
+        last_line(&result->errors, ret, 250);
+        last_line(&result->output, output, sizeof(output));
+        if (output[0]) {
+                size_t used = strlen(ret);
+                (void) snprintf(ret + used, 512 - used, "%s%s", used ? "; " : "", output);
         }
 }
 
@@ -80,24 +100,60 @@ static int lock_device(int fd, const char *node, const Wait *wait, Error *err)
         return 0;
 }
 
-static int write_marker(int fd, const char *node, const char sector[DISK_MARKER_BYTES], Error *err)
+/* Writes n bytes at the offset, and returns once they are on the disk. */
+static int write_through(int fd, const char *node, const char *kind, const void *data, size_t n,
+                         uint64_t at, Error *err)
+{
+        unsigned effect = effect_before(kind, node);
+        ssize_t written = pwrite(fd, data, n, (off_t) at);
+        if (written != (ssize_t) n || fsync(fd) < 0) {
+                bool short_write = written >= 0 && written != (ssize_t) n;
+                return error_errno(err, short_write ? EIO : errno, "write %s at byte %llu", node,
+                                   (unsigned long long) at);
+        }
+        effect_after(effect, kind, node);
+        return 0;
+}
+
+static int device_size(int fd, const char *node, uint64_t *ret, Error *err)
 {
         off_t size = lseek(fd, 0, SEEK_END);
         if (size < 0) {
                 return error_errno(err, errno, "size of %s", node);
         }
-        off_t at = (off_t) disk_marker_offset((uint64_t) size);
-        unsigned effect = effect_before("marker", node);
-        ssize_t n = pwrite(fd, sector, DISK_MARKER_BYTES, at);
-        if (n != DISK_MARKER_BYTES || fsync(fd) < 0) {
-                return error_errno(err, n < 0 || n == DISK_MARKER_BYTES ? errno : EIO,
-                                   "write %s at byte %lld", node, (long long) at);
-        }
-        effect_after(effect, "marker", node);
+        *ret = (uint64_t) size;
         return 0;
 }
 
-static int draw_uuid(char ret[DISK_UUID_MAX], Error *err)
+static int write_marker(int fd, const char *node, const char sector[DISK_MARKER_BYTES], Error *err)
+{
+        uint64_t size;
+        int r = device_size(fd, node, &size, err);
+        return r < 0 ? r
+                     : write_through(fd, node, "marker", sector, DISK_MARKER_BYTES,
+                                     disk_marker_offset(size), err);
+}
+
+/* Zeros over the first and the last MiB: from there the marker's states are the same as for a disk
+ * that was blank. The first comes first, as signatures lie there. */
+static int write_zeros(int fd, const char *node, Error *err)
+{
+        uint64_t size;
+        int r = device_size(fd, node, &size, err);
+        if (r < 0) {
+                return r;
+        }
+        _cleanup_free_ char *zeros = calloc(1, DISK_EDGE_BYTES);
+        if (!zeros) {
+                return error_oom(err);
+        }
+        r = write_through(fd, node, "zeros", zeros, DISK_EDGE_BYTES, 0, err);
+        return r < 0 ? r
+                     : write_through(fd, node, "zeros", zeros, DISK_EDGE_BYTES,
+                                     size - DISK_EDGE_BYTES, err);
+}
+
+int filesystem_draw_uuid(char ret[DISK_UUID_MAX], Error *err)
 {
         _cleanup_free_ char *line = NULL;
         int r = file_read_line("/proc/sys/kernel/random/uuid", &line);
@@ -108,72 +164,86 @@ static int draw_uuid(char ret[DISK_UUID_MAX], Error *err)
         return 0;
 }
 
-/* Nothing between the proof and the marker: one exclusive claim covers both. Returns 1 and the
- * filesystem's UUID if mkfs is to run, 0 if the disk is ours already. */
-static int claim_blank(const Blockdev *device, const char *volume_id, const char *label,
-                       const Wait *wait, char ret_uuid[DISK_UUID_MAX], Error *err)
+/* Opens the device with an exclusive claim, and looks at what is on it. */
+static int claim_and_probe(const Blockdev *device, const FormatOrder *order, const Wait *wait,
+                           int *ret_fd, DiskProbe *ret, DiskFacts *ret_facts, Error *err)
 {
         _cleanup_close_ int fd = -EBADF;
         int r = open_device(device, O_RDWR | O_EXCL, &fd, err);
         if (r < 0) {
                 return r;
         }
-        r = blockdev_verify(device, volume_id, err);
+        r = blockdev_verify(device, order->volume_id, err);
         if (r < 0) {
                 return r;
         }
+        if (fsync(fd) < 0) { /* what another wrote through the page cache counts once it is there */
+                return error_errno(err, errno, "sync %s", device->node);
+        }
+        r = disk_probe_fd(fd, device->node, order->volume_id, order->label, wait, ret, ret_facts,
+                          err);
+        if (r < 0) {
+                return r;
+        }
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+/* Writes the marker. Nothing comes between the proof and the marker: one exclusive claim covers
+ * both. Returns 1 if mkfs is to run, 0 if the disk is ours already. */
+static int claim_for_format(const Blockdev *device, const FormatOrder *order, const Wait *wait,
+                            Error *err)
+{
+        _cleanup_close_ int fd = -EBADF;
         DiskProbe probe;
         DiskFacts facts;
-        r = disk_probe_fd(fd, device->node, volume_id, label, wait, &probe, &facts, err);
+        int r = claim_and_probe(device, order, wait, &fd, &probe, &facts, err);
         if (r < 0) {
                 return r;
         }
-        switch (probe.content) {
-        case DISK_OURS:
+        if (probe.content == DISK_OURS) {
                 return 0;
-        case DISK_INTERRUPTED: /* the same UUID again: the marker stays true throughout */
-                memcpy(ret_uuid, facts.marker_uuid, DISK_UUID_MAX);
-                return 1;
-        case DISK_BLANK:
-                break;
-        default:
+        }
+        if (probe.content == DISK_INTERRUPTED && streq(probe.uuid, order->uuid)) {
+                return 1; /* the marker is there, and true */
+        }
+        bool gives_up = (order->gives_up & DISK_MASK(probe.content)) != 0;
+        if (probe.content == DISK_FOREIGN || (probe.content != DISK_BLANK && !gives_up)) {
                 return error_set(err, ERROR_UNSAFE, EEXIST,
                                  "%s holds %s: not formatted, nothing was written", device->node,
                                  probe.what);
         }
-        char uuid[DISK_UUID_MAX], sector[DISK_MARKER_BYTES];
-        r = draw_uuid(uuid, err);
-        if (r < 0) {
-                return r;
+        if (probe.content != DISK_BLANK) {
+                r = write_zeros(fd, device->node, err);
+                if (r < 0) {
+                        return r;
+                }
         }
-        disk_marker_make(volume_id, label, uuid, sector);
+        char sector[DISK_MARKER_BYTES];
+        disk_marker_make(order->volume_id, order->label, order->uuid, sector);
         r = write_marker(fd, device->node, sector, err);
-        if (r < 0) {
-                return r;
-        }
-        memcpy(ret_uuid, uuid, DISK_UUID_MAX);
-        return 1;
+        return r < 0 ? r : 1;
 }
 
-static int run_mkfs(const Blockdev *device, const char *label, const char *uuid, const Wait *wait,
-                    Error *err)
+static int run_mkfs(const Blockdev *device, const FormatOrder *order, const Wait *wait, Error *err)
 {
         char blocks[24];
         (void) snprintf(
                 blocks, sizeof(blocks), "%llu",
                 (unsigned long long) ((device->size_bytes - DISK_EDGE_BYTES) / BLOCK_BYTES));
         /* nodiscard: the middle of the disk was not looked at, so it is not thrown away either. */
-        const char *const argv[] = { MKFS, "-q",         "-b",         "4096",      "-m", "1",
-                                     "-e", "remount-ro", "-E",         "nodiscard", "-U", uuid,
-                                     "-L", label,        device->node, blocks,      NULL };
+        const char *const argv[] = { MKFS,   "-q",        "-b",         "4096",       "-m",
+                                     "1",    "-e",        "remount-ro", "-E",         "nodiscard",
+                                     "-U",   order->uuid, "-L",         order->label, device->node,
+                                     blocks, NULL };
         _cleanup_process_result_ ProcessResult result = {};
         int r = process_run(&(ProcessOptions) { .argv = argv }, wait, &result, err);
         if (r < 0) {
                 return r;
         }
         if (result.exit_status != 0) {
-                char said[256];
-                last_words(&result, said, sizeof(said));
+                char said[512];
+                last_words(&result, said);
                 return error_set(err, ERROR_RETRY, EIO,
                                  "mkfs.ext4 %s: exit status %d, signal %d: %s", device->node,
                                  result.exit_status, result.signal, said);
@@ -182,44 +252,33 @@ static int run_mkfs(const Blockdev *device, const char *label, const char *uuid,
 }
 
 /* Takes the marker away once what mkfs made is whole and on the disk. */
-static int finish_format(const Blockdev *device, const char *volume_id, const char *label,
-                         const char *uuid, const Wait *wait, Error *err)
+static int finish_format(const Blockdev *device, const FormatOrder *order, const Wait *wait,
+                         Error *err)
 {
         _cleanup_close_ int fd = -EBADF;
-        int r = open_device(device, O_RDWR | O_EXCL, &fd, err);
-        if (r < 0) {
-                return r;
-        }
-        r = blockdev_verify(device, volume_id, err);
-        if (r < 0) {
-                return r;
-        }
-        if (fsync(fd) < 0) {
-                return error_errno(err, errno, "sync %s", device->node);
-        }
         DiskProbe probe;
         DiskFacts facts;
-        r = disk_probe_fd(fd, device->node, volume_id, label, wait, &probe, &facts, err);
+        int r = claim_and_probe(device, order, wait, &fd, &probe, &facts, err);
         if (r < 0) {
                 return r;
         }
-        if (probe.content != DISK_INTERRUPTED || facts.bad_checksum || !streq(facts.uuid, uuid) ||
-            !streq(facts.label, label)) {
+        if (probe.content != DISK_INTERRUPTED || facts.bad_checksum ||
+            !streq(facts.uuid, order->uuid) || !streq(facts.label, order->label)) {
                 return error_set(err, ERROR_UNSAFE, EIO,
                                  "after mkfs.ext4 %s holds %s: expected ext4 labelled \"%s\" "
                                  "(UUID %s)",
-                                 device->node, probe.what, label, uuid);
+                                 device->node, probe.what, order->label, order->uuid);
         }
         return write_marker(fd, device->node, (const char[DISK_MARKER_BYTES]) {}, err);
 }
 
-int filesystem_format(const Blockdev *device, const char *volume_id, const char *label,
-                      const Wait *wait, Error *err)
+int filesystem_format(const Blockdev *device, const FormatOrder *order, const Wait *wait,
+                      Error *err)
 {
         if (device->size_bytes < DEVICE_BYTES_MIN) {
                 return error_set(err, ERROR_CONFIG, ENOSPC,
-                                 "volume %s has %llu bytes: expected 64 MiB or more", volume_id,
-                                 (unsigned long long) device->size_bytes);
+                                 "volume %s has %llu bytes: expected 64 MiB or more",
+                                 order->volume_id, (unsigned long long) device->size_bytes);
         }
         /* Held to the end: the kernel cannot give the node's name to another disk meanwhile, so
          * mkfs opens the disk that was proven blank. The lock is on a descriptor of its own because
@@ -234,16 +293,15 @@ int filesystem_format(const Blockdev *device, const char *volume_id, const char 
         if (r < 0) {
                 return r;
         }
-        char uuid[DISK_UUID_MAX];
-        r = claim_blank(device, volume_id, label, wait, uuid, err);
+        r = claim_for_format(device, order, wait, err);
         if (r <= 0) {
                 return r;
         }
-        r = run_mkfs(device, label, uuid, wait, err);
+        r = run_mkfs(device, order, wait, err);
         if (r < 0) {
                 return r;
         }
-        return finish_format(device, volume_id, label, uuid, wait, err);
+        return finish_format(device, order, wait, err);
 }
 
 int filesystem_check(const Blockdev *device, const Wait *wait, Error *err)
@@ -259,7 +317,14 @@ int filesystem_check(const Blockdev *device, const Wait *wait, Error *err)
                 return 0;
         }
         char said[512];
-        last_words(&result, said, sizeof(said));
+        last_words(&result, said);
+        if (strstr(said, FSCK_UNKNOWN_FEATURE) || strstr(said, FSCK_TOO_OLD)) {
+                return error_set(err, ERROR_CONFIG, ENOTSUP,
+                                 "%s has ext4 features that this image's e2fsprogs does not know, "
+                                 "so a newer one made or changed it: boot an image with an "
+                                 "e2fsprogs as new (e2fsck -p: exit status %d: %s)",
+                                 device->node, status, said);
+        }
         if (status > 0 && status & FSCK_ERRORS_LEFT) {
                 return error_set(
                         err, ERROR_UNSAFE, EUCLEAN,

@@ -22,9 +22,35 @@
 #define EXT4_S_MNT_COUNT  0x34
 
 static const char *const content_names[_DISK_CONTENT_MAX] = {
-        [DISK_CANNOT_TELL] = "cannot-tell", [DISK_BLANK] = "blank",     [DISK_OURS] = "ours",
-        [DISK_INTERRUPTED] = "interrupted", [DISK_FOREIGN] = "foreign",
+        [DISK_CANNOT_TELL] = "cannot-tell",
+        [DISK_BLANK] = "blank",
+        [DISK_NOISE] = "noise",
+        [DISK_UNRECOGNISED] = "unrecognised",
+        [DISK_OURS] = "ours",
+        [DISK_INTERRUPTED] = "interrupted",
+        [DISK_FOREIGN] = "foreign",
 };
+
+/* Signatures that are so short, and checked so little, that random bytes are taken for them
+ * (systemd#37328, bottlerocket#4855). The odds are those of one disk full of random bytes, by
+ * libblkid's source (libblkid/src of util-linux 2.38 to 2.41). They decide nothing where the
+ * disk's blocks do not look random as well: a real table or filesystem of these kinds has blocks
+ * that do not. */
+static const char *const imitable[] = {
+        "atari",   /* no magic, only sizes that fit the disk: up to 1 in 1,800 at 1 TB */
+        "hfsplus", /* two bytes, either of two: 1 in 32,768 */
+        "jbd",     /* two bytes and one bit: 1 in 131,072 */
+        "jmicron_raid_member", /* two bytes: 1 in 65,536 */
+};
+
+static bool is_imitable(const char *name)
+{
+        bool found = !name[0];
+        FOREACH_ARRAY(i, imitable, ELEMENTS(imitable)) {
+                found = found || streq(*i, name);
+        }
+        return found;
+}
 
 const char *disk_content_to_string(DiskContent content)
 {
@@ -84,12 +110,7 @@ static void describe(const DiskFacts *facts, char *ret, size_t size)
                 (void) snprintf(table, sizeof(table), "partition table (%s)", facts->table);
         }
         if (!facts->type[0]) {
-                if (facts->table[0]) {
-                        (void) snprintf(ret, size, "%s%s", table, marker);
-                } else {
-                        (void) snprintf(ret, size, "unrecognised data from byte %llu on%s",
-                                        (unsigned long long) facts->data_at, marker);
-                }
+                (void) snprintf(ret, size, "%s%s", table[0] ? table : "no known signature", marker);
                 return;
         }
         if (facts->label[0]) {
@@ -103,18 +124,35 @@ static void describe(const DiskFacts *facts, char *ret, size_t size)
                         table[0] ? " and a " : "", table, marker);
 }
 
+bool disk_needs_sample(const DiskFacts *facts)
+{
+        return !facts->ambivalent && facts->marker == DISK_MARKER_NONE &&
+               is_imitable(facts->table) && is_imitable(facts->type);
+}
+
+/* Where no signature and no marker decides. */
+static DiskContent content_by_sample(const DiskFacts *facts)
+{
+        if (facts->bytes == DISK_BYTES_NOISE) {
+                return DISK_NOISE;
+        }
+        if (facts->table[0] || facts->type[0]) {
+                return DISK_FOREIGN;
+        }
+        return facts->bytes == DISK_BYTES_ZERO ? DISK_BLANK : DISK_UNRECOGNISED;
+}
+
 static DiskContent content_of(const DiskFacts *facts, const char *label)
 {
+        if (disk_needs_sample(facts)) {
+                return content_by_sample(facts);
+        }
         if (facts->ambivalent || facts->table[0]) {
                 return DISK_FOREIGN;
         }
         if (!facts->type[0]) {
-                if (facts->marker == DISK_MARKER_OURS) {
-                        return facts->block_zero && facts->last_zero ? DISK_INTERRUPTED
-                                                                     : DISK_FOREIGN;
-                }
-                return facts->marker == DISK_MARKER_NONE && facts->first_zero && facts->last_zero
-                               ? DISK_BLANK
+                return facts->marker == DISK_MARKER_OURS && facts->block_zero && facts->last_zero
+                               ? DISK_INTERRUPTED
                                : DISK_FOREIGN;
         }
         if (!streq(facts->type, "ext4")) {
@@ -134,20 +172,30 @@ static DiskContent content_of(const DiskFacts *facts, const char *label)
 
 void disk_judge(const DiskFacts *facts, const char *label, DiskProbe *ret)
 {
+        unsigned long long at = facts->data_at;
         *ret = (DiskProbe) { .content = content_of(facts, label) };
-        if (ret->content == DISK_BLANK) {
+        switch (ret->content) {
+        case DISK_BLANK:
                 (void) snprintf(ret->what, sizeof(ret->what), "nothing");
-        } else if (ret->content == DISK_INTERRUPTED) {
+                break;
+        case DISK_NOISE:
+                (void) snprintf(ret->what, sizeof(ret->what), "random bytes from byte %llu on", at);
+                break;
+        case DISK_UNRECOGNISED:
+                (void) snprintf(ret->what, sizeof(ret->what), "unrecognised data at byte %llu", at);
+                break;
+        case DISK_INTERRUPTED:
                 (void) snprintf(ret->what, sizeof(ret->what),
                                 "a filesystem of ours whose making was interrupted");
-        } else {
+                break;
+        default:
                 describe(facts, ret->what, sizeof(ret->what));
         }
-        (void) snprintf(ret->uuid, sizeof(ret->uuid), "%s", facts->uuid);
+        (void) snprintf(ret->uuid, sizeof(ret->uuid), "%s",
+                        ret->content == DISK_INTERRUPTED ? facts->marker_uuid : facts->uuid);
 }
 
-/* All of it, or an error: what could not be read is not zero. */
-static int read_all(int fd, const char *name, void *data, size_t n, uint64_t offset, Error *err)
+int disk_read(int fd, const char *name, void *data, size_t n, uint64_t offset, Error *err)
 {
         for (size_t done = 0; done < n;) {
                 uint64_t at = offset + done;
@@ -188,13 +236,10 @@ static int look_at_edges(int fd, const char *name, uint64_t size, const char *vo
         if (!edge) {
                 return error_oom(err);
         }
-        int r = read_all(fd, name, edge, n, 0, err);
+        int r = disk_read(fd, name, edge, n, 0, err);
         if (r < 0) {
                 return r;
         }
-        size_t nonzero = zeros(edge, n);
-        facts->first_zero = nonzero == n;
-        facts->data_at = nonzero;
         const unsigned char *super = edge + EXT4_SUPER_OFFSET;
         uint32_t mtime;
         uint16_t mounts;
@@ -205,7 +250,7 @@ static int look_at_edges(int fd, const char *name, uint64_t size, const char *vo
         facts->block_zero = zeros(edge, EXT4_SUPER_OFFSET) == EXT4_SUPER_OFFSET &&
                             zeros(edge + after, BLOCK_BYTES - after) == BLOCK_BYTES - after;
 
-        r = read_all(fd, name, edge, n, size - n, err);
+        r = disk_read(fd, name, edge, n, size - n, err);
         if (r < 0) {
                 return r;
         }
@@ -215,11 +260,7 @@ static int look_at_edges(int fd, const char *name, uint64_t size, const char *vo
         if (facts->marker != DISK_MARKER_NONE) {
                 memset(marker, 0, DISK_MARKER_BYTES);
         }
-        nonzero = zeros(edge, n);
-        facts->last_zero = nonzero == n;
-        if (facts->first_zero) {
-                facts->data_at = size - n + nonzero;
-        }
+        facts->last_zero = zeros(edge, n) == n;
         return 0;
 }
 
@@ -295,6 +336,9 @@ int disk_probe_fd(int fd, const char *name, const char *volume_id, const char *l
                 return r;
         }
         r = look_for_signatures(fd, name, &facts, err);
+        if (r >= 0 && disk_needs_sample(&facts)) {
+                r = disk_sample(fd, name, (uint64_t) size, wait, &facts.bytes, &facts.data_at, err);
+        }
         if (r < 0) {
                 return r;
         }

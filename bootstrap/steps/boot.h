@@ -61,10 +61,11 @@ extern const unsigned boot_patience_ms;
 
 /* What only a person may decide; set from flags of `run`. */
 typedef struct BootOverrides {
-        bool new_cluster;  /* volume and bucket disagree: begin anew */
-        bool new_keys;     /* new secrets over existing data */
-        bool force_detach; /* holder not running */
-        bool takeover;     /* of a dead holder's claim */
+        bool new_cluster;   /* volume and bucket disagree: begin anew */
+        bool new_keys;      /* new secrets over existing data */
+        bool force_detach;  /* holder not running */
+        bool takeover;      /* of a dead holder's claim */
+        bool format_volume; /* nothing known is on it, but it is not proven new */
 } BootOverrides;
 
 /* What steps learn and share. Each part is filled by the probe of the one step named, and read by

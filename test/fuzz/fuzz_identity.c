@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The two documents of one cluster's beginning: the volume's identity, and the claim. Whatever is
- * accepted is written and read back the same, and leads to a decision. */
+/* The documents of one cluster's beginning: the volume's identity, the claim, and the record of the
+ * volume's formatting. Whatever is accepted is written and read back the same, and leads to a
+ * decision. */
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "cluster/format_record.h"
 #include "cluster/lineage.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -32,8 +34,21 @@ static void check_claim(const Claim *claim)
         }
 }
 
+static void check_record(const FormatRecord *record)
+{
+        FormatRecord again = {};
+        Error err = {};
+        _cleanup_buffer_ Buffer text = {};
+        if (format_record_format(record, &text, &err) < 0 ||
+            format_record_parse(text.data, text.size, &again, &err) < 0 ||
+            memcmp(&again, record, sizeof(again)) != 0) {
+                abort();
+        }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+        FormatRecord record = {};
         LineageIdentity identity = {};
         Claim claim = {};
         Error err = {};
@@ -52,6 +67,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         }
         if (is_claim) {
                 check_claim(&claim);
+        }
+        if (format_record_parse(data, size, &record, &err) >= 0) {
+                check_record(&record);
         }
         if (lineage_decide(&scene, 0) == LINEAGE_REFUSE && lineage_refusal(&scene, &err) >= 0) {
                 abort();

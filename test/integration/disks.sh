@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
-# Formatting on real loop devices: what is not proven blank keeps every byte, and a mkfs killed anywhere
-# is taken up again. TAP. Needs root; drives test_filesystem as a tool.
+# Formatting on real loop devices: what is not proven blank, or known to be new, keeps every byte, and a
+# mkfs killed anywhere is taken up again. TAP. Needs root; drives test_filesystem as a tool.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
@@ -51,6 +51,11 @@ fresh() {
     truncate -s "$1M" "$image"
     loop=$(losetup --find --show "$image") || exit 1
 }
+# An encrypted volume that nobody has written: all of it random.
+fresh_noise() {
+    fresh "$1"
+    head -c "$1M" /dev/urandom >"$loop"
+}
 run() { # VERB
     said=$("$tool" "$1" "$loop" "$VOLUME" "$LABEL" 2>/dev/null)
 }
@@ -76,15 +81,23 @@ else
     not_ok "a volume that is ours is left alone" "$said"
 fi
 
+fresh_noise 300
+run probe
+if [ "$said" = "noise: random bytes from byte 0 on" ] && run format-noise && is_whole; then
+    ok "a volume of noise that is known to be new is formatted"
+else
+    not_ok "a volume of noise that is known to be new is formatted" "$said"
+fi
+
 # --- anything else: refused, named, unchanged
-refuses() { # NAME, WHAT THE REFUSAL SAYS
-    local before
+refuses() { # NAME, WHAT THE REFUSAL SAYS, CONTENT (foreign)
+    local before content=${3:-foreign}
     sync
     before=$(sum)
     run probe
     local probed=$said
-    if [[ $probed != "foreign: "*"$2"* ]]; then
-        not_ok "$1 is foreign" "$probed"
+    if [[ $probed != "$content: "*"$2"* ]]; then
+        not_ok "$1 is $content" "$probed"
     elif run format; then
         not_ok "$1 is refused" "format succeeded"
     elif [[ $said != "unsafe: "*"$2"* ]]; then
@@ -95,7 +108,7 @@ refuses() { # NAME, WHAT THE REFUSAL SAYS
         ok "$1 is refused by its name and keeps every byte"
     fi
 }
-made_by() { # NAME, WHAT, MIB, COMMAND...
+made_by() { # NAME, WHAT, MIB, COMMAND... (CONTENT in the environment)
     local name=$1 what=$2
     fresh "$3"
     shift 3
@@ -104,7 +117,7 @@ made_by() { # NAME, WHAT, MIB, COMMAND...
     elif ! "$@" "$loop" >"$work/made" 2>&1; then
         not_ok "$name is made" "$(tail -1 "$work/made")"
     else
-        refuses "$name" "$what"
+        refuses "$name" "$what" "${CONTENT:-}"
     fi
 }
 luks() { printf secret | cryptsetup -q --pbkdf pbkdf2 --pbkdf-force-iterations 1000 --key-file - luksFormat "$1"; }
@@ -130,9 +143,9 @@ else
 fi
 made_by "a GPT" "partition table (gpt)" 64 sgdisk -n 1
 made_by "an MBR" "partition table (dos)" 64 mbr
-made_by "random data" "" 64 random
-made_by "one byte in the first MiB" "unrecognised data from byte 1000000 on" 64 byte_at 1000000
-made_by "one byte in the last MiB" "unrecognised data from byte 67108863 on" 64 byte_at 67108863
+CONTENT=noise made_by "random data" "random bytes from byte" 64 random
+CONTENT=unrecognised made_by "one byte in the first MiB" "data at byte 1000000" 64 byte_at 1000000
+CONTENT=unrecognised made_by "one byte in the last MiB" "data at byte 67108863" 64 byte_at 67108863
 
 # --- a disk that cannot be read, is in use, is locked, is another
 fresh 64
@@ -195,19 +208,19 @@ rm -f "$other"
 # --- killed anywhere
 # Each entry: the program is killed as it enters its N-th such call, N = 1, 2, ... until it gets
 # through. -f: the calls of mkfs as well as our own, each counted by itself.
-survives() { # SYSCALL
-    local call=$1 i states='' status
+survives() { # SYSCALL [VERB FRESH]
+    local call=$1 verb=${2:-format} fresh=${3:-fresh} i states='' status
     for ((i = 1; i < 400; i++)); do
-        fresh 200
+        "$fresh" 200
         {
             strace -f -qq -o /dev/null -e trace="$call" -e inject="$call:signal=SIGKILL:when=$i" \
-                "$tool" format "$loop" "$VOLUME" "$LABEL"
+                "$tool" "$verb" "$loop" "$VOLUME" "$LABEL"
             status=$?
         } >/dev/null 2>&1
         run probe
         states+="${said%%:*}"$'\n'
         case $said in
-        blank:* | interrupted:* | ours:*) ;;
+        blank:* | noise:* | interrupted:* | ours:*) ;;
         *)
             not_ok "format killed at $call $i is recognised" "$said"
             return
@@ -217,7 +230,7 @@ survives() { # SYSCALL
             not_ok "format killed at $call $i: what is called ours is whole" "$(cat "$work/fsck")"
             return
         fi
-        if ! run format || ! is_whole; then
+        if ! run "$verb" || ! is_whole; then
             not_ok "format killed at $call $i is taken up again" "$said"
             return
         fi
@@ -228,7 +241,7 @@ survives() { # SYSCALL
     elif [ "$i" -lt 3 ]; then
         not_ok "format is killed at each $call" "only $i calls seen"
     else
-        ok "format killed at each of $((i - 1)) $call calls is recognised and taken up again"
+        ok "$verb killed at each of $((i - 1)) $call calls is recognised and taken up again"
         printf %s "$states" | sort | uniq -c | sed 's/^ *\([0-9]*\) \(.*\)/# \1 times found \2/'
     fi
 }
@@ -238,6 +251,7 @@ if command -v strace >/dev/null && strace -qq -o /dev/null true 2>/dev/null; the
     survives fsync
     survives openat
     survives close
+    survives pwrite64 format-noise fresh_noise
 else
     skip "format killed at each call is taken up again" "needs strace and ptrace"
 fi

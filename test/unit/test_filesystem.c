@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -97,6 +98,12 @@ static void check_content(int line, DiskContent expected, const char *part)
 }
 #define CHECK_CONTENT(expected, part) check_content(__LINE__, expected, part)
 
+#define LIST(...)                 \
+        (const char *const[])     \
+        {                         \
+                __VA_ARGS__, NULL \
+        }
+
 static void zeros_are_blank(void)
 {
         static const uint64_t sizes[] = { 8192,           MIB,      MIB + 512,
@@ -113,44 +120,95 @@ static void one_byte_is_data(void)
                 uint64_t at;
                 DiskContent expected;
         } cases[] = {
-                { 0, DISK_FOREIGN },
-                { 511, DISK_FOREIGN },
-                { MIB - 1, DISK_FOREIGN },
-                { 63 * MIB, DISK_FOREIGN },
-                { 64 * MIB - 1, DISK_FOREIGN },
-                { 64 * MIB - 4096, DISK_FOREIGN }, /* where the marker would be */
-                { 32 * MIB, DISK_BLANK },          /* not looked at, and nothing says data */
+                { 0, DISK_UNRECOGNISED },
+                { 511, DISK_UNRECOGNISED },
+                { MIB - 1, DISK_UNRECOGNISED },
+                { 63 * MIB, DISK_UNRECOGNISED },
+                { 64 * MIB - 1, DISK_UNRECOGNISED },
+                { 64 * MIB - 4096, DISK_UNRECOGNISED }, /* where the marker would be */
+                { MIB, DISK_UNRECOGNISED },             /* the first sample */
+                { MIB + 100 * 15872 / 2048 * 4096, DISK_UNRECOGNISED }, /* the hundredth */
+                { 32 * MIB + 4096, DISK_BLANK }, /* between two samples: nothing says data */
         };
         for (size_t i = 0; i < ELEMENTS(cases); i++) {
                 make_disk(64 * MIB);
                 put(cases[i].at, "x", 1);
                 char part[32] = "nothing";
-                if (cases[i].expected == DISK_FOREIGN) {
-                        (void) snprintf(part, sizeof(part), "from byte %llu on",
+                if (cases[i].expected == DISK_UNRECOGNISED) {
+                        (void) snprintf(part, sizeof(part), "at byte %llu",
                                         (unsigned long long) cases[i].at);
                 }
                 CHECK_CONTENT(cases[i].expected, part);
         }
 }
 
-static void random_bytes_are_foreign(void)
+static void draw_noise(void *ret, size_t n)
 {
-        for (unsigned i = 0; i < 20; i++) {
-                char noise[65536];
+        CHECK(getrandom(ret, n, 0) == (ssize_t) n);
+}
+
+/* What is random is neither blank nor known; whether it is new, the disk does not tell. */
+static void random_bytes_are_noise(void)
+{
+        static const uint64_t places[] = { 0, MIB / 2, 63 * MIB, MIB };
+        for (size_t i = 0; i < ELEMENTS(places); i++) {
+                char noise[65536], part[64];
                 make_disk(64 * MIB);
-                int fd = open("/dev/urandom", O_RDONLY | O_CLOEXEC);
-                CHECK(read(fd, noise, sizeof(noise)) == sizeof(noise));
-                (void) close(fd);
-                put(0, noise, sizeof(noise));
-                CHECK_CONTENT(DISK_FOREIGN, "");
+                draw_noise(noise, sizeof(noise));
+                noise[0] = 'n';
+                put(places[i], noise, sizeof(noise));
+                (void) snprintf(part, sizeof(part), "random bytes from byte %llu on",
+                                (unsigned long long) places[i]);
+                CHECK_CONTENT(DISK_NOISE, part);
+                put(places[i] + 4096, "some text among it: ", 20);
+                CHECK_CONTENT(DISK_NOISE, part); /* twenty bytes do not show */
+                char text[32768]; /* of any eight blocks, one is looked at */
+                memset(text, 'x', sizeof(text));
+                put(places[i] + 4096, text, sizeof(text));
+                CHECK_CONTENT(DISK_UNRECOGNISED, "");
         }
 }
 
-#define LIST(...)                 \
-        (const char *const[])     \
-        {                         \
-                __VA_ARGS__, NULL \
+/* Real filesystems hold blocks that are neither zero nor random: were the first MiB of one wiped,
+ * or its superblock damaged, it would not pass for noise. */
+static void structure_is_no_noise(void)
+{
+        static const char zero[MIB] = {};
+        make_disk(256 * MIB);
+        make("/sbin/mkfs.ext4", LIST("-q", "-L", LABEL));
+        put(1024, zero, 1024);
+        CHECK_CONTENT(DISK_UNRECOGNISED, "");
+        make_disk(256 * MIB);
+        make("/sbin/mkfs.btrfs", LIST("-q"));
+        put(64 * 1024, zero, 4096);
+        put(64 * MIB, zero, 4096);
+        CHECK_CONTENT(DISK_UNRECOGNISED, "");
+}
+
+static void blocks_are_classed(void)
+{
+        unsigned char block[4096];
+        static const size_t sizes[] = { 512, 4096 };
+        for (unsigned i = 0; i < 20000; i++) {
+                draw_noise(block, sizeof(block));
+                size_t n = sizes[i % ELEMENTS(sizes)];
+                if (disk_bytes_of_block(block, n) != DISK_BYTES_NOISE) {
+                        test_fail(__FILE__, __LINE__, "random block %u of %zu bytes", i, n);
+                }
         }
+        memset(block, 0, sizeof(block));
+        CHECK_INT(disk_bytes_of_block(block, sizeof(block)), DISK_BYTES_ZERO);
+        block[4095] = 1;
+        CHECK_INT(disk_bytes_of_block(block, sizeof(block)), DISK_BYTES_DATA);
+        for (size_t i = 0; i < sizeof(block); i++) {
+                block[i] = (unsigned char) i; /* each value as often: too even */
+        }
+        CHECK_INT(disk_bytes_of_block(block, sizeof(block)), DISK_BYTES_DATA);
+        int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+        CHECK(read(fd, block, sizeof(block)) == sizeof(block));
+        CHECK_INT(disk_bytes_of_block(block, sizeof(block)), DISK_BYTES_DATA);
+        (void) close(fd);
+}
 
 /* Superblocks that need a kernel to be made: the parts that libblkid looks at. */
 static void put_md_member(void)
@@ -398,53 +456,85 @@ static void unreadable_is_no_blank(void)
 }
 
 /* Every combination of facts: blank and ours are what the header says, all else is foreign. */
+static DiskContent verdict(const DiskFacts *facts)
+{
+        DiskProbe probe;
+        disk_judge(facts, LABEL, &probe);
+        CHECK(probe.what[0]);
+        return probe.content;
+}
+
+/* The rules of DESIGN 3a, written down anew. type: 0 none, 1 ext4, 2 xfs, more: imitable; table: 0
+ * none, 1 gpt, 2 imitable. */
+static DiskContent expected_verdict(const DiskFacts *facts, size_t type, size_t table)
+{
+        bool nothing = type == 0 && table == 0, is_ours = streq(facts->uuid, UUID);
+        bool clean = facts->block_zero && facts->last_zero;
+        if (facts->ambivalent || table == 1 || type == 2) {
+                return DISK_FOREIGN;
+        }
+        if (facts->marker == DISK_MARKER_NONE && type != 1) {
+                return facts->bytes == DISK_BYTES_NOISE  ? DISK_NOISE
+                       : !nothing                        ? DISK_FOREIGN
+                       : facts->bytes == DISK_BYTES_ZERO ? DISK_BLANK
+                                                         : DISK_UNRECOGNISED;
+        }
+        if (table == 2 || type > 1 || facts->marker == DISK_MARKER_OTHER) {
+                return DISK_FOREIGN;
+        }
+        if (facts->marker == DISK_MARKER_OURS) {
+                bool unused = type == 0 || (is_ours && !facts->was_mounted);
+                return clean && unused ? DISK_INTERRUPTED : DISK_FOREIGN;
+        }
+        return streq(facts->label, LABEL) && !facts->bad_checksum ? DISK_OURS : DISK_FOREIGN;
+}
+
 static void verdict_table(void)
 {
-        static const char *const types[] = { "", "ext4", "xfs" };
-        for (unsigned bits = 0; bits < 1 << 8; bits++) {
-                for (size_t t = 0; t < ELEMENTS(types); t++) {
-                        for (DiskMarker m = DISK_MARKER_NONE; m <= DISK_MARKER_OTHER; m++) {
-                                DiskFacts facts = {
-                                        .ambivalent = bits & 1,
-                                        .bad_checksum = bits & 2,
-                                        .was_mounted = bits & 4,
-                                        .first_zero = bits & 8,
-                                        .last_zero = bits & 16,
-                                        .block_zero = bits & 32,
-                                        .marker = m,
-                                        .marker_uuid = UUID,
-                                };
-                                (void) snprintf(facts.type, sizeof(facts.type), "%s", types[t]);
-                                (void) snprintf(facts.label, sizeof(facts.label), "%s",
-                                                bits & 64 ? LABEL : "other");
-                                (void) snprintf(facts.uuid, sizeof(facts.uuid), "%s",
-                                                bits & 128 ? UUID : "other");
-                                bool nothing = t == 0 && !facts.ambivalent;
-                                bool ext4 = t == 1 && !facts.ambivalent;
-                                bool clean = facts.block_zero && facts.last_zero;
-                                DiskContent expected = DISK_FOREIGN;
-                                if (nothing && m == DISK_MARKER_NONE && facts.first_zero &&
-                                    facts.last_zero) {
-                                        expected = DISK_BLANK;
-                                } else if (nothing && m == DISK_MARKER_OURS && clean) {
-                                        expected = DISK_INTERRUPTED;
-                                } else if (ext4 && m == DISK_MARKER_OURS && clean && (bits & 128) &&
-                                           !facts.was_mounted) {
-                                        expected = DISK_INTERRUPTED;
-                                } else if (ext4 && m == DISK_MARKER_NONE && (bits & 64) &&
-                                           !facts.bad_checksum) {
-                                        expected = DISK_OURS;
-                                }
-                                DiskProbe probe;
-                                disk_judge(&facts, LABEL, &probe);
-                                CHECK_INT(probe.content, expected);
-                                CHECK(probe.what[0]);
-                                (void) snprintf(facts.table, sizeof(facts.table), "gpt");
-                                disk_judge(&facts, LABEL, &probe);
-                                CHECK_INT(probe.content, DISK_FOREIGN);
-                        }
+        static const char *const types[] = { "", "ext4", "xfs", "hfsplus", "jbd" };
+        static const char *const tables[] = { "", "gpt", "atari" };
+        for (unsigned bits = 0; bits < 1 << 7; bits++) {
+                for (size_t i = 0; i < ELEMENTS(types) * ELEMENTS(tables) * 9; i++) {
+                        size_t t = i % ELEMENTS(types), p = i / ELEMENTS(types) % ELEMENTS(tables);
+                        DiskMarker m = (DiskMarker) (i / ELEMENTS(types) / ELEMENTS(tables) % 3);
+                        DiskFacts facts = {
+                                .ambivalent = bits & 1,
+                                .bad_checksum = bits & 2,
+                                .was_mounted = bits & 4,
+                                .last_zero = bits & 8,
+                                .block_zero = bits & 16,
+                                .marker = m,
+                                .marker_uuid = UUID,
+                                .bytes = (DiskBytes) (i / ELEMENTS(types) / ELEMENTS(tables) / 3),
+                        };
+                        (void) snprintf(facts.type, sizeof(facts.type), "%s", types[t]);
+                        (void) snprintf(facts.table, sizeof(facts.table), "%s", tables[p]);
+                        (void) snprintf(facts.label, sizeof(facts.label), "%s",
+                                        bits & 32 ? LABEL : "other");
+                        (void) snprintf(facts.uuid, sizeof(facts.uuid), "%s",
+                                        bits & 64 ? UUID : "other");
+                        CHECK_INT(verdict(&facts), expected_verdict(&facts, t, p));
                 }
         }
+}
+
+/* Formats as step volume-format does once it has a record: with the UUID that was begun with. */
+static int format(const Blockdev *device, const char *volume_id, const char *label,
+                  unsigned gives_up, Error *err)
+{
+        DiskProbe probe;
+        char uuid[DISK_UUID_MAX];
+        Wait wait = test_wait(60);
+        int r = filesystem_probe(device, volume_id, label, &wait, &probe, err);
+        if (r >= 0 && probe.content == DISK_INTERRUPTED) {
+                (void) snprintf(uuid, sizeof(uuid), "%s", probe.uuid);
+        } else if (r >= 0) {
+                r = filesystem_draw_uuid(uuid, err);
+        }
+        const FormatOrder order = {
+                .volume_id = volume_id, .label = label, .uuid = uuid, .gives_up = gives_up
+        };
+        return r < 0 ? r : filesystem_format(device, &order, &wait, err);
 }
 
 /* `test_filesystem VERB NODE VOLUME LABEL`: one call on a real device; prints what came of it. */
@@ -469,7 +559,9 @@ static int tool(char **argv)
                         printf("%s: %s\n", disk_content_to_string(probe.content), probe.what);
                 }
         } else if (r > 0 && streq(verb, "format")) {
-                r = filesystem_format(&device, volume_id, label, &wait, &err);
+                r = format(&device, volume_id, label, 0, &err);
+        } else if (r > 0 && streq(verb, "format-noise")) {
+                r = format(&device, volume_id, label, DISK_MASK(DISK_NOISE), &err);
         } else if (r > 0 && streq(verb, "check")) {
                 r = filesystem_check(&device, &wait, &err);
         } else if (r > 0 && streq(verb, "can-grow")) {
@@ -493,7 +585,9 @@ int main(int argc, char **argv)
         test_case("the verdict follows from the facts, all combinations", verdict_table);
         test_case("a disk of zeros is blank, whatever its size", zeros_are_blank);
         test_case("one byte at either end is data", one_byte_is_data);
-        test_case("random bytes are foreign", random_bytes_are_foreign);
+        test_case("random bytes are noise", random_bytes_are_noise);
+        test_case("a filesystem without its superblock is no noise", structure_is_no_noise);
+        test_case("a block is zero, random or data", blocks_are_classed);
         for (tool_index = 0; tool_index < ELEMENTS(tools); tool_index++) {
                 char name[96];
                 (void) snprintf(name, sizeof(name), "%s is foreign", tools[tool_index].name);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/sysmacros.h>
@@ -10,79 +9,9 @@
 #include "host/mount.h"
 #include "steps/boot.h"
 
-/* volume-format and volume-mount: the disk's way from attached to mounted. */
+/* volume-mount: checks the filesystem, grows it to its device and mounts it. */
 
 #define MOUNT_OPTIONS "nodev,nosuid,noexec,noatime"
-
-/* "kb-" and half of the SHA-256 that fits ext4's 16 bytes: another cluster's disk is foreign. */
-#define LABEL_HASH_BYTES 6
-#define LABEL_MAX        (3 + 2 * LABEL_HASH_BYTES + 1)
-
-static int make_label(const StackConfig *config, char ret[LABEL_MAX], Error *err)
-{
-        unsigned char hash[EVP_MAX_MD_SIZE];
-        if (EVP_Digest(config->cluster_name, strlen(config->cluster_name), hash, NULL, EVP_sha256(),
-                       NULL) != 1) {
-                return error_set(err, ERROR_FATAL, EIO, "SHA-256 failed");
-        }
-        char hex[2 * LABEL_HASH_BYTES + 1];
-        string_hex(hash, LABEL_HASH_BYTES, hex);
-        (void) snprintf(ret, LABEL_MAX, "kb-%s", hex);
-        return 0;
-}
-
-static int refuse_foreign(const Boot *boot, const char *what, const char *label, Error *err)
-{
-        return error_set(err, ERROR_UNSAFE, EEXIST,
-                         "volume %s (%s) holds %s: expected nothing at all, or this cluster's ext4 "
-                         "labelled \"%s\" (CLUSTER_NAME %s). Nothing was written. If it is the "
-                         "wrong volume, correct MASTER_VOLUME_ID in %s. If its data may go, "
-                         "overwrite its first and last MiB with zeros; if it is this cluster's, "
-                         "from before a change of name, run e2label %s %s; then run "
-                         "kube-bootstrap again",
-                         boot->config.master_volume_id, boot->volume.node, what, label,
-                         boot->config.cluster_name, STACK_CONFIG_PATH, boot->volume.node, label);
-}
-
-int volume_format_probe(void *userdata, StepContext *context, Error *err)
-{
-        Boot *boot = userdata;
-        char label[LABEL_MAX];
-        int r = make_label(&boot->config, label, err);
-        if (r < 0) {
-                return r;
-        }
-        DiskProbe probe;
-        r = filesystem_probe(&boot->volume, boot->config.master_volume_id, label,
-                             step_wait(context), &probe, err);
-        if (r < 0) {
-                return error_prefix(err, "volume %s", boot->config.master_volume_id);
-        }
-        switch (probe.content) {
-        case DISK_OURS:
-                return 1;
-        case DISK_BLANK:
-        case DISK_INTERRUPTED:
-                return 0;
-        default:
-                return refuse_foreign(boot, probe.what, label, err);
-        }
-}
-
-int volume_format_apply(void *userdata, StepContext *context, Error *err)
-{
-        Boot *boot = userdata;
-        char label[LABEL_MAX];
-        int r = make_label(&boot->config, label, err);
-        if (r < 0) {
-                return r;
-        }
-        step_waiting_for(context, "mkfs.ext4 on %s (volume %s)", boot->volume.node,
-                         boot->config.master_volume_id);
-        r = filesystem_format(&boot->volume, boot->config.master_volume_id, label,
-                              step_wait(context), err);
-        return r < 0 ? error_prefix(err, "format volume %s", boot->config.master_volume_id) : 0;
-}
 
 /* The size to which the filesystem could not be grown: a smaller disk than paid for is no reason to
  * have no master, nor to try for ever. Another size is tried again. */

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/string.h"
+#include "host/filesystem_internal.h"
+
+/* What the blocks of a disk look like on which no signature was found. */
+
+#define BLOCK_BYTES 4096
+
+/* Of each read, as a wait is asked for its end now and then. */
+#define BLOCKS_BETWEEN_CHECKS 64
+
+/* Pearson's chi-squared statistic of the byte values, 255 degrees of freedom: mean 255, standard
+ * deviation 22.6. Random bytes leave this range with a probability below 1e-12 a block. A counter
+ * or a repeated pattern lies below it, text, code, tables and file systems' structures lie far
+ * above it. https://www.itl.nist.gov/div898/handbook/eda/section3/eda35f.htm */
+#define CHI_SQUARED_MIN 80
+#define CHI_SQUARED_MAX 500
+
+DiskBytes disk_bytes_of_block(const unsigned char *data, size_t n)
+{
+        uint64_t count[256] = {}, squares = 0;
+        for (size_t i = 0; i < n; i++) {
+                count[data[i]]++;
+        }
+        if (count[0] == n) {
+                return DISK_BYTES_ZERO;
+        }
+        FOREACH_ARRAY(c, count, ELEMENTS(count)) {
+                squares += *c * *c;
+        }
+        /* 256 / n * sum(count²) - n, compared without division */
+        uint64_t scaled = 256 * squares;
+        bool random = scaled >= (CHI_SQUARED_MIN + n) * n && scaled <= (CHI_SQUARED_MAX + n) * n;
+        return random ? DISK_BYTES_NOISE : DISK_BYTES_DATA;
+}
+
+/* Where the i-th block is that is looked at: those of the first MiB, those of the last, then
+ * DISK_SAMPLES spread evenly over what lies between (all of it where that is less). */
+typedef struct Plan {
+        uint64_t size, edge; /* bytes */
+        uint64_t n_edge;     /* blocks of an edge; the last may be shorter */
+        uint64_t middle;     /* whole blocks between the edges */
+        uint64_t n_middle;   /* how many of them are read */
+} Plan;
+
+static Plan make_plan(uint64_t size)
+{
+        Plan plan = { .size = size, .edge = size < DISK_EDGE_BYTES ? size : DISK_EDGE_BYTES };
+        plan.n_edge = (plan.edge + BLOCK_BYTES - 1) / BLOCK_BYTES;
+        plan.middle = size > 2 * DISK_EDGE_BYTES ? (size - 2 * DISK_EDGE_BYTES) / BLOCK_BYTES : 0;
+        plan.n_middle = plan.middle < DISK_SAMPLES ? plan.middle : DISK_SAMPLES;
+        return plan;
+}
+
+static uint64_t place(const Plan *plan, uint64_t i, size_t *ret_n)
+{
+        uint64_t begin = i < plan->n_edge ? 0 : plan->size - plan->edge, at;
+        if (i < 2 * plan->n_edge) {
+                at = begin + i % plan->n_edge * BLOCK_BYTES;
+                uint64_t left = begin + plan->edge - at;
+                *ret_n = left < BLOCK_BYTES ? (size_t) left : BLOCK_BYTES;
+                return at;
+        }
+        *ret_n = BLOCK_BYTES;
+        i -= 2 * plan->n_edge;
+        return DISK_EDGE_BYTES + i * plan->middle / plan->n_middle * BLOCK_BYTES;
+}
+
+static int look_at_blocks(int fd, const char *name, const Plan *plan, const Wait *wait,
+                          DiskBytes *ret, uint64_t *ret_at, Error *err)
+{
+        unsigned char block[BLOCK_BYTES];
+        DiskBytes worst = DISK_BYTES_ZERO;
+        uint64_t worst_at = 0;
+        for (uint64_t i = 0; i < 2 * plan->n_edge + plan->n_middle; i++) {
+                size_t n;
+                uint64_t at = place(plan, i, &n);
+                int r = i % BLOCKS_BETWEEN_CHECKS == 0 ? wait_check(wait, err) : 0;
+                if (r >= 0) {
+                        r = disk_read(fd, name, block, n, at, err);
+                }
+                if (r < 0) {
+                        return r;
+                }
+                DiskBytes bytes = disk_bytes_of_block(block, n);
+                if (bytes > worst) {
+                        size_t zeros = 0;
+                        while (block[zeros] == 0) {
+                                zeros++;
+                        }
+                        worst = bytes;
+                        worst_at = at + zeros;
+                }
+                if (worst == DISK_BYTES_DATA) {
+                        break;
+                }
+        }
+        *ret = worst;
+        *ret_at = worst_at;
+        return 0;
+}
+
+int disk_sample(int fd, const char *name, uint64_t size, const Wait *wait, DiskBytes *ret,
+                uint64_t *ret_at, Error *err)
+{
+        Plan plan = make_plan(size);
+        /* Single blocks far apart: reading ahead would read a large part of the disk. Advice may
+         * be ignored, so its result is. */
+        (void) posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+        int r = look_at_blocks(fd, name, &plan, wait, ret, ret_at, err);
+        (void) posix_fadvise(fd, 0, 0, POSIX_FADV_NORMAL);
+        return r;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "cluster/format_record.h"
+#include "host/filesystem.h"
+
+/* What may be done with the volume, from what is on it and what the bucket and EC2 say of it. */
+
+typedef struct FormatScene {
+        DiskContent content;
+        bool has_record;
+        FormatState state;  /* of the record */
+        bool named;         /* claim or index in the bucket name the volume */
+        bool is_stacks_own; /* EC2: encrypted, made from no snapshot, and by this stack */
+        bool given_up;      /* a person said so (--format-volume) */
+} FormatScene;
+
+typedef enum FormatOutcome {
+        FORMAT_REFUSE,
+        FORMAT_DONE,
+        FORMAT_SETTLE, /* whole; the record is to say so */
+        FORMAT_MAKE,   /* record, then filesystem_format() */
+        _FORMAT_OUTCOME_MAX,
+        _FORMAT_OUTCOME_INVALID = -22,
+} FormatOutcome;
+
+/* Returns what to do. Pure. */
+FormatOutcome format_decide(const FormatScene *scene);

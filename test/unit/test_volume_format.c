@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
+#include <sys/random.h>
+
+#include "base/file.h"
+#include "host/filesystem_internal.h"
+#include "loop_volume.h"
+#include "steps/volume_format.h"
+
+/* volume-format, run by the engine on a loop device beside a bucket in memory and an EC2 that says
+ * what each case wants. */
+
+#define STACK   "arn:aws:cloudformation:us-east-1:123456789012:stack/kube/0a1b2c3d"
+#define CLUSTER "00112233445566778899aabbccddeeff"
+
+static char record_key[96];
+
+/* What EC2 says of the volume. */
+static struct {
+        bool encrypted;
+        const char *snapshot, *stack;
+} ec2;
+
+static char *respond(const char *request, unsigned number)
+{
+        (void) number;
+        char *answer = bucket_answer(request);
+        if (answer) {
+                return answer;
+        }
+        _cleanup_free_ char *tag =
+                ec2.stack ? string_format("<item><key>aws:cloudformation:stack-id</key>"
+                                          "<value>%s</value></item>",
+                                          ec2.stack)
+                          : strdup("");
+        return ec2_reply("<volumeSet><item><volumeId>%s</volumeId><size>1</size>"
+                         "<snapshotId>%s</snapshotId><availabilityZone>" ZONE "</availabilityZone>"
+                         "<status>in-use</status><encrypted>%s</encrypted><attachmentSet/>"
+                         "<tagSet>%s</tagSet></item></volumeSet>",
+                         volume_id, ec2.snapshot, ec2.encrypted ? "true" : "false", tag ? tag : "");
+}
+
+static int run(MachineMode mode, StepStatus *status, Error *err)
+{
+        const Step step = { .name = "volume-format",
+                            .makes_true = "format",
+                            .roles = ROLE_MASTER,
+                            .probe = volume_format_probe,
+                            .apply = volume_format_apply,
+                            .deadline_s = 60,
+                            .destroys_data = true };
+        MachineStatus machine = {};
+        *err = (Error) {};
+        int r = machine_run(&(MachineOptions) { .steps = &step,
+                                                .n_steps = 1,
+                                                .userdata = &boot,
+                                                .role = all_known,
+                                                .all_roles = ROLE_ALL,
+                                                .mode = mode,
+                                                .stop_fd = -1 },
+                            &machine, err);
+        *status = machine.steps[0];
+        return r;
+}
+
+static void put(uint64_t at, const void *data, size_t n)
+{
+        int fd = open(loop, O_WRONLY | O_CLOEXEC);
+        CHECK(fd >= 0 && pwrite(fd, data, n, (off_t) at) == (ssize_t) n && fsync(fd) == 0);
+        (void) close(fd);
+}
+
+/* Random bytes, as an encrypted volume reads that nobody has written. */
+static void put_noise(uint64_t at, size_t n)
+{
+        static unsigned char noise[MIB];
+        for (size_t done = 0; done < n; done += sizeof(noise)) {
+                size_t part = n - done < sizeof(noise) ? n - done : sizeof(noise);
+                CHECK(getrandom(noise, part, 0) == (ssize_t) part);
+                put(at + done, noise, part);
+        }
+}
+
+static bool fresh_noise(unsigned mib)
+{
+        static char stack[] = STACK;
+        bool made = fresh(mib);
+        boot.config.stack_name = stack;
+        boot.overrides.format_volume = false;
+        ec2.encrypted = true;
+        ec2.snapshot = "";
+        ec2.stack = STACK;
+        (void) snprintf(record_key, sizeof(record_key), "pki/volumes/%s.json", volume_id);
+        if (made) {
+                put_noise(0, mib * MIB);
+        }
+        return made;
+}
+
+static void digest(char ret[65])
+{
+        _cleanup_buffer_ Buffer output = {};
+        CHECK(COMMAND(&output, "/usr/bin/sha256sum", loop));
+        (void) snprintf(ret, 65, "%s", output.data ? output.data : "");
+}
+
+static void check_formatted(int line)
+{
+        StepStatus status;
+        Error err = {};
+        int r = run(MACHINE_CONVERGE, &status, &err);
+        if (r < 0) {
+                test_fail(__FILE__, line, "%s", err.message);
+                return;
+        }
+        if (!COMMAND(NULL, "/sbin/e2fsck", "-fn", loop)) {
+                test_fail(__FILE__, line, "e2fsck -fn found errors");
+        }
+        CHECK_CONTAINS(bucket_body(record_key), "\"state\": \"formatted\"");
+        _cleanup_buffer_ Buffer uuid = {};
+        CHECK(COMMAND(&uuid, "/sbin/blkid", "-p", "-s", "UUID", "-o", "value", loop));
+        CHECK_CONTAINS(bucket_body(record_key), uuid.data ? string_strip_end(uuid.data) : "none");
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
+        CHECK_INT(status.attempts, 0);
+}
+#define CHECK_FORMATTED() check_formatted(__LINE__)
+
+static void check_refused(int line, const char *word)
+{
+        StepStatus status;
+        Error err = {};
+        char before[65], after[65];
+        digest(before);
+        if (run(MACHINE_CONVERGE, &status, &err) >= 0) {
+                test_fail(__FILE__, line, "it was formatted");
+                return;
+        }
+        digest(after);
+        CHECK_STR(after, before);
+        CHECK_INT(err.class, ERROR_UNSAFE);
+        if (!strstr(err.message, word)) {
+                test_fail(__FILE__, line, "\"%s\" lacks \"%s\"", err.message, word);
+        }
+        CHECK_CONTAINS(err.message, volume_id);
+        CHECK_CONTAINS(err.message, "Nothing was written");
+        CHECK_CONTAINS(err.message, "--format-volume"); /* the end is not cut */
+}
+#define CHECK_REFUSAL(word) check_refused(__LINE__, word)
+
+/* The whole table: each content with each record, with and without each proof. Expected is what
+ * DESIGN's rules say, written down anew. */
+static void decision_table(void)
+{
+        for (unsigned bits = 0; bits < 1 << 5; bits++) {
+                for (DiskContent content = 0; content < _DISK_CONTENT_MAX; content++) {
+                        const FormatScene scene = {
+                                .content = content,
+                                .has_record = bits & 1,
+                                .state = bits & 2 ? FORMAT_FORMATTED : FORMAT_FORMATTING,
+                                .named = bits & 4,
+                                .is_stacks_own = bits & 8,
+                                .given_up = bits & 16,
+                        };
+                        bool was_formatted = (bits & 3) == 3, was_begun = (bits & 3) == 1;
+                        FormatOutcome expected = FORMAT_REFUSE;
+                        if (content == DISK_OURS) {
+                                expected = was_begun ? FORMAT_SETTLE : FORMAT_DONE;
+                        } else if (content == DISK_FOREIGN || content == DISK_CANNOT_TELL) {
+                                expected = FORMAT_REFUSE;
+                        } else if (scene.given_up) {
+                                expected = FORMAT_MAKE;
+                        } else if (was_formatted || content == DISK_UNRECOGNISED) {
+                                expected = FORMAT_REFUSE;
+                        } else if (content != DISK_NOISE) {
+                                expected = FORMAT_MAKE;
+                        } else if (!scene.named && (was_begun || scene.is_stacks_own)) {
+                                expected = FORMAT_MAKE;
+                        }
+                        CHECK_INT(format_decide(&scene), expected);
+                }
+        }
+}
+
+static void noise_of_this_stack(void)
+{
+        StepStatus status;
+        Error err;
+        char before[65], after[65];
+        REQUIRE(fresh_noise(128));
+        digest(before);
+        CHECK(run(MACHINE_PLAN, &status, &err) <= 0);
+        CHECK_INT(status.state, STEP_WOULD_APPLY);
+        digest(after);
+        CHECK_STR(after, before);
+        CHECK_STR(bucket_body(record_key), "");
+        CHECK_FORMATTED();
+}
+
+/* Noise in one part of the edges only, and noise that imitates a signature. */
+static void partial_noise(void)
+{
+        static const struct {
+                uint64_t at, n;
+        } parts[] = { { 127 * MIB, MIB }, { MIB / 2, MIB / 2 }, { 60 * MIB, 4096 } };
+        static const unsigned char hfsplus[] = { 'H', '+', 0, 4 };
+        FOREACH_ARRAY(part, parts, ELEMENTS(parts)) {
+                REQUIRE(fresh_noise(128));
+                REQUIRE(fresh(128));
+                put_noise(part->at, part->n);
+                CHECK_FORMATTED();
+        }
+        REQUIRE(fresh_noise(128));
+        put(1024, hfsplus, sizeof(hfsplus));
+        put(1024 + 40, (const unsigned char[]) { 0, 0, 16, 0 }, 4); /* its block size, 4096 */
+        CHECK_FORMATTED();
+        REQUIRE(fresh_noise(128));
+        put(128 * MIB - 512, "JM", 2);
+        CHECK_FORMATTED();
+}
+
+static void not_proven_new(void)
+{
+        static char plain_name[] = "kube";
+        REQUIRE(fresh_noise(128));
+        ec2.encrypted = false;
+        CHECK_REFUSAL("it is not encrypted");
+        ec2.encrypted = true;
+        ec2.snapshot = "snap-0123456789abcdef0";
+        CHECK_REFUSAL("made from snap-0123456789abcdef0");
+        ec2.snapshot = "";
+        ec2.stack = NULL;
+        CHECK_REFUSAL("its tag aws:cloudformation:stack-id is \"\"");
+        ec2.stack = STACK "-another";
+        CHECK_REFUSAL("not STACK_NAME");
+        ec2.stack = STACK;
+        boot.config.stack_name = plain_name;
+        CHECK_REFUSAL("\"kube\", not a stack's id");
+        boot.config.stack_name = NULL;
+        CHECK_REFUSAL("not a stack's id");
+        CHECK_STR(bucket_body(record_key), "");
+}
+
+static void named_in_the_bucket(void)
+{
+        REQUIRE(fresh_noise(128));
+        _cleanup_free_ char *claim = string_format(
+                "{\"schema\":1,\"cluster_name\":\"test\",\"cluster_id\":\"" CLUSTER "\","
+                "\"volume_id\":\"%s\",\"instance_id\":\"" INSTANCE "\",\"nonce\":\"n\","
+                "\"created\":\"2026-01-01T00:00:00Z\"}",
+                volume_id);
+        bucket_put("pki/claim", claim);
+        CHECK_REFUSAL("claim in s3://bucket/pki names it");
+}
+
+/* Data between random blocks, and signatures that random bytes do not imitate by chance. */
+static void data_is_no_noise(void)
+{
+        static unsigned char text[4096];
+        memset(text, 'x', sizeof(text));
+        REQUIRE(fresh_noise(128));
+        put(2 * 4096, text, sizeof(text));
+        CHECK_REFUSAL("unrecognised data at byte 8192");
+        REQUIRE(fresh(128));
+        CHECK(COMMAND(NULL, "/sbin/mkswap", loop));
+        CHECK_REFUSAL("expected nothing");
+}
+
+static void formatted_is_never_new_again(void)
+{
+        REQUIRE(fresh_noise(128));
+        CHECK_FORMATTED();
+        put_noise(0, 128 * MIB);
+        CHECK_REFUSAL("was formatted on 20");
+        static const unsigned char zero[MIB] = {};
+        for (unsigned i = 0; i < 128; i++) {
+                put(i * MIB, zero, MIB);
+        }
+        CHECK_REFUSAL("was formatted on 20");
+        boot.overrides.format_volume = true; /* a person says otherwise */
+        CHECK_FORMATTED();
+        boot.overrides.format_volume = false;
+}
+
+static void a_person_gives_it_up(void)
+{
+        static unsigned char text[4096];
+        memset(text, 'x', sizeof(text));
+        REQUIRE(fresh_noise(128));
+        ec2.encrypted = false;
+        put(0, text, sizeof(text));
+        boot.overrides.format_volume = true;
+        CHECK_FORMATTED();
+        REQUIRE(fresh(128));
+        CHECK(COMMAND(NULL, "/sbin/mkswap", loop));
+        boot.overrides.format_volume = true; /* but not what is known */
+        CHECK_REFUSAL("swap");
+        boot.overrides.format_volume = false;
+}
+
+/* The record says `formatting`: the disk as a kill leaves it after each write. */
+static void begun_goes_on(void)
+{
+        static const char uuid[] = "6f0c4a9d-2c4e-4b0f-a5d0-a8b8f3a0c101";
+        static const unsigned char zero[MIB] = {};
+        for (unsigned written = 0; written < 4; written++) {
+                REQUIRE(fresh_noise(128));
+                ec2.encrypted = false; /* the record alone decides */
+                _cleanup_free_ char *record = string_format(
+                        "{\"schema\":1,\"state\":\"formatting\",\"cluster_name\":\"test\","
+                        "\"volume_id\":\"%s\",\"instance_id\":\"" HOLDER "\",\"uuid\":\"%s\","
+                        "\"created\":\"2026-01-01T00:00:00Z\"}",
+                        volume_id, uuid);
+                bucket_put(record_key, record);
+                if (written > 0) {
+                        put(0, zero, MIB);
+                }
+                if (written > 1) {
+                        put(127 * MIB, zero, MIB);
+                }
+                if (written > 2) {
+                        char sector[DISK_MARKER_BYTES], label[] = "kb-9f86d081884c";
+                        disk_marker_make(volume_id, label, uuid, sector);
+                        put(disk_marker_offset(128 * MIB), sector, sizeof(sector));
+                }
+                CHECK_FORMATTED();
+                CHECK_CONTAINS(bucket_body(record_key), uuid);
+        }
+}
+
+/* A record whose answer is lost is recognised; one of another is not taken over. */
+static void answers_get_lost(void)
+{
+        REQUIRE(fresh_noise(128));
+        bucket_lost_answers = 1;
+        CHECK_FORMATTED();
+        CHECK_INT(bucket_lost_answers, 0);
+}
+
+/* Ours, and the record says `formatting`: killed before the last write. */
+static void whole_is_settled(void)
+{
+        StepStatus status;
+        Error err = {};
+        REQUIRE(fresh_noise(128));
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
+        _cleanup_free_ char *record = strdup(bucket_body(record_key));
+        REQUIRE(record);
+        char *state = strstr(record, "formatted\"");
+        REQUIRE(state);
+        _cleanup_free_ char *before =
+                string_format("%.*sformatting\"%s", (int) (state - record), record, state + 10);
+        bucket_put(record_key, before);
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
+        CHECK_INT(status.attempts, 1);
+        CHECK_CONTAINS(bucket_body(record_key), "\"state\": \"formatted\"");
+        bucket_clear(); /* from before there were records */
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
+        CHECK_INT(status.attempts, 0);
+        CHECK_STR(bucket_body(record_key), "");
+}
+
+/* Nothing is written to the disk where the record cannot be. */
+static void no_record_no_write(void)
+{
+        StepStatus status;
+        Error err = {};
+        char before[65], after[65];
+        REQUIRE(fresh_noise(128));
+        digest(before);
+        bucket_put(record_key, "{\"schema\":1}");
+        CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
+        CHECK_INT(err.class, ERROR_UNSAFE);
+        CHECK_CONTAINS(err.message, "record of the volume's formatting");
+        digest(after);
+        CHECK_STR(after, before);
+}
+
+int main(void)
+{
+        static const TestCase cases[] = {
+                { "noise on an encrypted volume of this stack is formatted", noise_of_this_stack },
+                { "noise in a part, or that imitates a signature, is formatted", partial_noise },
+                { "noise that EC2 does not vouch for is refused", not_proven_new },
+                { "noise on a volume that the bucket names is refused", named_in_the_bucket },
+                { "data among random blocks is refused", data_is_no_noise },
+                { "what was formatted is never new again", formatted_is_never_new_again },
+                { "a person may give up what nobody knows", a_person_gives_it_up },
+                { "what was begun goes on with its UUID", begun_goes_on },
+                { "a record whose answer is lost is recognised", answers_get_lost },
+                { "a whole filesystem settles its record", whole_is_settled },
+                { "without a record nothing is written", no_record_no_write },
+        };
+        start_world_with_bucket();
+        server_reset(&server, respond);
+        bool possible = volumes_are_possible();
+        test_case("the decision follows from the scene, all combinations", decision_table);
+        test_cases_if(possible, "root and loop devices", cases, ELEMENTS(cases));
+        detach();
+        return test_done();
+}
