@@ -127,7 +127,7 @@ static int device_size(int fd, const char *node, uint64_t *ret, Error *err)
 
 static int write_marker(int fd, const char *node, const char sector[DISK_MARKER_BYTES], Error *err)
 {
-        uint64_t size;
+        uint64_t size = 0;
         int r = device_size(fd, node, &size, err);
         return r < 0 ? r
                      : write_through(fd, node, "marker", sector, DISK_MARKER_BYTES,
@@ -138,7 +138,7 @@ static int write_marker(int fd, const char *node, const char sector[DISK_MARKER_
  * that was blank. The first comes first, as signatures lie there. */
 static int write_zeros(int fd, const char *node, Error *err)
 {
-        uint64_t size;
+        uint64_t size = 0;
         int r = device_size(fd, node, &size, err);
         if (r < 0) {
                 return r;
@@ -195,8 +195,8 @@ static int claim_for_format(const Blockdev *device, const FormatOrder *order, co
                             Error *err)
 {
         _cleanup_close_ int fd = -EBADF;
-        DiskProbe probe;
-        DiskFacts facts;
+        DiskProbe probe = {};
+        DiskFacts facts = {};
         int r = claim_and_probe(device, order, wait, &fd, &probe, &facts, err);
         if (r < 0) {
                 return r;
@@ -256,8 +256,8 @@ static int finish_format(const Blockdev *device, const FormatOrder *order, const
                          Error *err)
 {
         _cleanup_close_ int fd = -EBADF;
-        DiskProbe probe;
-        DiskFacts facts;
+        DiskProbe probe = {};
+        DiskFacts facts = {};
         int r = claim_and_probe(device, order, wait, &fd, &probe, &facts, err);
         if (r < 0) {
                 return r;

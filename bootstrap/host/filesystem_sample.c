@@ -66,8 +66,8 @@ static uint64_t place(const Plan *plan, uint64_t i, size_t *ret_n)
                 return at;
         }
         *ret_n = BLOCK_BYTES;
-        i -= 2 * plan->n_edge;
-        return DISK_EDGE_BYTES + i * plan->middle / plan->n_middle * BLOCK_BYTES;
+        uint64_t sample = i - 2 * plan->n_edge, n = plan->n_middle > 0 ? plan->n_middle : 1;
+        return DISK_EDGE_BYTES + sample * plan->middle / n * BLOCK_BYTES;
 }
 
 static int look_at_blocks(int fd, const char *name, const Plan *plan, const Wait *wait,

@@ -162,7 +162,7 @@ static void random_bytes_are_noise(void)
                 CHECK_CONTENT(DISK_NOISE, part);
                 put(places[i] + 4096, "some text among it: ", 20);
                 CHECK_CONTENT(DISK_NOISE, part); /* twenty bytes do not show */
-                char text[32768]; /* of any eight blocks, one is looked at */
+                char text[32768];                /* of any eight blocks, one is looked at */
                 memset(text, 'x', sizeof(text));
                 put(places[i] + 4096, text, sizeof(text));
                 CHECK_CONTENT(DISK_UNRECOGNISED, "");
