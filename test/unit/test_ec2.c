@@ -73,12 +73,19 @@ static void test_volume(void)
         CHECK_STR(volume.attachment.device, "/dev/sdf");
         CHECK_STR(volume.attachment.state, "attached");
         CHECK_STR(volume.attachment.since, "2026-02-03T04:05:06.000Z");
+        CHECK(volume.encrypted);
+        CHECK_STR(volume.snapshot_id, "");
+        CHECK_STR(volume.stack_id,
+                  "arn:aws:cloudformation:us-east-1:123456789012:stack/kube/0a1b2c3d");
 
         CHECK_OK(ec2_describe_volume(client, "vol-00000000000000001", &wait, &volume, &err), err);
         CHECK_STR(volume.state, "available");
         CHECK(volume.multi_attach);
         CHECK(!volume.attached);
         CHECK_STR(volume.attachment.instance_id, "");
+        CHECK(!volume.encrypted); /* not said */
+        CHECK_STR(volume.snapshot_id, "snap-0123456789abcdef0");
+        CHECK_STR(volume.stack_id, "");
 
         CHECK_INT(ec2_describe_volume(client, "vol-2", &wait, &volume, &err), -ENOENT);
         CHECK_INT(err.class, ERROR_RETRY);
@@ -356,6 +363,10 @@ static void test_bad_replies(void)
                   "<availabilityZone>z</availabilityZone><size>1</size><multiAttachEnabled>maybe"
                   "</multiAttachEnabled></item></volumeSet></Response>",
                   "multiAttachEnabled is \"maybe\"" },
+                { "<Response><volumeSet><item><volumeId>v</volumeId><status>available</status>"
+                  "<availabilityZone>z</availabilityZone><size>1</size><encrypted>yes</encrypted>"
+                  "</item></volumeSet></Response>",
+                  "encrypted is \"yes\"" },
                 { "<Response><volumeSet><item><volumeId>v</volumeId><status>in-use</status>"
                   "<availabilityZone>z</availabilityZone><size>1</size><attachmentSet><item/>"
                   "</attachmentSet></item></volumeSet></Response>",
