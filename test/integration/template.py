@@ -266,6 +266,13 @@ def zones_by_chance(template):
     return ["Fn::GetAZs"] if "Fn::GetAZs" in json.dumps(template) else []
 
 
+def old_versions(template):
+    bucket = template["Resources"]["Bucket"]["Properties"]
+    if not any(rule["Status"] == "Enabled" and "NoncurrentVersionExpiration" in rule and "Prefix" not in rule
+               for rule in bucket.get("LifecycleConfiguration", {}).get("Rules", [])):
+        yield "old versions of secrets stay for ever"
+
+
 def check_lasting(tap, template):
     tap.none("lasting: volume, bucket and address are retained", lasting.retained(template))
     for name in ("MasterVolume", "Bucket", "Address"):
@@ -276,6 +283,9 @@ def check_lasting(tap, template):
     tap.some("lasting: sees a bucket that a failed create would try to delete",
              lasting.retained(changed(template, ("Resources", "Bucket", "DeletionPolicy"),
                                       "RetainExceptOnCreate")), "Bucket: DeletionPolicy")
+    tap.none("lasting: secrets that were replaced end", old_versions(template))
+    tap.some("lasting: sees that they do not", old_versions(changed(
+        template, ("Resources", "Bucket", "Properties", "LifecycleConfiguration"), None)), "stay for ever")
     tap.none("lasting: no zone changes by itself", zones_by_chance(template))
     tap.some("lasting: sees a zone that may change by itself", zones_by_chance(changed(
         template, ("Resources", "MasterSubnet", "Properties", "AvailabilityZone"),
