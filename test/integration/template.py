@@ -204,6 +204,24 @@ def metadata_tags(template):
             yield name
 
 
+# What the AWS CLI and its answers write with an upper-case letter and "="
+WORDS = {"HttpTokens", "Key", "Name", "OutputKey", "ParameterKey", "ParameterValue", "ResourceType", "Tags",
+         "UsePreviousValue", "Value", "Values"}
+
+
+def told(template, paths):
+    """Commands of the documents that bash does not read, or that name a parameter that is none."""
+    for path in paths:
+        for block in re.findall(r"^```\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE):
+            if "aws cloudformation" in block:
+                done = subprocess.run(["bash", "-n"], input=block, check=False, text=True,
+                                      stderr=subprocess.PIPE)
+                yield from done.stderr.splitlines()
+                named = re.findall(r"ParameterKey=(\w+)|\b([A-Z][a-z]\w*)=", block)
+                for name in {a or b for a, b in named} - WORDS - set(template["Parameters"]):
+                    yield f"{path.name}: no parameter {name}"
+
+
 def check_values(tap, template):
     for name, parameters in STACKS.items():
         tap.none(f"values: those of a stack {name} are taken", given.refused(template, parameters))
@@ -238,6 +256,10 @@ def check_values(tap, template):
         tap.some(f"values: refused is {what}", given.refused(template, parameters), word)
     tap.none("values: default networks overlap no common VPC, nor each other", overlaps(template))
     tap.none("values: limits hold for the image, the overlay and a group of fixed size", limits(template))
+    documents = [TOP / "README.md", TOP / "conf" / "README.md"]
+    tap.none("values: the documents' commands name parameters that are there", told(template, documents))
+    tap.some("values: sees a document that names another",
+             told(changed(template, ("Parameters", "MasterZone"), None), documents), "no parameter MasterZone")
     tap.none("values: any tag that a stack may have suits its machines", metadata_tags(template))
     for what, path, value, check in (
             ("a default network of a common VPC", ("Parameters", "ServiceNetwork", "Default"), "10.0.0.0/16",
