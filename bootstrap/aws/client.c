@@ -18,6 +18,10 @@
 /* AWS accepts 15 minutes; from less than that on the clock counts as wrong. As the SDKs do. */
 #define SKEW_S 240
 
+/* How long what was just made, and is not known yet, is an ERROR_RETRY: since the first such answer
+ * of this process. Later, what is missing is missing. */
+#define APPEAR_GRACE_MS 60000
+
 /* Time between any two requests of the process, while AWS throttles: doubled by each refusal,
  * halved by each success. */
 #define PACE_MS     100
@@ -36,6 +40,7 @@ struct AwsClient {
         uint64_t pace_ms;   /* 0: no limit */
         uint64_t next_ms;   /* when the next request may go */
         uint64_t n_requests;
+        uint64_t missing_since_ms; /* 0: nothing was missing yet */
 };
 
 /* What one call has spent. */
@@ -303,6 +308,20 @@ typedef enum Verdict {
         VERDICT_LATER,  /* once more, after a pause */
 } Verdict;
 
+/* Returns true while what AWS says is missing may still appear. */
+static bool may_appear(AwsClient *client, const char *aws_code)
+{
+        if (!errors_may_appear(aws_code)) {
+                return false;
+        }
+        lock(client);
+        uint64_t now = wait_now_ms();
+        client->missing_since_ms = client->missing_since_ms ? client->missing_since_ms : now;
+        bool may = now - client->missing_since_ms < APPEAR_GRACE_MS;
+        unlock(client);
+        return may;
+}
+
 static Verdict judge_reply(AwsClient *client, const AwsCall *call, const Outcome *outcome,
                            Attempts *attempts, Error *failed)
 {
@@ -332,6 +351,11 @@ static Verdict judge_reply(AwsClient *client, const AwsCall *call, const Outcome
         }
         if (errors_is_passing(reply->status, failed->aws_code)) {
                 return VERDICT_LATER;
+        }
+        if (may_appear(client, failed->aws_code)) { /* at the step's own pace */
+                failed->class = ERROR_RETRY;
+                failed->error = EAGAIN;
+                return VERDICT_FAILED;
         }
         return is_accepted(call, reply->status) ? VERDICT_DONE : VERDICT_FAILED;
 }

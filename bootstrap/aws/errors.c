@@ -25,6 +25,9 @@ static const ErrorsRow table[] = {
         { "EC2ThrottledException", ERROR_RETRY, THROTTLING },
         { "BandwidthLimitExceeded", ERROR_RETRY, THROTTLING },
         { "KMS.ThrottlingException", ERROR_RETRY, THROTTLING },
+        { "KMS.KMSInternalException", ERROR_RETRY, AGAIN },
+        { "KMS.KeyUnavailableException", ERROR_RETRY, AGAIN },
+        { "KMS.DependencyTimeoutException", ERROR_RETRY, AGAIN },
         { "InternalError", ERROR_RETRY, AGAIN },
         { "InternalFailure", ERROR_RETRY, AGAIN },
         { "InternalServerError", ERROR_RETRY, AGAIN },
@@ -73,6 +76,9 @@ static const ErrorsRow table[] = {
         { "OptInRequired", ERROR_DENIED, 0 },
         { "NotSignedUp", ERROR_DENIED, 0 },
         { "InvalidPayer", ERROR_DENIED, 0 },
+        { "CustomerKeyHasBeenRevoked", ERROR_DENIED, ERRORS_KMS }, /* EC2's, of an attachment */
+        { "KMS.AccessDeniedException", ERROR_DENIED, ERRORS_KMS },
+        { "KMSAccessDeniedException", ERROR_DENIED, ERRORS_KMS },
 
         /* stack-config.sh or the stack names what is not there, or cannot be */
         { "InvalidVolume.ZoneMismatch", ERROR_CONFIG, 0 },
@@ -84,7 +90,10 @@ static const ErrorsRow table[] = {
         { "InvalidZone.NotFound", ERROR_CONFIG, 0 },
         { "OperationNotPermitted", ERROR_CONFIG, 0 },
         { "UnsupportedOperation", ERROR_CONFIG, 0 },
-        { "NoSuchBucket", ERROR_CONFIG, 0 },
+        { "NoSuchBucket", ERROR_CONFIG, ERRORS_MAY_APPEAR },
+        { "InvalidVolume.NotFound", ERROR_CONFIG, ERRORS_MAY_APPEAR },
+        { "InvalidVolumeID.NotFound", ERROR_CONFIG, ERRORS_MAY_APPEAR },
+        { "InvalidAllocationID.NotFound", ERROR_CONFIG, ERRORS_MAY_APPEAR },
         { "InvalidBucketName", ERROR_CONFIG, 0 },
         { "IllegalLocationConstraintException", ERROR_CONFIG, 0 },
         { "AuthorizationHeaderMalformed", ERROR_CONFIG, 0 },
@@ -94,6 +103,8 @@ static const ErrorsRow table[] = {
         { "KMS.DisabledException", ERROR_CONFIG, 0 },
         { "KMS.NotFoundException", ERROR_CONFIG, 0 },
         { "KMS.KMSInvalidStateException", ERROR_CONFIG, 0 },
+        { "KMS.InvalidKeyUsageException", ERROR_CONFIG, 0 },
+        { "InvalidKmsKey.InvalidState", ERROR_CONFIG, 0 },
 
         /* answers to conditions and questions, which callers know how to read */
         { "NoSuchKey", ERROR_FATAL, 0 },
@@ -172,6 +183,11 @@ bool errors_is_throttling(int http_status, const char *aws_code)
         return http_status == 429 || (flags(aws_code) & ERRORS_THROTTLING);
 }
 
+bool errors_may_appear(const char *aws_code)
+{
+        return flags(aws_code) & ERRORS_MAY_APPEAR;
+}
+
 /* What others wrote, for a message: one line of printable text, cut after max characters. */
 static void excerpt(const char *text, size_t max, char *ret, size_t size)
 {
@@ -237,6 +253,34 @@ static void denied_action(const char *message, const char *service, const char *
         }
 }
 
+/* "… because no VPC endpoint policy allows …", "… with an explicit deny in a service control
+ * policy …": copies the reason, true; false where AWS gives none, or it is the role's own policy
+ * that does not allow the action. */
+static bool other_reason(const char *message, char *ret, size_t size)
+{
+        static const char none[] = "because no ";
+        const char *deny = strstr(message, "with an explicit deny");
+        const char *lacks = strstr(message, none);
+        if (!deny && (!lacks || string_starts_with(lacks + strlen(none), "identity-based"))) {
+                return false;
+        }
+        const char *from = deny ? deny : lacks;
+        const char *allows = deny ? NULL : strstr(from, " allows");
+        size_t n = allows ? (size_t) (allows - from) + strlen(" allows") : strcspn(from, ".;,:");
+        (void) snprintf(ret, size, "%.*s%s", (int) n, from, allows ? " it" : "");
+        return true;
+}
+
+/* What the role needs on the key that the volume or the object is encrypted with.
+ * https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html#ebs-encryption-permissions
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html#require-sse-kms */
+static const char *kms_action(const char *service, const char *operation)
+{
+        return streq(service, "ec2")           ? "kms:CreateGrant"
+               : streq(operation, "PutObject") ? "kms:GenerateDataKey and kms:Decrypt"
+                                               : "kms:Decrypt";
+}
+
 static int error_number(ErrorClass class)
 {
         return class == ERROR_DENIED   ? EACCES
@@ -263,7 +307,19 @@ int errors_from_reply(const HttpReply *reply, const char *service, const char *o
         }
 
         int r;
-        if (class == ERROR_DENIED && !(flags(ids.aws_code) & ERRORS_KEYS)) {
+        char reason[160];
+        bool is_keys = flags(ids.aws_code) & ERRORS_KEYS;
+        if (class == ERROR_DENIED && (flags(ids.aws_code) & ERRORS_KMS)) {
+                r = error_set(err, class, error_number(class),
+                              "denied: the instance's role needs %s on the KMS key of %.300s, and "
+                              "the key must be enabled (%s)",
+                              kms_action(service, operation), resource ? resource : "it", said);
+        } else if (class == ERROR_DENIED && !is_keys &&
+                   other_reason(message, reason, sizeof(reason))) {
+                denied_action(message, service, operation, action, sizeof(action));
+                r = error_set(err, class, error_number(class), "denied %s: %s%s (%s)", reason,
+                              action, where, said);
+        } else if (class == ERROR_DENIED && !is_keys) {
                 denied_action(message, service, operation, action, sizeof(action));
                 r = error_set(err, class, error_number(class),
                               "denied: the instance's role needs %s%s (%s)", action, where, said);

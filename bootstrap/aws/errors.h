@@ -14,6 +14,9 @@ enum {
         ERRORS_EXPIRED = 1 << 2,    /* the keys may be old: new ones may be accepted */
         ERRORS_SKEW = 1 << 3,       /* the clock may be wrong: compare the reply's Date */
         ERRORS_KEYS = 1 << 4,       /* the keys were not accepted: no matter of a policy */
+        ERRORS_MAY_APPEAR =
+                1 << 5,      /* what was just made: AWS's views of it agree only eventually */
+        ERRORS_KMS = 1 << 6, /* the key that the volume or the object is encrypted with */
 };
 
 typedef struct ErrorsRow {
@@ -42,9 +45,14 @@ bool errors_is_expired_credentials(const char *aws_code);
 bool errors_is_clock_skew(const char *aws_code);
 bool errors_is_throttling(int http_status, const char *aws_code);
 
+/* Returns true if what the code says is missing may be there in a minute. */
+bool errors_may_appear(const char *aws_code);
+
 /* Fills *err from a reply that is not a success: code, message and request id from EC2's envelope
  * (Response/Errors/Error), S3's (Error), IAM's (ErrorResponse/Error), or the status alone where the
  * body is none of these. A denial names "service:Operation" and the resource, or the action that
- * AWS itself names (S3 says so when it is KMS that denies). Returns a negative errno. */
+ * AWS itself names (S3 says so when it is KMS that denies); where AWS names another policy than the
+ * role's, that reason comes first. Returns a negative errno.
+ * https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html */
 int errors_from_reply(const HttpReply *reply, const char *service, const char *operation,
                       const char *resource, Error *err);

@@ -130,8 +130,10 @@ static const char *other_region(const HttpReply *reply, const char *asked)
 static void explain_denial(const S3Bucket *bucket, const Request *request, Error *err)
 {
         if (!err || err->class != ERROR_DENIED || err->http_status != 403 ||
-            !streq(err->aws_code, "AccessDenied")) {
-                return;
+            !streq(err->aws_code, "AccessDenied") ||
+            string_starts_with(err->message, "denied with") ||
+            string_starts_with(err->message, "denied because")) {
+                return; /* or it says itself what denies it */
         }
         bool get = streq(request->operation, "GetObject");
         const char *kms = get ? "kms:Decrypt" : "kms:GenerateDataKey and kms:Decrypt";

@@ -25,7 +25,7 @@ DEFINE_CLEANUP(S3Bucket *, s3_bucket_free);
 
 /* The object's content appended to *ret: 1; 0 if there is no such key (404). A 403 is ERROR_DENIED
  * and says that it may also be a missing key where ListBucket is not allowed. NoSuchBucket is
- * ERROR_CONFIG. ret_etag (S3_ETAG_MAX bytes) may be NULL. */
+ * ERROR_RETRY for a minute, then ERROR_CONFIG. ret_etag (S3_ETAG_MAX bytes) may be NULL. */
 int s3_get(S3Bucket *bucket, const char *key, size_t max_bytes, const Wait *wait, Buffer *ret,
            char *ret_etag, Error *err);
 

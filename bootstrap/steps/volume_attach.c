@@ -14,7 +14,6 @@
 
 #define PAUSE_FIRST_MS  400
 #define PAUSE_MAX_MS    5000
-#define MISSING_GRACE_S 60 /* EC2's views of a new volume agree only eventually */
 #define ATTACHING_MAX_S 90 /* longer has never ended by itself */
 #define DEVICE_LOOK_MS  10000
 
@@ -26,8 +25,8 @@ typedef struct Attach {
         Boot *boot;
         StepContext *context;
         Wait wait;
-        unsigned pauses;                               /* since something was done */
-        uint64_t missing_since_ms, attaching_since_ms; /* 0: not */
+        unsigned pauses;             /* since something was done */
+        uint64_t attaching_since_ms; /* 0: not */
         char device_letter;
         bool held;   /* by another instance, at the last look */
         bool forced; /* detached by force from another, once */
@@ -97,18 +96,21 @@ static bool is_missing(const Error *err)
                string_ends_with(err->aws_code, ".NotFound");
 }
 
-/* 1: there, and not refused; 0: EC2 does not know it. */
+/* Says of what EC2 said what to do, in front; the class stays, as a volume may be known late. */
+static int refuse_missing(const Boot *boot, Error *err)
+{
+        return error_prefix(err,
+                            "there is no volume %s in %s: expected the master volume's id as "
+                            "MASTER_VOLUME_ID in %s",
+                            boot->config.master_volume_id, boot->identity.region,
+                            STACK_CONFIG_PATH);
+}
+
+/* Looks at the volume, and refuses one that will not do. */
 static int look(const Boot *boot, const Wait *wait, Ec2Volume *ret, Error *err)
 {
-        const char *id = boot->config.master_volume_id;
-        Error failed = {};
-        int r = ec2_describe_volume(boot->aws, id, wait, ret, &failed);
-        if (r < 0) {
-                *err = failed;
-                return is_missing(&failed) ? 0 : r;
-        }
-        r = check_volume(boot, ret, err);
-        return r < 0 ? r : 1;
+        int r = ec2_describe_volume(boot->aws, boot->config.master_volume_id, wait, ret, err);
+        return r < 0 ? r : check_volume(boot, ret, err);
 }
 
 static bool is_attached_here(const Boot *boot, const Ec2Volume *volume)
@@ -122,11 +124,8 @@ int volume_attach_probe(void *userdata, StepContext *context, Error *err)
         Boot *boot = userdata;
         Ec2Volume volume = {};
         int r = look(boot, step_wait(context), &volume, err);
-        if (r <= 0) {
-                if (r == 0) {
-                        *err = (Error) {}; /* not there yet: apply grants it some time */
-                }
-                return r;
+        if (r < 0) {
+                return is_missing(err) ? refuse_missing(boot, err) : r;
         }
         if (!is_attached_here(boot, &volume) || !streq(volume.attachment.state, "attached")) {
                 return 0;
@@ -139,12 +138,17 @@ int volume_attach_probe(void *userdata, StepContext *context, Error *err)
         return r;
 }
 
+static char next_letter(char letter)
+{
+        return letter >= DEVICE_FIRST && letter < DEVICE_LAST ? (char) (letter + 1) : DEVICE_FIRST;
+}
+
 /* Asks for it, under the first device name that is free on this instance. */
 static int ask(Attach *attach, Error *err)
 {
         const Boot *boot = attach->boot;
         char device[16];
-        for (;;) {
+        for (char last = DEVICE_FIRST;; last = next_letter(last)) {
                 (void) snprintf(device, sizeof(device), "/dev/sd%c", attach->device_letter);
                 waiting_for(attach, "volume %s: EC2 to attach it as %s",
                             boot->config.master_volume_id, device);
@@ -155,10 +159,10 @@ static int ask(Attach *attach, Error *err)
                         return 0;
                 }
                 if (!streq(err->aws_code, "InvalidParameterValue") ||
-                    !strstr(err->message, "in use") || attach->device_letter == DEVICE_LAST) {
+                    !strstr(err->message, "in use") || last == DEVICE_LAST) {
                         return r;
                 }
-                attach->device_letter++;
+                attach->device_letter = next_letter(attach->device_letter);
         }
 }
 
@@ -173,6 +177,24 @@ static int await_device(Attach *attach, const Ec2Volume *volume, Error *err)
         Wait part = wait_part(&attach->wait, DEVICE_LOOK_MS);
         int r = blockdev_wait(id, volume->attachment.device, &part, &device, err);
         return r < 0 ? r : 1;
+}
+
+/* Detaches it: 1, or 0 where EC2 has given up the attachment since the last look, which the next
+ * one shows. */
+static int detach(const Attach *attach, const char *instance_id, bool force, Error *err)
+{
+        const Boot *boot = attach->boot;
+        Error failed = {};
+        int r = ec2_detach_volume(boot->aws, boot->config.master_volume_id, instance_id, force,
+                                  &attach->wait, &failed);
+        if (r < 0 && streq(failed.aws_code, "InvalidAttachment.NotFound")) {
+                return 0;
+        }
+        if (r < 0) {
+                *err = failed;
+                return r;
+        }
+        return 1;
 }
 
 static int await_own_attachment(Attach *attach, const Ec2Volume *volume, Error *err)
@@ -192,12 +214,18 @@ static int await_own_attachment(Attach *attach, const Ec2Volume *volume, Error *
         if (!lasts_longer(&attach->attaching_since_ms, limit_s)) {
                 return 0;
         }
+        /* A name that an attachment hangs under goes on hanging, and EC2 shows it also to a daemon
+         * that was started again. https://repost.aws/knowledge-center/ebs-stuck-attaching */
+        const char *device = volume->attachment.device;
+        attach->device_letter = next_letter(device[0] ? device[strlen(device) - 1] : '\0');
         attach->attaching_since_ms = 0;
         attach->pauses = 0;
-        waiting_for(attach, "volume %s: attaching for more than %u s: detached, to be tried again",
-                    id, limit_s);
-        return ec2_detach_volume(boot->aws, id, boot->identity.instance_id, false, &attach->wait,
-                                 err);
+        waiting_for(attach,
+                    "volume %s: attaching as %s for more than %u s: detached, to be attached as "
+                    "/dev/sd%c",
+                    id, device, limit_s, attach->device_letter);
+        int r = detach(attach, boot->identity.instance_id, false, err);
+        return r < 0 ? r : 0;
 }
 
 /* Held by another. A holder that is going lets go by itself; one that is stopped or runs may be the
@@ -217,25 +245,14 @@ static int await_holder(Attach *attach, const Ec2Volume *volume, Error *err)
         if (!boot->overrides.force_detach || attach->forced || !(gone || streq(state, "stopped"))) {
                 return 0;
         }
-        r = ec2_detach_volume(boot->aws, id, holder, true, &attach->wait, err);
-        if (r >= 0) {
+        r = detach(attach, holder, true, err);
+        if (r > 0) {
                 attach->forced = true;
                 attach->pauses = 0;
                 step_warn(attach->context, "volume %s detached by force from %s (%s), as asked for",
                           id, holder, state);
         }
-        return r;
-}
-
-/* *err: what EC2 said. */
-static int refuse_missing(const Boot *boot, Error *err)
-{
-        err->class = ERROR_CONFIG;
-        return error_prefix(err,
-                            "there is no volume %s in %s: expected the master volume's id as "
-                            "MASTER_VOLUME_ID in %s",
-                            boot->config.master_volume_id, boot->identity.region,
-                            STACK_CONFIG_PATH);
+        return r < 0 ? r : 0;
 }
 
 /* One look and what follows from it: 1 attached with its disk, 0 not yet. */
@@ -246,17 +263,8 @@ static int take_turn(Attach *attach, Error *err)
         Ec2Volume volume = {};
         int r = look(boot, &attach->wait, &volume, err);
         if (r < 0) {
-                return r;
+                return is_missing(err) ? refuse_missing(boot, err) : r;
         }
-        if (r == 0) {
-                unsigned limit_s = limit_within(boot, MISSING_GRACE_S);
-                if (lasts_longer(&attach->missing_since_ms, limit_s)) {
-                        return refuse_missing(boot, err);
-                }
-                waiting_for(attach, "volume %s: EC2 to know it (it is given %u s)", id, limit_s);
-                return 0;
-        }
-        attach->missing_since_ms = 0;
         attach->held = false;
         if (is_attached_here(boot, &volume)) {
                 return await_own_attachment(attach, &volume, err);
@@ -277,10 +285,6 @@ static int take_turn(Attach *attach, Error *err)
 static int give_up(const Attach *attach, const Error *last, Error *err)
 {
         const Boot *boot = attach->boot;
-        if (is_missing(last)) {
-                *err = *last;
-                return refuse_missing(boot, err);
-        }
         /* Not ERROR_RETRY: a boot that waits for ever never says that it has failed. systemd starts
          * the daemon again, and so the wait. */
         return error_set(err, ERROR_FATAL, ETIMEDOUT,

@@ -345,7 +345,7 @@ static void test_buckets(void)
         Wait wait = test_wait(20);
         Error err = {};
         CHECK_OK(s3_bucket_new(a.client, "kb-no-such-bucket", NULL, &none, &err), err);
-        CHECK_REFUSED(s3_get(none, "k", 10, &wait, &text, NULL, &err), err, ERROR_CONFIG,
+        CHECK_REFUSED(s3_get(none, "k", 10, &wait, &text, NULL, &err), err, ERROR_RETRY,
                       "NoSuchBucket", "s3://kb-no-such-bucket/k");
         CHECK_OK(s3_bucket_new(admin.client, in_world("far_bucket"), NULL, &far_bucket, &err), err);
         CHECK_INT(s3_put(far_bucket, "k", "far", 3, S3_IF_ABSENT, NULL, &wait, NULL, &err), 1);

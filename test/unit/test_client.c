@@ -128,7 +128,8 @@ static void test_decisions(void)
                 { "500 Oops", "<html>", 2, 0 },
                 { "400 Bad", EC2_ERROR("VolumeInUse"), 1, ERROR_RETRY },
                 { "400 Bad", EC2_ERROR("IncorrectState"), 1, ERROR_RETRY },
-                { "400 Bad", EC2_ERROR("InvalidVolume.NotFound"), 1, ERROR_CONFIG },
+                { "400 Bad", EC2_ERROR("InvalidVolume.NotFound"), 1, ERROR_RETRY }, /* at first */
+                { "400 Bad", EC2_ERROR("InvalidSubnet.NotFound"), 1, ERROR_CONFIG },
                 { "403 No", EC2_ERROR("UnauthorizedOperation"), 1, ERROR_DENIED },
                 { "401 No", EC2_ERROR("AuthFailure"), 1, ERROR_DENIED },
                 { "400 Bad", EC2_ERROR("RequestExpired"), 1, ERROR_RETRY }, /* fixed keys, no TLS */

@@ -59,6 +59,8 @@ static void test_classes(void)
                 { 400, "InvalidVolume.NotFound", ERROR_CONFIG, false },
                 { 400, "InvalidVolume.ZoneMismatch", ERROR_CONFIG, false },
                 { 400, "InvalidAllocationID.NotFound", ERROR_CONFIG, false },
+                { 400, "CustomerKeyHasBeenRevoked", ERROR_DENIED, false },
+                { 400, "KMS.AccessDeniedException", ERROR_DENIED, false },
                 { 400, "InvalidVolumeID.Malformed", ERROR_CONFIG, false },
                 { 400, "AttachmentLimitExceeded", ERROR_CONFIG, false },
                 { 400, "RequestLimitExceeded", ERROR_RETRY, true }, /* before the suffix */
@@ -140,6 +142,59 @@ static void test_envelopes(void)
                 CHECK_STR(err.aws_code, c->code);
                 CHECK_STR(err.request_id, c->id);
                 CHECK_STR(err.message, c->message);
+                CHECK_INT(err.source, ERROR_FROM_AWS);
+        }
+}
+
+/* The phrases of IAM's guide, "Troubleshoot access denied error messages". */
+static void test_reasons(void)
+{
+        static const struct {
+                const char *service, *operation, *code, *text, *message;
+        } cases[] = {
+                { "s3", "PutObject", "AccessDenied",
+                  "because no VPC endpoint policy allows the s3:PutObject action",
+                  "denied because no VPC endpoint policy allows it: s3:PutObject on it (" },
+                { "s3", "PutObject", "AccessDenied",
+                  "with an explicit deny in a service control policy",
+                  "denied with an explicit deny in a service control policy: s3:PutObject on it" },
+                { "ec2", "AttachVolume", "UnauthorizedOperation",
+                  "because no permissions boundary allows the ec2:AttachVolume action",
+                  "denied because no permissions boundary allows it: ec2:AttachVolume on it (" },
+                { "s3", "GetObject", "AccessDenied",
+                  "because no resource-based policy allows the kms:Decrypt action",
+                  "denied because no resource-based policy allows it: " },
+                { "s3", "GetObject", "AccessDenied",
+                  "because no identity-based policy allows the s3:GetObject action",
+                  "denied: the instance's role needs s3:GetObject on it (" },
+                { "ec2", "AttachVolume", "CustomerKeyHasBeenRevoked",
+                  "Volume vol-1 cannot be attached. The encrypted volume was unable to access the "
+                  "KMS master key.",
+                  "denied: the instance's role needs kms:CreateGrant on the KMS key of it, and the "
+                  "key must be enabled (CustomerKeyHasBeenRevoked: Volume" },
+                { "s3", "PutObject", "KMS.AccessDeniedException", "no",
+                  "denied: the instance's role needs kms:GenerateDataKey and kms:Decrypt on the "
+                  "KMS key of it" },
+                { "s3", "GetObject", "KMS.AccessDeniedException", "no",
+                  "denied: the instance's role needs kms:Decrypt on the KMS key of it" },
+        };
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                Error err = {};
+                _cleanup_free_ char *body = string_format(
+                        "<Error><Code>%s</Code><Message>User: u is not authorized to perform: "
+                        "%s:%s on resource: r %s</Message></Error>",
+                        c->code, c->service, c->operation, c->text);
+                if (strncmp(c->text, "because", 7) != 0 && strncmp(c->text, "with", 4) != 0) {
+                        free(body);
+                        body = string_format("<Error><Code>%s</Code><Message>%s</Message></Error>",
+                                             c->code, c->text);
+                }
+                _cleanup_http_reply_ HttpReply reply = make_reply(403, body);
+                CHECK(errors_from_reply(&reply, c->service, c->operation, "it", &err) < 0);
+                CHECK_INT(err.class, ERROR_DENIED);
+                CHECK(string_starts_with(err.message, c->message));
+                CHECK_CONTAINS(err.message, c->message);
+                CHECK_CONTAINS(err.message, c->text);
         }
 }
 
@@ -190,6 +245,7 @@ int main(void)
         test_case("each row of the table", test_table);
         test_case("classes by code, by suffix, by status", test_classes);
         test_case("the envelopes of EC2, S3 and IAM, and what is none", test_envelopes);
+        test_case("AWS's own reason comes first, and KMS's action is named", test_reasons);
         test_case("messages name action and resource, and are bounded", test_messages);
         return test_done();
 }

@@ -57,7 +57,7 @@ static void test_get_answers(void)
                 const char *message;
         } cases[] = {
                 { "404 None", ERROR_XML("NoSuchKey", "none"), 0, 0, "" },
-                { "404 None", ERROR_XML("NoSuchBucket", "none"), -1, ERROR_CONFIG,
+                { "404 None", ERROR_XML("NoSuchBucket", "none"), -1, ERROR_RETRY, /* at first */
                   "s3:GetObject on s3://kube/k: NoSuchBucket" },
                 { "404 None", "<html>not S3</html>", -1, ERROR_FATAL, "HTTP status 404" },
                 { "404 None", "", -1, ERROR_FATAL, "HTTP status 404" },
@@ -158,7 +158,7 @@ static void test_put_answers(void)
                 { "404 None", ERROR_XML("NoSuchKey", "no"), S3_IF_MATCH, 0, 0, "" },
                 { "412 Failed", ERROR_XML("PreconditionFailed", "no"), S3_UNCONDITIONAL, -1,
                   ERROR_FATAL, "PreconditionFailed" },
-                { "404 None", ERROR_XML("NoSuchBucket", "no"), S3_IF_MATCH, -1, ERROR_CONFIG,
+                { "404 None", ERROR_XML("NoSuchBucket", "no"), S3_IF_MATCH, -1, ERROR_RETRY,
                   "NoSuchBucket" },
                 { "403 No", ERROR_XML("AccessDenied", "Access Denied"), S3_UNCONDITIONAL, -1,
                   ERROR_DENIED,

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -22,12 +24,24 @@ static struct {
         int released_after;       /* looks until the other lets go; 0: never */
         int refusals;             /* of AttachVolume, with refusal_code */
         const char *refusal_code;
-        char names_in_use; /* device names up to this letter are taken */
+        char names_in_use;           /* device names up to this letter are taken */
+        char hangs_up_to;            /* attachments under names up to this letter never end */
+        int gone_first;              /* DetachVolume meets none, the first n times */
+        _Atomic time_t looks_take_s; /* by the clocks of this program */
         bool detached_by_force;
         char sys_root[96];
 } world;
 
 static char dev_root[48];
+static _Atomic time_t later_s;
+
+/* In the C library's place. */
+int clock_gettime(clockid_t clock, struct timespec *ret)
+{
+        int r = (int) syscall(SYS_clock_gettime, clock, ret);
+        ret->tv_sec += later_s;
+        return r;
+}
 
 /* The disk that a kernel shows once EC2 has attached it. */
 static void show_disk(bool there)
@@ -53,6 +67,7 @@ static char *describe_volumes(void)
 {
         char attachment[512] = "";
         world.looks++;
+        later_s += world.looks_take_s;
         if (world.missing) {
                 return ec2_error("400 Bad Request", "InvalidVolume.NotFound",
                                  "The volume '" VOLUME "' does not exist.");
@@ -62,6 +77,7 @@ static char *describe_volumes(void)
                 world.holder[0] = '\0';
         }
         if (streq(world.holder, INSTANCE) && streq(world.attachment, "attaching") &&
+            world.device[strlen(world.device) - 1] > world.hangs_up_to &&
             world.attached_after >= 0 && --world.attached_after < 0) {
                 (void) snprintf(world.attachment, sizeof(world.attachment), "attached");
                 show_disk(true);
@@ -108,8 +124,12 @@ static char *attach_volume(const char *request)
 
 static char *detach_volume(const char *request)
 {
+        if (world.gone_first > 0) {
+                world.gone_first--;
+                world.holder[0] = '\0';
+        }
         world.detached_by_force = strstr(request, "Force=true") != NULL;
-        if (!strstr(request, world.holder)) {
+        if (!world.holder[0] || !strstr(request, world.holder)) {
                 return ec2_error("400 Bad Request", "InvalidAttachment.NotFound", "not there");
         }
         world.holder[0] = '\0';
@@ -295,19 +315,72 @@ static void force_only_what_does_not_run(void)
         }
 }
 
+static void begin_attaching(const char *device)
+{
+        fresh(600);
+        world.looks_take_s = 50; /* 90 s are enough to be stuck */
+        (void) snprintf(world.holder, sizeof(world.holder), INSTANCE);
+        (void) snprintf(world.device, sizeof(world.device), "%s", device);
+        (void) snprintf(world.attachment, sizeof(world.attachment), "attaching");
+}
+
+/* A daemon that was started again learns from EC2 which name hangs, and begins after it. */
 static void stuck_attaching(void)
+{
+        static const struct {
+                const char *device, *next;
+        } cases[] = { { "/dev/sdf", "/dev/sdg" },
+                      { "/dev/sdk", "/dev/sdl" },
+                      { "/dev/sdp", "/dev/sdf" } };
+        unsigned usual_s = deadline_s;
+        deadline_s = 0;
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                StepStatus status;
+                Error err;
+                begin_attaching(c->device);
+                world.attached_after = -1; /* until it is detached */
+                CHECK_OK(run(&status, &err), err);
+                CHECK_INT(count_action("DetachVolume"), 1);
+                CHECK(!world.detached_by_force);
+                CHECK_INT(count_action("AttachVolume"), 1);
+                CHECK_STR(world.device, c->next);
+        }
+        /* One name after the other. */
+        StepStatus status;
+        Error err;
+        fresh(600);
+        world.looks_take_s = 50;
+        world.hangs_up_to = 'g';
+        CHECK_OK(run(&status, &err), err);
+        CHECK_STR(world.device, "/dev/sdh");
+        CHECK_INT(count_action("DetachVolume"), 2);
+        deadline_s = usual_s;
+}
+
+/* EC2 gave it up between the look and the call: the next look tells. */
+static void detached_meanwhile(void)
 {
         StepStatus status;
         Error err;
-        fresh(20); /* so the limit is 10 s instead of 90, and as much is left after it */
-        (void) snprintf(world.holder, sizeof(world.holder), INSTANCE);
-        (void) snprintf(world.device, sizeof(world.device), "/dev/sdf");
-        (void) snprintf(world.attachment, sizeof(world.attachment), "attaching");
+        unsigned usual_s = deadline_s;
+        deadline_s = 0;
+        begin_attaching("/dev/sdf");
         world.attached_after = -1;
+        world.gone_first = 1;
+        world.hangs_up_to = 'f';
+        world.attached_after = 1;
         CHECK_OK(run(&status, &err), err);
         CHECK_INT(count_action("DetachVolume"), 1);
-        CHECK(!world.detached_by_force);
-        CHECK_INT(count_action("AttachVolume"), 1);
+        CHECK_STR(world.device, "/dev/sdg");
+
+        fresh(20);
+        deadline_s = usual_s;
+        hold("attached", "terminated");
+        boot.overrides.force_detach = true;
+        world.gone_first = 1;
+        CHECK_OK(run(&status, &err), err);
+        CHECK_INT(count_action("DetachVolume"), 1);
+        CHECK_STR(status.warning, ""); /* nobody was detached by force */
 }
 
 static void device_never_appears(void)
@@ -327,13 +400,18 @@ static void volume_is_missing(void)
 {
         StepStatus status;
         Error err;
-        fresh(2);
+        fresh(600);
         world.missing = true;
+        world.looks_take_s = 15;
+        unsigned usual_s = deadline_s;
+        deadline_s = 0;
         CHECK(run(&status, &err) < 0);
+        deadline_s = usual_s;
         CHECK_INT(err.class, ERROR_CONFIG);
+        CHECK_INT(err.source, ERROR_FROM_AWS); /* so it is looked for again, slowly */
         CHECK_CONTAINS(err.message, "there is no volume " VOLUME " in us-east-1");
         CHECK_CONTAINS(err.message, "MASTER_VOLUME_ID in " STACK_CONFIG_PATH);
-        CHECK(count_action("DescribeVolumes") > 1); /* it was given some time */
+        CHECK_INT(count_action("DescribeVolumes"), 60 / 15 + 1); /* it was given a minute */
         CHECK_INT(count_action("AttachVolume"), 0);
 }
 
@@ -383,6 +461,7 @@ int main(void)
                   force_only_what_does_not_run, true },
                 { "an attachment that hangs is detached and asked for again", stuck_attaching,
                   true },
+                { "an attachment that is gone is not detached", detached_meanwhile, true },
                 { "a disk that never appears is an error that says so", device_never_appears },
                 { "a volume that does not exist is given some time, then named",
                   volume_is_missing },
