@@ -26,11 +26,11 @@ KMS_KEY_ID=""
 # volume id; required on the master
 MASTER_VOLUME_ID=vol-0123456789abcdef0
 
-# Elastic IP of the API server.
+# Elastic IP of the API server, in its certificate from the cluster's creation on.
 # allocation id; required on the master
 MASTER_EIP_ALLOCATION_ID=eipalloc-0123456789abcdef0
 
-# Fixed private address of the master, in its subnet; nodes reach it there.
+# Fixed private address of the master, in its subnet; in certificates from the cluster's creation on.
 # IPv4 address; required
 MASTER_PRIVATE_IP=172.20.128.9
 
@@ -42,19 +42,19 @@ MASTER_IAM_ROLE=kubernetes-master
 # IAM role name; required
 NODE_IAM_ROLE=kubernetes-node
 
-# Network of the pods; each machine gets a /24 of it.
+# Network of the pods; each machine gets a /24 of it. Never changes after the cluster's creation.
 # network (CIDR); optional
 OVERLAY_NETWORK=10.244.0.0/16
 
-# flannel's backend. host-gw needs all machines in one subnet.
+# flannel's backend. host-gw needs all machines in one subnet. Never changes after the cluster's creation.
 # choice vxlan|host-gw; optional
 OVERLAY_BACKEND=vxlan
 
-# Network of the services' addresses.
+# Network of the services' addresses. Never changes after the cluster's creation.
 # network (CIDR); optional
 SERVICE_NETWORK=10.96.0.0/16
 
-# DNS domain of the services.
+# DNS domain of the services. Never changes after the cluster's creation.
 # domain name; optional
 CLUSTER_DOMAIN=cluster.local
 
@@ -74,7 +74,7 @@ ATTACH_TIMEOUT_SECONDS=600
 # seconds; optional
 JOIN_TOKEN_SECONDS=86400
 
-# A further name that the API server's certificate is to carry.
+# A further name for the API server's certificate; applies at the cluster's creation only.
 # domain name; optional
 API_DNS_NAME=""
 

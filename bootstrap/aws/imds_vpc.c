@@ -29,9 +29,10 @@ int imds_parse_networks(const char *text, size_t n, Network ret[IMDS_VPC_NETWORK
                 }
                 if (!imds_copy_word(line, length, word, sizeof(word)) ||
                     network_parse(word, &ret[found]) != 0) {
-                        return error_set(err, ERROR_CONFIG, EBADMSG,
-                                         "instance metadata: vpc-ipv4-cidr-blocks has a line that "
-                                         "is no network");
+                        return error_from_aws(
+                                err, error_set(err, ERROR_CONFIG, EBADMSG,
+                                               "instance metadata: vpc-ipv4-cidr-blocks has a "
+                                               "line that is no network"));
                 }
                 found++;
         }

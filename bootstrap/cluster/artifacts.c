@@ -25,6 +25,7 @@ static const DocumentField index_fields[] = {
         DOCUMENT_UINT(ArtifactsIndex, revision, INT32_MAX),
         DOCUMENT_STRING(ArtifactsIndex, created, DOCUMENT_TIME),
         DOCUMENT_STRING(ArtifactsIndex, ca_sha256, DOCUMENT_SHA256),
+        SETTINGS_FIELDS(ArtifactsIndex, settings),
 };
 
 static const DocumentField file_fields[] = {

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/string.h"
+#include "cluster/settings.h"
 
 /* What lies in the bucket, below S3_PREFIX:
  *
@@ -51,7 +52,8 @@ typedef struct ArtifactsIndex {
         char generation[40]; /* of the newest files */
         char created[24];
         char ca_sha256[65]; /* fingerprint of ca.crt */
-        uint64_t revision;  /* from 1, one more with every index written over another */
+        ClusterSettings settings;
+        uint64_t revision; /* from 1, one more with every index written over another */
         ArtifactsFile *files;
         size_t n_files;
 } ArtifactsIndex;

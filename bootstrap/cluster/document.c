@@ -29,6 +29,8 @@ static const Form forms[_DOCUMENT_SYNTAX_MAX] = {
         [DOCUMENT_TIME] = { "a time like 2024-01-31T12:00:00Z", "", DIGITS "-:TZ", 20, 20 },
         [DOCUMENT_MODE] = { "four octal digits", "", "01234567", 4, 4 },
         [DOCUMENT_PATH] = { "a relative path", "", LETTERS "._-/", 1, 127 },
+        [DOCUMENT_NETWORK] = { "a network like 10.244.0.0/16", "", DIGITS "./", 9, 18 },
+        [DOCUMENT_DOMAIN] = { "a DNS name", "", LOWER DIGITS "-.", 1, 253 },
 };
 
 bool document_is(DocumentSyntax syntax, const char *s)

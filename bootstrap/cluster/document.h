@@ -25,11 +25,13 @@ typedef enum DocumentSyntax {
         DOCUMENT_SHA256,     /* 64 hexadecimal digits */
         DOCUMENT_VOLUME_ID,
         DOCUMENT_INSTANCE_ID,
-        DOCUMENT_UUID,  /* 36 lower-case hexadecimal digits and hyphens */
-        DOCUMENT_LABEL, /* letters, digits, hyphens */
-        DOCUMENT_TIME,  /* RFC 3339, UTC, whole seconds */
-        DOCUMENT_MODE,  /* four octal digits */
-        DOCUMENT_PATH,  /* letters, digits, ". _ - /" */
+        DOCUMENT_UUID,    /* 36 lower-case hexadecimal digits and hyphens */
+        DOCUMENT_LABEL,   /* letters, digits, hyphens */
+        DOCUMENT_TIME,    /* RFC 3339, UTC, whole seconds */
+        DOCUMENT_MODE,    /* four octal digits */
+        DOCUMENT_PATH,    /* letters, digits, ". _ - /" */
+        DOCUMENT_NETWORK, /* IPv4, CIDR notation */
+        DOCUMENT_DOMAIN,  /* of DNS, lower case */
         _DOCUMENT_SYNTAX_MAX,
         _DOCUMENT_SYNTAX_INVALID = -22,
 } DocumentSyntax;
@@ -54,6 +56,12 @@ typedef struct DocumentField {
         {                                                                            \
                 .name = #member, .syntax = (form), .offset = offsetof(type, member), \
                 .size = sizeof(((type *) 0)->member), .optional = true               \
+        }
+/* Of a structure within the structure; the name is that of the inner member. */
+#define DOCUMENT_OPTIONAL_IN(type, outer, member, form)                                    \
+        {                                                                                  \
+                .name = #member, .syntax = (form), .offset = offsetof(type, outer.member), \
+                .size = sizeof(((type *) 0)->outer.member), .optional = true               \
         }
 #define DOCUMENT_UINT(type, member, limit)                                                    \
         {                                                                                     \

@@ -13,6 +13,7 @@ static const DocumentField identity_fields[] = {
         DOCUMENT_OPTIONAL(LineageIdentity, ca_sha256, DOCUMENT_SHA256),
         DOCUMENT_OPTIONAL(LineageIdentity, replaces, DOCUMENT_CLUSTER_ID),
         DOCUMENT_STRING(LineageIdentity, created, DOCUMENT_TIME),
+        SETTINGS_FIELDS(LineageIdentity, settings),
 };
 
 static const char *const volume_names[_LINEAGE_VOLUME_MAX] = {
@@ -280,6 +281,13 @@ LineageBucket lineage_bucket(const LineageScene *scene)
                 return LINEAGE_BUCKET_CLAIM_LIVE;
         }
         return volume_is_ours ? LINEAGE_BUCKET_CLAIM_DEAD : LINEAGE_BUCKET_CLAIM_DEAD_FAR;
+}
+
+bool lineage_settings_are_fixed(const LineageScene *scene)
+{
+        const LineageIdentity *identity = scene->identity;
+        return identity && (identity->complete || identity->etcd_member || scene->etcd_member ||
+                            lineage_bucket(scene) == LINEAGE_BUCKET_INDEX_OURS);
 }
 
 LineageOutcome lineage_cell(LineageVolume volume, LineageBucket bucket, unsigned flags,

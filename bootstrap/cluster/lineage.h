@@ -8,6 +8,7 @@
 #include "base/string.h"
 #include "cluster/artifacts.h"
 #include "cluster/claim.h"
+#include "cluster/settings.h"
 
 /* Which cluster a volume belongs to, and what may be done where volume and bucket meet.
  *
@@ -31,6 +32,7 @@ typedef struct LineageIdentity {
         char ca_sha256[65]; /* fingerprint of the Kubernetes CA: "" while pending */
         char replaces[40];  /* pending: the cluster whose index a person chose to replace, or "" */
         char created[24];
+        ClusterSettings settings;
         bool complete;
         bool etcd_member; /* etcd has been healthy on this volume: without its data, that is lost */
 } LineageIdentity;
@@ -106,6 +108,10 @@ typedef struct LineageScene {
 
 LineageVolume lineage_volume(const LineageScene *scene);
 LineageBucket lineage_bucket(const LineageScene *scene);
+
+/* Returns true if the settings of the volume's identity are in use: certificates or etcd's data
+ * were made with them. Before that they follow stack-config.sh. */
+bool lineage_settings_are_fixed(const LineageScene *scene);
 
 /* The decision: the cell of the table where the scene's volume and bucket meet. */
 LineageOutcome lineage_decide(const LineageScene *scene, unsigned flags);

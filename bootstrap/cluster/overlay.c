@@ -7,6 +7,21 @@
 
 #include "base/string.h"
 
+int overlay_config_parse(const char *text, char ret_network[20], char ret_backend[16])
+{
+        json_auto_t *json = json_loads(text, 0, NULL);
+        const char *network = json_string_value(json_object_get(json, "Network"));
+        const char *backend =
+                json_string_value(json_object_get(json_object_get(json, "Backend"), "Type"));
+        if (isempty(network) || isempty(backend)) {
+                return 0;
+        }
+        (void) snprintf(ret_network, 20, "%s",
+                        network); /* a longer one is none of ours, and differs */
+        (void) snprintf(ret_backend, 16, "%s", backend);
+        return 1;
+}
+
 int overlay_lease_parse(const char *name, const char *value, OverlayLease *ret)
 {
         char address[INET_ADDRSTRLEN];

@@ -13,5 +13,8 @@ typedef struct OverlayLease {
         char vtep_mac[18]; /* of the VXLAN device there, "" where the backend has none */
 } OverlayLease;
 
+/* The network and backend of flannel's configuration. Outside data: 1, or 0 if it is none. */
+int overlay_config_parse(const char *text, char ret_network[20], char ret_backend[16]);
+
 /* Outside data: 1, or 0 if it is none. flannel ignores such keys, too. */
 int overlay_lease_parse(const char *name, const char *value, OverlayLease *ret);

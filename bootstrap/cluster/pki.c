@@ -63,7 +63,7 @@ void pki_files_done(PkiFiles *files)
 
 /* 10.0.0.0/16 has 10.0.0.1. Kubernetes gives it to the service "kubernetes":
  * https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/ */
-static int first_address(const char *network, char ret[INET_ADDRSTRLEN], Error *err)
+int pki_service_address(const char *network, char ret[INET_ADDRSTRLEN], Error *err)
 {
         char text[INET_ADDRSTRLEN] = "";
         size_t n = strcspn(network, "/");
@@ -108,7 +108,7 @@ static int append_names(StringList *list, const Name *names, size_t n, Error *er
 static int api_names(const PkiFacts *facts, StringList *ret, Error *err)
 {
         char service_ip[INET_ADDRSTRLEN] = "";
-        int r = first_address(facts->service_network, service_ip, err);
+        int r = pki_service_address(facts->service_network, service_ip, err);
         if (r < 0) {
                 return r;
         }

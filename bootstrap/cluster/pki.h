@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -94,6 +95,9 @@ void pki_files_done(PkiFiles *files); /* wipes */
 
 /* Makes every file of the table anew. */
 int pki_make(const PkiFacts *facts, PkiFiles *ret, Error *err);
+
+/* The first address of the service network: Kubernetes gives it to the service "kubernetes". */
+int pki_service_address(const char *network, char ret[INET_ADDRSTRLEN], Error *err);
 
 /* Alternative names, appended as certificate.h writes them. A service network without room for an
  * address is ERROR_CONFIG. */

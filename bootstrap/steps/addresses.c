@@ -7,7 +7,7 @@
 #include "aws/ec2.h"
 #include "base/string.h"
 #include "host/netif.h"
-#include "steps/boot.h"
+#include "steps/settings.h"
 
 /* source-dest-check, elastic-ip, private-ip: what EC2's network believes of this instance. Both
  * addresses are taken from whoever has them: they follow the volume, and we hold that. */
@@ -75,8 +75,10 @@ int elastic_ip_probe(void *userdata, StepContext *context, Error *err)
                 return error_prefix(err, "Elastic IP (MASTER_EIP_ALLOCATION_ID in %s)",
                                     STACK_CONFIG_PATH);
         }
-        return streq(address.eni_id, primary->eni_id) &&
-               streq(address.private_ip, primary->primary_ip);
+        r = settings_warn_of_address(context, address.public_ip, err);
+        return r < 0 ? r
+                     : streq(address.eni_id, primary->eni_id) &&
+                               streq(address.private_ip, primary->primary_ip);
 }
 
 /* The address may be gone because another has become the master meanwhile: what volume-attach found

@@ -3,9 +3,21 @@
 #include <stdlib.h>
 
 #include "config/networks.h"
-#include "steps/boot.h"
+#include "steps/secrets.h"
 
 /* config, identity: what this instance is told, and what it is. Both only learn. */
+
+/* Where the master volume is mounted already, its cluster's settings are compared before anything
+ * is touched. Whatever is wrong with the volume itself is for the steps that need it. */
+static int check_settings(const StackConfig *config, Error *err)
+{
+        _cleanup_secrets_scene_ SecretsScene scene = {};
+        if (config->role != ROLE_MASTER || secrets_look_at_volume(&scene, NULL) < 0 ||
+            !scene.scene.identity || !streq(scene.identity.cluster_name, config->cluster_name)) {
+                return 0;
+        }
+        return secrets_check_settings(config, &scene, err);
+}
 
 int config_probe(void *userdata, StepContext *context, Error *err)
 {
@@ -17,7 +29,8 @@ int config_probe(void *userdata, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        r = images_load(IMAGES_PATH, config.role, &images, err);
+        r = check_settings(&config, err);
+        r = r < 0 ? r : images_load(IMAGES_PATH, config.role, &images, err);
         if (r < 0) {
                 return r;
         }

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "cluster/document.h"
 #include "host/mount.h"
+#include "steps/settings.h"
 
 /* secrets: the first master makes them, every other machine fetches them. What may be done where
  * volume and bucket meet is decided in cluster/lineage.h; here it is done. */
@@ -86,6 +87,43 @@ static int probe_index(Boot *boot, const SecretsIndex *index, Error *err)
         return r;
 }
 
+/* An identity from before the settings were recorded. The overlay's are left to step
+ * flannel-config, which can compare them with etcd's. */
+static bool lacks_settings(const SecretsScene *scene)
+{
+        return !*scene->identity.settings.service_network ||
+               !*scene->identity.settings.cluster_domain;
+}
+
+/* The certificates tell with what settings this cluster was made. */
+static int record_settings(const Boot *boot, const SecretsScene *scene, Error *err)
+{
+        ClusterSettings settings = settings_of(&boot->config);
+        LineageIdentity identity = scene->identity;
+        int r = settings_check_certificate(&boot->config, err);
+        if (r < 0) {
+                return r;
+        }
+        settings.overlay_network[0] = settings.overlay_backend[0] = '\0';
+        return settings_complete(&identity.settings, &settings)
+                       ? secrets_write_identity(&identity, err)
+                       : 0;
+}
+
+/* What is installed, and what it says of the settings. */
+static int probe_installed(Boot *boot, StepContext *context, const SecretsScene *scene, Error *err)
+{
+        int r = probe_index(boot, &scene->index, err);
+        if (r > 0 && lacks_settings(scene)) {
+                r = settings_check_certificate(&boot->config, err); /* 0: to be recorded */
+        }
+        if (r <= 0) {
+                return r;
+        }
+        r = settings_warn_of_names(&boot->config, context, err);
+        return r < 0 ? r : 1;
+}
+
 static int master_probe(Boot *boot, StepContext *context, Error *err)
 {
         _cleanup_secrets_scene_ SecretsScene scene = {};
@@ -93,14 +131,14 @@ static int master_probe(Boot *boot, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        switch (lineage_decide(&scene.scene, secrets_flags(boot))) {
-        case LINEAGE_REFUSE:
+        LineageOutcome outcome = lineage_decide(&scene.scene, secrets_flags(boot));
+        if (outcome == LINEAGE_REFUSE) {
                 return lineage_refusal(&scene.scene, err);
-        case LINEAGE_FETCH:
-                return probe_index(boot, &scene.index, err);
-        default:
-                return 0;
         }
+        r = secrets_check_settings(&boot->config, &scene, err);
+        return r < 0                      ? r
+               : outcome == LINEAGE_FETCH ? probe_installed(boot, context, &scene, err)
+                                          : 0;
 }
 
 static int wait_for_claimant(StepContext *context, const SecretsScene *scene, unsigned attempt,
@@ -130,10 +168,17 @@ static int complete_identity(SecretsScene *scene, Error *err)
 static int master_act(Boot *boot, StepContext *context, SecretsScene *scene, unsigned attempt,
                       Error *err)
 {
-        int r = 0;
-        switch (lineage_decide(&scene->scene, secrets_flags(boot))) {
+        LineageOutcome outcome = lineage_decide(&scene->scene, secrets_flags(boot));
+        int r = outcome == LINEAGE_REFUSE ? 0 : secrets_check_settings(&boot->config, scene, err);
+        if (r < 0) {
+                return r;
+        }
+        switch (outcome) {
         case LINEAGE_FETCH:
                 r = secrets_install(boot, context, &scene->index, err);
+                if (r >= 0 && lacks_settings(scene)) {
+                        r = record_settings(boot, scene, err);
+                }
                 return r < 0 ? r : 1;
         case LINEAGE_COMPLETE:
                 return complete_identity(scene, err);
@@ -166,8 +211,9 @@ static int master_apply(Boot *boot, StepContext *context, Error *err)
         }
 }
 
-/* A node that was given another cluster's bucket would trust that cluster's CA. */
-static int check_cluster_name(const Boot *boot, const SecretsIndex *index, Error *err)
+/* A node that was given another cluster's bucket would trust that cluster's CA. With other networks
+ * or another domain than the master's its pods would reach nobody. */
+static int check_cluster(const Boot *boot, const SecretsIndex *index, Error *err)
 {
         if (!streq(index->index.cluster_name, boot->config.cluster_name)) {
                 return error_set(err, ERROR_CONFIG, EINVAL,
@@ -177,7 +223,8 @@ static int check_cluster_name(const Boot *boot, const SecretsIndex *index, Error
                                  index->index.cluster_name, boot->config.cluster_name,
                                  STACK_CONFIG_PATH);
         }
-        return 0;
+        return settings_check(&boot->config, &index->index.settings,
+                              ARTIFACTS_INDEX_NAME " in the bucket", err);
 }
 
 static int node_probe(Boot *boot, StepContext *context, Error *err)
@@ -187,7 +234,7 @@ static int node_probe(Boot *boot, StepContext *context, Error *err)
         if (r <= 0) {
                 return r;
         }
-        r = check_cluster_name(boot, &index, err);
+        r = check_cluster(boot, &index, err);
         return r < 0 ? r : probe_index(boot, &index, err);
 }
 
@@ -215,7 +262,7 @@ static int node_apply(Boot *boot, StepContext *context, Error *err)
                         return r;
                 }
         }
-        int r = check_cluster_name(boot, &index, err);
+        int r = check_cluster(boot, &index, err);
         return r < 0 ? r : secrets_install(boot, context, &index, err);
 }
 

@@ -72,6 +72,9 @@ int secrets_look(const Boot *boot, StepContext *context, SecretsScene *ret, Erro
 
 unsigned secrets_flags(const Boot *boot); /* LineageFlag */
 
+/* Refuses settings that are not those of the volume's cluster. */
+int secrets_check_settings(const StackConfig *config, const SecretsScene *scene, Error *err);
+
 /* The identity file on the volume. */
 int secrets_write_identity(const LineageIdentity *identity, Error *err);
 

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "host/mount.h"
 #include "steps/secrets.h"
+#include "steps/settings.h"
 
 /* Looking at a master's volume and bucket, before anything is decided. */
 
@@ -129,6 +130,14 @@ int secrets_look(const Boot *boot, StepContext *context, SecretsScene *ret, Erro
         ret->scene.bucket_url = ret->url;
         int r = secrets_look_at_volume(ret, err);
         return r < 0 ? r : look_at_bucket(boot, context, ret, err);
+}
+
+int secrets_check_settings(const StackConfig *config, const SecretsScene *scene, Error *err)
+{
+        return lineage_settings_are_fixed(&scene->scene)
+                       ? settings_check(config, &scene->identity.settings, MASTER_IDENTITY_FILE,
+                                        err)
+                       : 0;
 }
 
 int secrets_write_identity(const LineageIdentity *identity, Error *err)

@@ -8,6 +8,7 @@
 #include "cluster/document.h"
 #include "cluster/pki.h"
 #include "steps/secrets.h"
+#include "steps/settings.h"
 
 /* The first boot of a cluster: identity, claim, files, index. After a crash anywhere in between the
  * next run finds its own identity and claim, and makes a generation of its own beside the one that
@@ -38,11 +39,15 @@ static int check_clock(const Boot *boot, Error *err)
 }
 
 /* A cluster id is drawn once, and stays with the volume; new keys do not make it another cluster.
- */
-static int ensure_pending(const SecretsScene *scene, LineageIdentity *ret, Error *err)
+ * The settings follow stack-config.sh until they are fixed, and then are equal. */
+static int ensure_pending(const Boot *boot, const SecretsScene *scene, LineageIdentity *ret,
+                          Error *err)
 {
         LineageIdentity identity = scene->identity;
-        if (scene->scene.identity && !identity.complete) {
+        const ClusterSettings recorded = identity.settings;
+        identity.settings = settings_of(&boot->config);
+        if (scene->scene.identity && !identity.complete &&
+            memcmp(&recorded, &identity.settings, sizeof(recorded)) == 0) {
                 *ret = identity;
                 return 0;
         }
@@ -225,6 +230,7 @@ static int describe_index(const SecretsScene *scene, const LineageIdentity *iden
         index->revision = scene->scene.index ? scene->index.index.revision + 1 : 1;
         memcpy(index->cluster_name, identity->cluster_name, sizeof(index->cluster_name));
         memcpy(index->cluster_id, identity->cluster_id, sizeof(index->cluster_id));
+        index->settings = identity->settings;
         (void) snprintf(index->volume_id, sizeof(index->volume_id), "%s", scene->scene.volume_id);
         document_now(index->created);
         return artifacts_generation_new(index->generation, err);
@@ -237,7 +243,7 @@ int secrets_make(const Boot *boot, StepContext *context, const SecretsScene *sce
         LineageIdentity identity = {};
         int r = check_clock(boot, err);
         if (r >= 0) {
-                r = ensure_pending(scene, &identity, err);
+                r = ensure_pending(boot, scene, &identity, err);
         }
         if (r >= 0) {
                 step_waiting_for(context, "S3: claim of %s", scene->url);

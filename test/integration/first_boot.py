@@ -325,7 +325,97 @@ def a_denial_or_a_wrong_bucket_is_named(world):
         must(machine.run(), 1, "unsafe: ", "CLUSTER_NAME is green")
 
 
+RECORDED = {"overlay_network": "10.244.0.0/16", "overlay_backend": "vxlan",
+            "service_network": "10.96.0.0/16", "cluster_domain": "cluster.local"}
+
+
+def settings_of(document):
+    return {name: document[name] for name in RECORDED if name in document}
+
+
+def what_a_cluster_was_made_with_stays(world):
+    with master(world) as machine, node(world) as second:
+        must(machine.run(), 0)
+        assert settings_of(machine.identity()) == settings_of(world.index()) == RECORDED
+        must(second.run(), 0)
+        for key, old, new in (("OVERLAY_NETWORK", "10.244.0.0/16", "10.245.0.0/16"),
+                              ("OVERLAY_BACKEND", "vxlan", "host-gw"),
+                              ("SERVICE_NETWORK", "10.96.0.0/16", "10.97.0.0/16"),
+                              ("CLUSTER_DOMAIN", "cluster.local", "corp.example")):
+            for one, where in ((machine, "cluster-identity.json"), (second, "index.json")):
+                world.write_config(one, **{key: new})
+                # as nothing is installed yet, so before anything starts
+                must(one.run(script='"$@"; status=$?; ls /srv/kubernetes; exit $status'), 1,
+                     f"config: secrets: /etc/kubernetes/stack-config.sh:10: {key}={new}, but this "
+                     f"cluster was made with {key}={old}", where, f"write {key}={old} there")
+                world.write_config(one)
+        world.write_config(machine, SERVICE_NETWORK="10.97.0.0/16")
+        world.delete("index.json")  # new keys, but the same services in etcd
+        must(machine.run("--new-keys"), 1, "made with SERVICE_NETWORK=10.96.0.0/16")
+
+
+def settings_follow_the_file_until_there_are_certificates(world):
+    log = world.folder / "effects-settings"
+    with master(world) as first:
+        must(first.run(log=log), 0)
+        puts = [line for line in log.read_text().splitlines() if "before http s3 PutObject" in line]
+        index = puts[-1].partition(":")[0]  # it is written last
+    for when, settled in ((f"before:{index}:", False), (f"after:{index}:", True)):
+        world.empty()
+        with master(world) as first:
+            must(first.run(kill=when), 137)
+        with master(world, volume=first.volume) as second:
+            assert second.identity()["state"] == "pending"
+            world.write_config(second, SERVICE_NETWORK="10.97.0.0/16")
+            if settled:
+                must(second.run(), 1, "config: ", "made with SERVICE_NETWORK=10.96.0.0/16")
+                continue
+            must(second.run(), 0, "applied")
+            assert second.identity()["service_network"] == "10.97.0.0/16"
+            assert world.index()["service_network"] == "10.97.0.0/16"
+
+
+def an_identity_without_settings_is_completed(world):
+    with master(world) as machine, node(world) as second:
+        must(machine.run(), 0)
+        file = machine.volume / "cluster-identity.json"
+        before = {k: v for k, v in machine.identity().items() if k not in RECORDED}
+        index = {k: v for k, v in world.index().items() if k not in RECORDED}
+        for reboot in (True, False):
+            file.write_text(json.dumps(before))
+            world.put("index.json", json.dumps(index).encode())
+            world.write_config(machine, SERVICE_NETWORK="10.0.0.0/16")
+            must(machine.run(), 1, "config: ", ":10: SERVICE_NETWORK=10.0.0.0/16, but", "10.96.0.1",
+                 "not 10.0.0.1")
+            world.write_config(machine, CLUSTER_DOMAIN="corp.example")
+            must(machine.run(), 1, "config: ", "CLUSTER_DOMAIN=corp.example, but")
+            assert machine.identity() == before
+            world.write_config(machine)
+            script = '"$@"' if reboot else \
+                f'"$@" && cp {world.folder}/before /var/lib/kubernetes/master/cluster-identity.json && "$@"'
+            (world.folder / "before").write_text(json.dumps(before))
+            must(machine.run(script=script), 0, "applied")
+            # what etcd knows is for step flannel-config to record
+            assert machine.identity() == before | {
+                "service_network": "10.96.0.0/16", "cluster_domain": "cluster.local"}
+            assert world.index() == index
+            must(second.run(), 0)
+
+
+def names_that_the_certificate_lacks_are_a_warning(world):
+    with master(world) as machine:
+        must(machine.run(), 0)
+        world.write_config(machine, API_DNS_NAME="api.example.com")
+        said = must(machine.run(script='"$@" && "$@"'), 0, "applied", "already")
+        assert said.count("warning: API_DNS_NAME=api.example.com is not in the API server's "
+                          "certificate") == 2, said
+
+
 CHECKS = (
+    what_a_cluster_was_made_with_stays,
+    settings_follow_the_file_until_there_are_certificates,
+    an_identity_without_settings_is_completed,
+    names_that_the_certificate_lacks_are_a_warning,
     a_first_boot_makes_them_and_a_second_run_costs_one_get,
     a_node_waits_and_never_reads_what_is_the_masters,
     killed_anywhere_the_next_instance_goes_on_and_there_is_one_ca,

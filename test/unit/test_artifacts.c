@@ -26,6 +26,14 @@ static const struct {
         { "one file", INDEX_OF(GOOD_FILE), NULL },
         { "one name in two folders",
           INDEX_OF(GOOD_FILE "," FILE_AS("master/g0/ca.crt", "0", "0600")), NULL },
+        { "with settings",
+          "{\"schema\":1," HEAD ",\"overlay_network\":\"10.244.0.0/16\","
+          "\"overlay_backend\":\"vxlan\",\"service_network\":\"10.96.0.0/16\","
+          "\"cluster_domain\":\"cluster.local\",\"files\":[" GOOD_FILE "]}",
+          NULL },
+        { "a setting that is none",
+          "{\"schema\":1," HEAD ",\"service_network\":\"ten\",\"files\":[" GOOD_FILE "]}",
+          "service_network is not a network" },
         { "nothing", "", "not JSON" },
         { "half of it", "{\"schema\":1," HEAD, "not JSON" },
         { "something after it", INDEX_OF(GOOD_FILE) "x", "not JSON" },

@@ -34,7 +34,16 @@ static void identity_is_written_as_read(void)
         (void) snprintf(replacing.replaces, sizeof(replacing.replaces), "%s", ID_B);
         LineageIdentity grown = complete;
         grown.etcd_member = true;
-        const LineageIdentity *const all[] = { &pending, &complete, &replacing, &grown };
+        LineageIdentity recorded = complete;
+        recorded.settings = (ClusterSettings) { .overlay_network = "10.244.0.0/16",
+                                                .overlay_backend = "host-gw",
+                                                .service_network = "10.96.0.0/16",
+                                                .cluster_domain = "cluster.local" };
+        LineageIdentity in_part = pending;
+        in_part.settings = (ClusterSettings) { .service_network = "255.255.255.252/30",
+                                               .cluster_domain = "a" };
+        const LineageIdentity *const all[] = { &pending, &complete, &replacing,
+                                               &grown,   &recorded, &in_part };
         FOREACH_ARRAY(identity, all, ELEMENTS(all)) {
                 Error err = {};
                 LineageIdentity again = {};
@@ -71,6 +80,15 @@ static void identity_is_strict(void)
                 { "{\"schema\":1,\"state\":\"pending\",\"etcd_member\":1" REST,
                   "neither true nor false" },
                 { "{\"schema\":1,\"state\":\"pending\",\"state\":\"complete\"" REST, "twice" },
+                { "{\"schema\":1,\"state\":\"pending\",\"service_network\":\"10.96.0.0\\n/"
+                  "16\"" REST,
+                  "service_network is not a network" },
+                { "{\"schema\":1,\"state\":\"pending\",\"overlay_network\":\"\"" REST,
+                  "overlay_network is not a network" },
+                { "{\"schema\":1,\"state\":\"pending\",\"overlay_backend\":true" REST,
+                  "overlay_backend is not" },
+                { "{\"schema\":1,\"state\":\"pending\",\"cluster_domain\":\"A\"" REST,
+                  "cluster_domain is not a DNS name" },
 #undef REST
         };
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
@@ -358,6 +376,35 @@ static void leads_a_first_boot_to_its_end(void)
         CHECK_INT(lineage_decide(&scene, 0), LINEAGE_FETCH);
 }
 
+/* From when on the settings in an identity are those that something was made with. */
+static void fixes_settings_with_the_first_certificate(void)
+{
+        LineageIdentity grown = pending;
+        grown.etcd_member = true;
+        LineageScene with_member = scene_of(&pending, NULL, NULL, false);
+        with_member.etcd_member = true;
+        const struct {
+                LineageScene scene;
+                bool fixed;
+        } cases[] = {
+                { scene_of(NULL, NULL, NULL, false), false },
+                { scene_of(NULL, &index_other, NULL, false), false },
+                { scene_of(&pending, NULL, NULL, false), false },
+                { scene_of(&pending, NULL, &claim_ours, false), false },
+                { scene_of(&replacing, &index_other, NULL, false), false },
+                { scene_of(&pending, &index_ours, NULL, false), true },
+                { scene_of(&complete, NULL, NULL, false), true }, /* new keys over its data */
+                { scene_of(&complete, &index_ours, NULL, false), true },
+                { scene_of(&grown, NULL, NULL, false), true },
+                { with_member, true },
+        };
+        for (size_t i = 0; i < ELEMENTS(cases); i++) {
+                if (lineage_settings_are_fixed(&cases[i].scene) != cases[i].fixed) {
+                        test_fail(__FILE__, __LINE__, "case %zu is not %d", i, cases[i].fixed);
+                }
+        }
+}
+
 int main(void)
 {
         test_case("identity: written as read", identity_is_written_as_read);
@@ -371,6 +418,8 @@ int main(void)
         test_case("every state has a name", names_everything);
         test_case("a refusal says what was found and what a person can do",
                   refusals_say_what_and_how);
+        test_case("settings are fixed with the first certificate",
+                  fixes_settings_with_the_first_certificate);
         test_case("leads a first boot to its end", leads_a_first_boot_to_its_end);
         return test_done();
 }

@@ -43,8 +43,37 @@ static void test_what_is_none(void)
         }
 }
 
+static void test_config(void)
+{
+        char network[20] = "kept", backend[16] = "kept";
+        static const char *const none[] = {
+                "",
+                "{}",
+                "{\"Network\":\"10.244.0.0/16\"}",
+                "{\"Backend\":{\"Type\":\"vxlan\"}}",
+                "{\"Network\":1,\"Backend\":{\"Type\":\"vxlan\"}}",
+                "{\"Network\":\"10.244.0.0/16\",\"Backend\":\"vxlan\"}",
+        };
+        FOREACH_ARRAY(text, none, ELEMENTS(none)) {
+                CHECK_INT(overlay_config_parse(*text, network, backend), 0);
+        }
+        CHECK_STR(network, "kept");
+        CHECK_INT(overlay_config_parse("{\"Network\":\"10.245.0.0/16\",\"SubnetLen\":24,"
+                                       "\"Backend\":{\"Type\":\"host-gw\",\"VNI\":1}}",
+                                       network, backend),
+                  1);
+        CHECK_STR(network, "10.245.0.0/16");
+        CHECK_STR(backend, "host-gw");
+        CHECK_INT(overlay_config_parse("{\"Network\":\"10.245.0.0/16 and more than fits\","
+                                       "\"Backend\":{\"Type\":\"vxlan\"}}",
+                                       network, backend),
+                  1);
+        CHECK(!streq(network, "10.245.0.0/16"));
+}
+
 int main(void)
 {
+        test_case("flannel's configuration", test_config);
         test_case("leases", test_leases);
         test_case("what is no lease", test_what_is_none);
         return test_done();

@@ -62,7 +62,11 @@ static int run(Boot *boot, unsigned seconds)
         };
         Error err = {};
         MachineStatus status;
-        if (machine_run(&options, &status, &err) < 0) {
+        int r = machine_run(&options, &status, &err);
+        if (status.steps[2].warning[0]) {
+                printf("warning: %s\n", status.steps[2].warning);
+        }
+        if (r < 0) {
                 printf("%s: %s\n", error_class_to_string(err.class), err.message);
                 return EXIT_FAILURE;
         }

@@ -150,6 +150,16 @@ static void identity_compares(void)
         }
 }
 
+/* European Sovereign Cloud. */
+static void zones_of_every_partition(void)
+{
+        CHECK(imds_is_zone_of("eusc-de-east-1a", "eusc-de-east-1"));
+        CHECK(imds_is_zone_of("us-gov-west-1c", "us-gov-west-1"));
+        CHECK(imds_is_zone_of("us-iso-east-1a", "us-iso-east-1"));
+        CHECK(imds_is_zone_of("us-west-2-lax-1a", "us-west-2"));
+        CHECK(!imds_is_zone_of("eusc-de-east-2a", "eusc-de-east-1"));
+}
+
 int main(void)
 {
         static char role[] = "kb-master", node_role[] = "kb-node", bucket[] = "bucket-1";
@@ -169,6 +179,7 @@ int main(void)
                 }
         }
         test_case("imds: the networks of a VPC", list_is_read);
+        test_case("imds: zones of every partition", zones_of_every_partition);
         test_case("identity: the cluster's networks beside those of each VPC", identity_compares);
         server_reset(&server, NULL);
         s3_bucket_free(boot.bucket);

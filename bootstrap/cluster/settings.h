@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stddef.h>
+
+#include "cluster/document.h"
+
+/* The settings that a cluster is made with and keeps: leases of the overlay, addresses of services
+ * and names in certificates and pods all follow from them. The volume's identity and the index
+ * carry them. Each is "" where it is not recorded, as in documents from before there were these
+ * fields. */
+typedef struct ClusterSettings {
+        char overlay_network[20];
+        char overlay_backend[16];
+        char service_network[20];
+        char cluster_domain[254];
+} ClusterSettings;
+
+/* Rows for the table of a document whose structure has them as `member`. */
+#define SETTINGS_FIELDS(type, member)                                                  \
+        DOCUMENT_OPTIONAL_IN(type, member, overlay_network, DOCUMENT_NETWORK),         \
+                DOCUMENT_OPTIONAL_IN(type, member, overlay_backend, DOCUMENT_LABEL),   \
+                DOCUMENT_OPTIONAL_IN(type, member, service_network, DOCUMENT_NETWORK), \
+                DOCUMENT_OPTIONAL_IN(type, member, cluster_domain, DOCUMENT_DOMAIN)
+
+#define SETTINGS_MAX 4
+
+/* A setting that has another value than the recorded one. Pointers into what was compared. */
+typedef struct SettingsDifference {
+        const char *key; /* of stack-config.sh */
+        const char *recorded, *given;
+} SettingsDifference;
+
+/* Compares what is recorded, in the order of the structure; returns how many differ. */
+size_t settings_compare(const ClusterSettings *recorded, const ClusterSettings *given,
+                        SettingsDifference ret[SETTINGS_MAX]);
+
+/* Takes over what is not recorded yet. Returns true if there was any. */
+bool settings_complete(ClusterSettings *recorded, const ClusterSettings *given);

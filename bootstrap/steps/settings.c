@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "steps/settings.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "cluster/certificate.h"
+#include "cluster/pki.h"
+
+#define CERTIFICATE     SECRETS_DIR "/apiserver.crt"
+#define CERTIFICATE_MAX ((size_t) 64 << 10)
+
+ClusterSettings settings_of(const StackConfig *config)
+{
+        ClusterSettings settings = {};
+        (void) snprintf(settings.overlay_network, sizeof(settings.overlay_network), "%s",
+                        config->overlay_network);
+        (void) snprintf(settings.overlay_backend, sizeof(settings.overlay_backend), "%s",
+                        config->overlay_backend);
+        (void) snprintf(settings.service_network, sizeof(settings.service_network), "%s",
+                        config->service_network);
+        (void) snprintf(settings.cluster_domain, sizeof(settings.cluster_domain), "%s",
+                        config->cluster_domain);
+        return settings;
+}
+
+/* "FILE:9: KEY=value", or "FILE: KEY=value (the default)"; caller frees, NULL when out of memory.
+ */
+static char *name_setting(const StackConfig *config, const char *key, const char *value)
+{
+        unsigned line = stack_config_line(config, key);
+        return line > 0 ? string_format("%s:%u: %s=%s", STACK_CONFIG_PATH, line, key, value)
+                        : string_format("%s: %s=%s (the default)", STACK_CONFIG_PATH, key, value);
+}
+
+int settings_check(const StackConfig *config, const ClusterSettings *recorded, const char *where,
+                   Error *err)
+{
+        SettingsDifference differences[SETTINGS_MAX];
+        const ClusterSettings given = settings_of(config);
+        size_t n = settings_compare(recorded, &given, differences);
+        _cleanup_string_list_ StringList problems = {};
+        FOREACH_ARRAY(d, differences, n) {
+                _cleanup_free_ char *setting = name_setting(config, d->key, d->given);
+                if (!setting ||
+                    string_list_append_format(
+                            &problems,
+                            "%s, but this cluster was made with %s=%s (%s) and keeps it: write "
+                            "%s=%s there, for every machine; another value needs a new cluster",
+                            setting, d->key, d->recorded, where, d->key, d->recorded) < 0) {
+                        return error_oom(err);
+                }
+        }
+        return n > 0 ? stack_config_refuse(&problems, err) : 0;
+}
+
+/* The alternative names of the certificate in use: 1, or 0 if there is none yet. */
+static int read_names(CertificateInfo *ret, Error *err)
+{
+        _cleanup_buffer_ Buffer pem = {};
+        _cleanup_x509_ X509 *certificate = NULL;
+        if (access(CERTIFICATE, F_OK) < 0 && errno == ENOENT) {
+                return 0;
+        }
+        int r = file_read(CERTIFICATE, CERTIFICATE_MAX, &pem, err);
+        if (r >= 0) {
+                r = certificate_from_pem(pem.data, pem.size, &certificate, err);
+        }
+        if (r >= 0) {
+                r = certificate_inspect(certificate, ret, err);
+        }
+        return r < 0 ? error_prefix(err, CERTIFICATE) : 1;
+}
+
+/* Warns if the certificate lacks KIND:VALUE. `setting` says who wants it. */
+static int warn_of_name(StepContext *context, const CertificateInfo *info, const char *kind,
+                        const char *value, const char *setting, Error *err)
+{
+        _cleanup_free_ char *name = string_format("%s:%s", kind, value);
+        if (!name) {
+                return error_oom(err);
+        }
+        if (!string_list_contains(&info->names, name)) {
+                step_warn(context,
+                          "%s is not in the API server's certificate: it applies at a cluster's "
+                          "creation only, and clients refuse the API server under it",
+                          setting);
+        }
+        return 0;
+}
+
+int settings_warn_of_names(const StackConfig *config, StepContext *context, Error *err)
+{
+        _cleanup_certificate_info_ CertificateInfo info = {};
+        char address[INET_ADDRSTRLEN], text[300];
+        int r = read_names(&info, err);
+        if (r <= 0) {
+                return r;
+        }
+        (void) inet_ntop(AF_INET, &config->master_private_ip, address, sizeof(address));
+        (void) snprintf(text, sizeof(text), "MASTER_PRIVATE_IP=%s", address);
+        r = warn_of_name(context, &info, "IP", address, text, err);
+        if (r >= 0 && !isempty(config->api_dns_name)) {
+                (void) snprintf(text, sizeof(text), "API_DNS_NAME=%s", config->api_dns_name);
+                r = warn_of_name(context, &info, "DNS", config->api_dns_name, text, err);
+        }
+        return r;
+}
+
+int settings_warn_of_address(StepContext *context, const char *public_ip, Error *err)
+{
+        _cleanup_certificate_info_ CertificateInfo info = {};
+        char text[64];
+        int r = read_names(&info, err);
+        if (r <= 0) {
+                return r;
+        }
+        (void) snprintf(text, sizeof(text), "the Elastic IP %s", public_ip);
+        return warn_of_name(context, &info, "IP", public_ip, text, err);
+}
+
+/* "10.0.0.1, 172.20.128.9" and so on: what the certificate has of this kind. */
+static int list_names(const CertificateInfo *info, const char *kind, Buffer *ret)
+{
+        size_t n = strlen(kind);
+        for (size_t i = 0; i < info->names.n; i++) {
+                const char *name = info->names.items[i];
+                if (strncmp(name, kind, n) == 0 && name[n] == ':' &&
+                    buffer_append_format(ret, "%s%s", ret->size > 0 ? ", " : "", name + n + 1) <
+                            0) {
+                        return -ENOMEM;
+                }
+        }
+        return 0;
+}
+
+/* A name that the certificate must have, and the setting that it follows from. */
+typedef struct Wanted {
+        const char *kind, *name;
+        const char *key, *value;
+        const char *hint;
+} Wanted;
+
+static int refuse_without(const StackConfig *config, const CertificateInfo *info,
+                          const Wanted *wanted, Error *err)
+{
+        _cleanup_free_ char *name = string_format("%s:%s", wanted->kind, wanted->name);
+        if (name && string_list_contains(&info->names, name)) {
+                return 0;
+        }
+        _cleanup_free_ char *setting = name_setting(config, wanted->key, wanted->value);
+        _cleanup_buffer_ Buffer names = {};
+        if (!name || !setting || list_names(info, wanted->kind, &names) < 0) {
+                return error_oom(err);
+        }
+        return error_set(err, ERROR_CONFIG, EINVAL,
+                         "%s, but this cluster was made with another one and keeps it: its API "
+                         "server's certificate has %s and not %s. Write the %s of then there, for "
+                         "every machine%s",
+                         setting, names.data ? names.data : "none", wanted->name, wanted->key,
+                         wanted->hint);
+}
+
+int settings_check_certificate(const StackConfig *config, Error *err)
+{
+        _cleanup_certificate_info_ CertificateInfo info = {};
+        char address[INET_ADDRSTRLEN];
+        int r = read_names(&info, err);
+        if (r > 0) {
+                r = pki_service_address(config->service_network, address, err) < 0 ? -EINVAL : 1;
+        }
+        if (r <= 0) {
+                return r;
+        }
+        _cleanup_free_ char *domain =
+                string_format("kubernetes.default.svc.%s", config->cluster_domain);
+        if (!domain) {
+                return error_oom(err);
+        }
+        const Wanted wanted[] = {
+                { "IP", address, "SERVICE_NETWORK", config->service_network,
+                  " (10.0.0.0/16 was the default before it was recorded)" },
+                { "DNS", domain, "CLUSTER_DOMAIN", config->cluster_domain, "" },
+        };
+        FOREACH_ARRAY(w, wanted, ELEMENTS(wanted)) {
+                r = refuse_without(config, &info, w, err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return 0;
+}
