@@ -117,3 +117,16 @@ int error_prefix(Error *err, const char *format, ...)
         }
         return err->error ? -err->error : -EIO;
 }
+
+int error_suffix(Error *err, const char *format, ...)
+{
+        if (!err) {
+                return -EIO;
+        }
+        size_t used = strlen(err->message);
+        va_list ap;
+        va_start(ap, format);
+        (void) vsnprintf(err->message + used, sizeof(err->message) - used, format, ap);
+        va_end(ap);
+        return err->error ? -err->error : -EIO;
+}

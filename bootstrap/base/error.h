@@ -60,6 +60,9 @@ int error_from_aws(Error *err, int r);
 /* Puts "context: " in front of the message, keeping everything else; returns -err->error again. */
 int error_prefix(Error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Adds to the end of the message; otherwise as error_prefix(). */
+int error_suffix(Error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* The one table from errno to class; errno positive or negative. */
 ErrorClass error_class_from_errno(int error);
 

@@ -10,6 +10,7 @@
 
 #include "base/effect.h"
 #include "base/string.h"
+#include "host/journal.h"
 
 /* As systemctl(1) run by root does, PID 1 is asked on its private socket: it is there before
  * dbus-daemon, and without it. On that socket every signal is delivered, without Subscribe(), and
@@ -293,10 +294,11 @@ static int job_ended(sd_bus *bus, const char *name, const Job *job, const Wait *
         if (r < 0) {
                 return r;
         }
-        return error_set(err, ERROR_RETRY, EIO,
+        (void) error_set(err, ERROR_RETRY, EIO,
                          "job ended with \"%s\"; unit is %s (%s), result "
                          "\"%s\"",
                          job->result, state.active, state.sub, state.result);
+        return journal_explain(name, err);
 }
 
 static int job_run(const char *method, const char *name, const Wait *wait, Error *err)

@@ -24,7 +24,8 @@ typedef struct UnitState {
 int unit_look(const char *name, const Wait *wait, UnitState *ret, Error *err);
 
 /* Starts (or restarts) the unit and waits for the job's end (JobRemoved); mode "replace". 0 when
- * the result is "done". Any other result is ERROR_RETRY naming it, with the unit's own Result;
+ * the result is "done". Any other result is ERROR_RETRY naming it, with the unit's own Result and
+ * its last words;
  * "not-found" and "masked" are ERROR_CONFIG. */
 int unit_start(const char *name, const Wait *wait, Error *err);
 int unit_restart(const char *name, const Wait *wait, Error *err);

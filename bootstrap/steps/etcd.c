@@ -8,6 +8,7 @@
 
 #include "base/file.h"
 #include "host/docker.h"
+#include "host/journal.h"
 #include "steps/service.h"
 
 /* etcd, in docker-bootstrap, its data on the volume. A cluster of one: the volume is what carries
@@ -159,15 +160,17 @@ int etcd_apply(void *userdata, StepContext *context, Error *err)
         }
         /* its port opens when the store is read; nothing tells of that but the port */
         for (unsigned attempt = 0;; attempt++) {
-                step_waiting_for(context, "etcd to be healthy");
+                if (attempt % 20 == 0) { /* every ten seconds */
+                        service_wait_for(UNIT_ETCD, "etcd to be healthy", attempt, context);
+                }
                 r = etcd_answers(boot, context, err);
                 if (r != 0) {
                         return r < 0 ? r : etcd_mark_data(err);
                 }
                 r = wait_sleep(step_wait(context), attempt < 20 ? 50 : 500, err);
                 if (r < 0) {
-                        return error_prefix(err, "etcd is not healthy: see journalctl -u %s",
-                                            UNIT_ETCD);
+                        (void) error_prefix(err, "etcd is not healthy");
+                        return journal_explain(UNIT_ETCD, err);
                 }
         }
 }

@@ -11,6 +11,7 @@
 #include "cluster/overlay.h"
 #include "cluster/render.h"
 #include "config/envfile.h"
+#include "host/journal.h"
 #include "host/netif.h"
 #include "steps/etcd.h"
 #include "steps/secrets.h"
@@ -420,8 +421,8 @@ int flanneld_apply(void *userdata, StepContext *context, Error *err)
                 r = r < 0 ? r : wait_for_subnet(boot, context, err);
         }
         if (r == 0) {
-                return error_set(err, ERROR_RETRY, ETIMEDOUT,
-                                 "flanneld leases no subnet: see journalctl -u %s", UNIT_FLANNELD);
+                (void) error_set(err, ERROR_RETRY, ETIMEDOUT, "flanneld leases no subnet");
+                return journal_explain(UNIT_FLANNELD, err);
         }
         return r < 0 ? r : mend_routes(boot, context, err);
 }

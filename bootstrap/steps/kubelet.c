@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "cluster/render.h"
 #include "host/http.h"
+#include "host/journal.h"
 #include "host/process.h"
 #include "steps/join.h"
 #include "steps/service.h"
@@ -239,7 +240,9 @@ static int kubelet_await(StepContext *context, Error *err)
 {
         Wait part = wait_part(step_wait(context), 60000);
         for (unsigned attempt = 0;; attempt++) {
-                step_waiting_for(context, "kubelet's healthz");
+                if (attempt % 20 == 0) {
+                        service_wait_for(UNIT_KUBELET, "kubelet's healthz", attempt, context);
+                }
                 int r = kubelet_answers(context, err);
                 if (r != 0) {
                         return r;
@@ -289,8 +292,8 @@ int kubelet_apply(void *userdata, StepContext *context, Error *err)
         r = kubelet_restart(context, err);
         r = r < 0 ? r : kubelet_await(context, err);
         if (r == 0) {
-                return error_set(err, ERROR_RETRY, ETIMEDOUT,
-                                 "kubelet is not healthy: see journalctl -u %s", UNIT_KUBELET);
+                (void) error_set(err, ERROR_RETRY, ETIMEDOUT, "kubelet is not healthy");
+                return journal_explain(UNIT_KUBELET, err);
         }
         return r < 0 ? r : 0;
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
+#include "host/journal.h"
 #include "host/unit.h"
 
 int service_is_active(const char *unit, StepContext *context, struct timespec *ret_since,
@@ -13,6 +14,11 @@ int service_is_active(const char *unit, StepContext *context, struct timespec *r
         int r = unit_look(unit, step_wait(context), &state, err);
         if (r < 0) {
                 return r;
+        }
+        if (streq(state.load, "masked")) {
+                return error_set(err, ERROR_CONFIG, ESHUTDOWN,
+                                 "%s is masked: an administrator did that; systemctl unmask %s",
+                                 unit, unit);
         }
         if (!streq(state.load, "loaded")) {
                 return error_set(err, ERROR_CONFIG, ENOENT, "%s is %s: the AMI is incomplete", unit,
@@ -67,6 +73,16 @@ int service_restart(const char *unit, StepContext *context, Error *err)
         }
         step_waiting_for(context, "%s to restart", unit);
         return unit_restart(unit, step_wait(context), err);
+}
+
+void service_wait_for(const char *unit, const char *what, unsigned attempt, StepContext *context)
+{
+        char words[LAST_WORDS_MAX] = "";
+        if (attempt > 0) { /* at first it has said nothing yet */
+                journal_last_words(unit, words);
+        }
+        step_waiting_for(context, "%s%s%.160s%s", what, words[0] ? "; it says \"" : "", words,
+                         words[0] ? "\"" : "");
 }
 
 int service_container_runs(const char *unit, const DockerContainer *container, StepContext *context,

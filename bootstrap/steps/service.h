@@ -29,6 +29,9 @@ int service_await(const char *unit, StepContext *context, Error *err);
 int service_start(const char *unit, StepContext *context, Error *err);
 int service_restart(const char *unit, StepContext *context, Error *err);
 
+/* Says what is waited for; after the first attempt with what the unit has said last. */
+void service_wait_for(const char *unit, const char *what, unsigned attempt, StepContext *context);
+
 /* Whether the unit is active and its container in docker-bootstrap runs with this configuration: 1
  * or 0. */
 int service_container_runs(const char *unit, const DockerContainer *container, StepContext *context,

@@ -22,7 +22,8 @@ static const struct {
         const char *text;
 } units[] = {
         { PREFIX "good.service", "[Service]\nExecStart=/bin/sleep 600\n" },
-        { PREFIX "bad.service", "[Service]\nType=oneshot\nExecStart=/bin/false\n" },
+        { PREFIX "bad.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c "
+                                "'echo error: no such door; echo bye; exec false'\n" },
         { PREFIX "brief.service", "[Service]\nExecStart=/bin/sleep 1\n" },
         { PREFIX "slow.service", "[Service]\nType=oneshot\nExecStart=/bin/sleep 600\n" },
         { PREFIX "limited.service", "[Unit]\nStartLimitBurst=1\nStartLimitIntervalSec=600\n"
@@ -138,7 +139,8 @@ static void test_failed(void)
         CHECK_INT(unit_start(name, &wait, &err), -EIO);
         CHECK_INT(err.class, ERROR_RETRY);
         CHECK_STR(err.message, "start " PREFIX "bad.service: job ended with \"failed\"; unit is "
-                               "failed (failed), result \"exit-code\"");
+                               "failed (failed), result \"exit-code\"; it said \"error: no such "
+                               "door\"; see journalctl -u " PREFIX "bad");
         CHECK_OK(unit_look(name, &wait, &state, &err), err);
         CHECK_STR(state.active, "failed");
         CHECK_STR(state.result, "exit-code");
