@@ -228,6 +228,20 @@ int file_remove(const char *path, Error *err)
         return 1;
 }
 
+int file_set_aside(const char *path, Error *err)
+{
+        _cleanup_free_ char *aside = string_format("%s.damaged", path);
+        if (!aside) {
+                return error_oom(err);
+        }
+        unsigned effect = effect_before("rename", path);
+        if (rename(path, aside) < 0) {
+                return errno == ENOENT ? 0 : error_errno(err, errno, "rename %s", path);
+        }
+        effect_after(effect, "rename", path);
+        return 1;
+}
+
 int file_touch(const char *path, mode_t mode, Error *err)
 {
         if (access(path, F_OK) == 0) {

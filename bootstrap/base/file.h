@@ -31,6 +31,10 @@ int file_make_directory(const char *path, mode_t mode, Error *err);
 /* Removes the file; one that is not there is fine. Returns 1 if it was there, else 0. */
 int file_remove(const char *path, Error *err);
 
+/* Renames the file to its name with ".damaged" behind it, in place of an earlier one of that name.
+ * Returns 1 if it was there, else 0. */
+int file_set_aside(const char *path, Error *err);
+
 /* Like `ln -sfn`, atomically. Returns 1 if changed, 0 if it was so. */
 int file_symlink(const char *target, const char *path, Error *err);
 

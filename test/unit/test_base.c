@@ -131,6 +131,19 @@ static void file_replaces_atomically(void)
         CHECK_INT(file_differs(path, "", 0, 0644, &err), 1); /* a link is not the file */
         CHECK_INT(file_remove(path, &err), 1);
         CHECK_INT(file_remove(path, &err), 0);
+
+        _cleanup_free_ char *aside = string_format("%s.damaged", path);
+        REQUIRE(aside);
+        CHECK_INT(file_set_aside(path, &err), 0);
+        for (unsigned i = 1; i <= 2; i++) { /* the second in place of the first */
+                _cleanup_buffer_ Buffer kept = {};
+                CHECK_OK(file_write(path, "12", i, 0600, &err), err);
+                CHECK_INT(file_set_aside(path, &err), 1);
+                CHECK(access(path, F_OK) < 0);
+                CHECK_OK(file_read(aside, 16, &kept, &err), err);
+                CHECK_INT(kept.size, i);
+        }
+        CHECK_INT(file_remove(aside, &err), 1);
 }
 
 static void file_from_the_future(void)
