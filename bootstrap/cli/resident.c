@@ -101,6 +101,16 @@ static uint64_t schedule_due(const Schedule *s)
         return mask;
 }
 
+/* Something has happened to these steps: those that were done are due. */
+static void schedule_now(Schedule *s, uint64_t mask)
+{
+        for (size_t i = 0; i < _STEP_ID_MAX; i++) {
+                if ((mask & STEP_MASK(i)) && s->due_ms[i] != UINT64_MAX) {
+                        s->due_ms[i] = wait_now_ms();
+                }
+        }
+}
+
 /* Whether the state file still tells what this process wrote: else there was another run since, and
  * what this one knows, and what it told, may be old. */
 static bool state_is_ours(const Run *run)
@@ -191,7 +201,12 @@ static int idle(Run *run, Error *err)
                         { .fd = -1 },
                         { .fd = run->signals.reload_fd, .events = POLLIN },
                         { .fd = run->lock_fd, .events = POLLIN },
+                        { .fd = -1 },
+                        { .fd = -1 },
                 };
+                if (run->watch) {
+                        step_watch_poll(run->watch, fds + 3);
+                }
                 int r = wait_fds(&wait, fds, ELEMENTS(fds), err);
                 if (r < 0) {
                         return r;
@@ -206,6 +221,7 @@ static int idle(Run *run, Error *err)
                 if (run->again_at_ms <= wait_now_ms()) {
                         return 0;
                 }
+                schedule_now(&schedule, run->watch ? step_watch_take(run->watch) : 0);
                 stack_say_due(&run->stack, &run->boot, run->signals.stop_fd);
                 uint64_t due = schedule_due(&schedule);
                 if (due || fds[2].revents) {
@@ -258,6 +274,7 @@ static bool stays(Run *run, int r, const Error *error)
 
 int resident_run(Run *run, Error *err)
 {
+        run->watch = step_watch_new();
         for (;;) {
                 Error error = { 0 };
                 int r = converge_alone(run, &error);

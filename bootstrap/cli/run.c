@@ -190,6 +190,7 @@ static int prepare(Run *run, Error *err)
 
 static void run_free(Run *run)
 {
+        step_watch_freep(&run->watch);
         close_fdp(&run->lock_fd);
         boot_done(&run->boot);
         signals_done(&run->signals);

@@ -6,6 +6,7 @@
 #include "cli/observer.h"
 #include "cli/signals.h"
 #include "cli/stack.h"
+#include "steps/watch.h"
 
 /* A run, by hand or by systemd, and what it carries along. */
 typedef struct Run {
@@ -21,6 +22,7 @@ typedef struct Run {
         unsigned n_failed;    /* runs in a row */
         uint64_t again_at_ms; /* the next one; UINT64_MAX: none is due */
         int lock_fd;          /* of inotify: another run has let go of the lock */
+        StepWatch *watch;
         StackWord stack;
         bool has_http;
 } Run;

@@ -2,145 +2,13 @@
 #include "host/unit.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <systemd/sd-bus.h>
-#include <time.h>
 
 #include "base/effect.h"
 #include "base/string.h"
 #include "host/journal.h"
-
-/* As systemctl(1) run by root does, PID 1 is asked on its private socket: it is there before
- * dbus-daemon, and without it. On that socket every signal is delivered, without Subscribe(), and
- * no message names its sender. Who may not use it goes to the system bus. */
-#define PRIVATE_SOCKET "unix:path=/run/systemd/private"
-
-#define MANAGER_NAME      "org.freedesktop.systemd1"
-#define MANAGER_PATH      "/org/freedesktop/systemd1"
-#define MANAGER_INTERFACE "org.freedesktop.systemd1.Manager"
-#define PROPERTIES        "org.freedesktop.DBus.Properties"
-
-#define _cleanup_bus_     _cleanup_(sd_bus_close_unrefp)
-#define _cleanup_message_ _cleanup_(sd_bus_message_unrefp)
-
-static const struct {
-        const char *name;
-        ErrorClass class;
-        int error;
-} bus_errors[] = {
-        { "org.freedesktop.systemd1.NoSuchUnit", ERROR_CONFIG, ENOENT },
-        { "org.freedesktop.systemd1.UnitMasked", ERROR_CONFIG, ESHUTDOWN },
-        { "org.freedesktop.systemd1.LoadFailed", ERROR_CONFIG, EINVAL },
-        { "org.freedesktop.systemd1.BadUnitSetting", ERROR_CONFIG, ENOEXEC },
-        { SD_BUS_ERROR_INVALID_ARGS, ERROR_CONFIG, EINVAL }, /* no unit can have that name */
-        { SD_BUS_ERROR_ACCESS_DENIED, ERROR_DENIED, EACCES },
-        { SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, ERROR_DENIED, EACCES },
-};
-
-static int bus_error(const sd_bus_error *e, Error *err)
-{
-        FOREACH_ARRAY(row, bus_errors, ELEMENTS(bus_errors)) {
-                if (streq(row->name, e->name)) {
-                        return error_set(err, row->class, row->error, "%s", e->message);
-                }
-        }
-        int error = sd_bus_error_get_errno(e);
-        return error_set(err, ERROR_RETRY, error ? error : EIO, "%s",
-                         isempty(e->message) ? e->name : e->message);
-}
-
-static int bus_try(const char *address, sd_bus **ret)
-{
-        _cleanup_bus_ sd_bus *bus = NULL;
-        int r = address ? sd_bus_new(&bus) : sd_bus_open_system(&bus);
-        if (r >= 0 && address) {
-                r = sd_bus_set_address(bus, address);
-                r = r < 0 ? r : sd_bus_start(bus);
-        }
-        if (r >= 0) {
-                *ret = TAKE(bus);
-        }
-        return r;
-}
-
-static int bus_open(sd_bus **ret, Error *err)
-{
-        int r = bus_try(PRIVATE_SOCKET, ret);
-        if (r < 0 && bus_try(NULL, ret) >= 0) {
-                return 0;
-        }
-        return r < 0 ? error_errno(err, r, "connect to systemd") : 0;
-}
-
-/* Handles one message, or waits for one: 1, or 0 when the deadline passed. */
-static int bus_turn(sd_bus *bus, const Wait *wait, Error *err)
-{
-        int r = sd_bus_process(bus, NULL);
-        if (r != 0) {
-                return r < 0 ? error_errno(err, r, "connection to systemd") : 1;
-        }
-        uint64_t timeout_us = UINT64_MAX;
-        int fd = sd_bus_get_fd(bus), events = sd_bus_get_events(bus);
-        r = fd < 0 ? fd : events < 0 ? events : sd_bus_get_timeout(bus, &timeout_us);
-        if (r < 0) {
-                return error_errno(err, r, "connection to systemd");
-        }
-        Wait part = *wait;
-        if (timeout_us != UINT64_MAX) { /* a point in time, of the handshake */
-                struct timespec now;
-                (void) clock_gettime(CLOCK_MONOTONIC, &now); /* a clock that exists */
-                uint64_t now_us = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
-                part = wait_part(wait, timeout_us > now_us ? (timeout_us - now_us) / 1000 + 1 : 0);
-        }
-        r = wait_fd(&part, fd, (short) events, err);
-        return r == 0 && part.deadline_ms < wait->deadline_ms ? 1 : r;
-}
-
-static int on_reply(sd_bus_message *message, void *userdata, sd_bus_error *e)
-{
-        (void) e;
-        *(sd_bus_message **) userdata = sd_bus_message_ref(message);
-        return 1;
-}
-
-/* Sends the call, waits for its reply. */
-static int bus_call(sd_bus *bus, sd_bus_message *call, const Wait *wait, sd_bus_message **ret,
-                    Error *err)
-{
-        _cleanup_message_ sd_bus_message *reply = NULL;
-        int r = sd_bus_call_async(bus, NULL, call, on_reply, &reply, UINT64_MAX);
-        if (r < 0) {
-                return error_errno(err, r, "call systemd");
-        }
-        while (!reply) {
-                r = bus_turn(bus, wait, err);
-                if (r <= 0) {
-                        return r < 0 ? r
-                                     : error_set(err, ERROR_RETRY, ETIMEDOUT,
-                                                 "timed out waiting for systemd's reply");
-                }
-        }
-        if (sd_bus_message_is_method_error(reply, NULL)) {
-                return bus_error(sd_bus_message_get_error(reply), err);
-        }
-        *ret = TAKE(reply);
-        return 0;
-}
-
-/* Calls the manager; n_arguments strings. */
-static int manager_call(sd_bus *bus, const char *method, const char *const *arguments,
-                        size_t n_arguments, const Wait *wait, sd_bus_message **ret, Error *err)
-{
-        _cleanup_message_ sd_bus_message *call = NULL;
-        int r = sd_bus_message_new_method_call(bus, &call, MANAGER_NAME, MANAGER_PATH,
-                                               MANAGER_INTERFACE, method);
-        for (size_t i = 0; r >= 0 && i < n_arguments; i++) {
-                r = sd_bus_message_append_basic(call, 's', arguments[i]);
-        }
-        return r < 0 ? error_errno(err, r, "%s", method) : bus_call(bus, call, wait, ret, err);
-}
+#include "host/unit_bus.h"
 
 static int read_text(sd_bus_message *message, char *ret, size_t size)
 {
@@ -231,7 +99,7 @@ static int look(sd_bus *bus, const char *name, const Wait *wait, UnitState *ret,
         if (r < 0) {
                 return error_errno(err, r, "GetAll");
         }
-        r = bus_call(bus, call, wait, &reply, err);
+        r = unit_bus_call(bus, call, wait, &reply, err);
         if (r < 0) {
                 return r;
         }
@@ -242,27 +110,12 @@ static int look(sd_bus *bus, const char *name, const Wait *wait, UnitState *ret,
 int unit_look(const char *name, const Wait *wait, UnitState *ret, Error *err)
 {
         _cleanup_bus_ sd_bus *bus = NULL;
-        int r = bus_open(&bus, err);
+        int r = unit_bus_open(&bus, err);
         r = r < 0 ? r : look(bus, name, wait, ret, err);
         if (r < 0) {
                 (void) error_prefix(err, "look at %s", name);
         }
         return r;
-}
-
-/* Signals of the manager come to the callback from now on. */
-static int subscribe(sd_bus *bus, const char *path, const char *interface, const char *member,
-                     sd_bus_message_handler_t callback, void *userdata, const Wait *wait,
-                     Error *err)
-{
-        bool private = sd_bus_is_bus_client(bus) <= 0;
-        int r = sd_bus_match_signal_async(bus, NULL, private ? NULL : MANAGER_NAME, path, interface,
-                                          member, callback, NULL, userdata);
-        if (r < 0 || private) {
-                return r < 0 ? error_errno(err, r, "await %s", member) : 0;
-        }
-        _cleanup_message_ sd_bus_message *reply = NULL;
-        return manager_call(bus, "Subscribe", NULL, 0, wait, &reply, err);
 }
 
 /* A job we wait for: its reply comes before its end, as the manager runs jobs later. */
@@ -306,13 +159,13 @@ static int job_run(const char *method, const char *name, const Wait *wait, Error
         Job job = { 0 };
         _cleanup_bus_ sd_bus *bus = NULL;
         _cleanup_message_ sd_bus_message *reply = NULL;
-        int r = bus_open(&bus, err);
+        int r = unit_bus_open(&bus, err);
         r = r < 0 ? r
-                  : subscribe(bus, MANAGER_PATH, MANAGER_INTERFACE, "JobRemoved", on_job_removed,
-                              &job, wait, err);
+                  : unit_bus_subscribe(bus, MANAGER_PATH, MANAGER_INTERFACE, "JobRemoved",
+                                       on_job_removed, &job, wait, err);
         r = r < 0 ? r
-                  : manager_call(bus, method, (const char *[]) { name, "replace" }, 2, wait, &reply,
-                                 err);
+                  : unit_bus_call_manager(bus, method, (const char *[]) { name, "replace" }, 2,
+                                          wait, &reply, err);
         if (r < 0) {
                 return r;
         }
@@ -321,7 +174,7 @@ static int job_run(const char *method, const char *name, const Wait *wait, Error
                 return error_errno(err, r, "reply of systemd");
         }
         while (!job.result[0]) {
-                r = bus_turn(bus, wait, err);
+                r = unit_bus_turn(bus, wait, err);
                 if (r <= 0) {
                         return r < 0 ? r
                                      : error_set(err, ERROR_RETRY, ETIMEDOUT,
@@ -364,12 +217,12 @@ static int manager_do(const char *method, const char *const *arguments, size_t n
 {
         _cleanup_bus_ sd_bus *bus = NULL;
         _cleanup_message_ sd_bus_message *reply = NULL;
-        int r = bus_open(&bus, err);
+        int r = unit_bus_open(&bus, err);
         if (r < 0) {
                 return r;
         }
         unsigned number = effect_before("bus", method);
-        r = manager_call(bus, method, arguments, n_arguments, wait, &reply, err);
+        r = unit_bus_call_manager(bus, method, arguments, n_arguments, wait, &reply, err);
         effect_after(number, "bus", method);
         return r;
 }
@@ -423,10 +276,10 @@ static int wait_change(const char *name, const UnitState *seen, const Wait *wait
         if (r < 0) {
                 return error_errno(err, r, "path of a unit");
         }
-        r = bus_open(&bus, err);
+        r = unit_bus_open(&bus, err);
         r = r < 0 ? r
-                  : subscribe(bus, path, PROPERTIES, "PropertiesChanged", on_change, &changed, wait,
-                              err);
+                  : unit_bus_subscribe(bus, path, PROPERTIES, "PropertiesChanged", on_change,
+                                       &changed, wait, err);
         while (r >= 0) {
                 if (changed) {
                         UnitState state;
@@ -436,7 +289,7 @@ static int wait_change(const char *name, const UnitState *seen, const Wait *wait
                                 return r < 0 ? r : 1;
                         }
                 }
-                r = bus_turn(bus, &part, err);
+                r = unit_bus_turn(bus, &part, err);
                 if (r == 0) {
                         return part.deadline_ms < wait->deadline_ms ? 0 : wait_check(wait, err);
                 }

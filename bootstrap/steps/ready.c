@@ -11,19 +11,10 @@
  * https://kubernetes.io/docs/concepts/architecture/nodes/#heartbeats */
 #define LEASE_S 40
 
-static const struct {
-        const char *unit;
-        unsigned roles;
-} units[] = {
-        { UNIT_DOCKER_BOOTSTRAP, ROLE_ALL }, { UNIT_ETCD, ROLE_MASTER },
-        { UNIT_FLANNELD, ROLE_ALL },         { UNIT_DOCKER, ROLE_ALL },
-        { UNIT_KUBELET, ROLE_ALL },
-};
-
 static int units_are_active(const Boot *boot, StepContext *context, Error *err)
 {
-        FOREACH_ARRAY(u, units, ELEMENTS(units)) {
-                if (!(u->roles & boot->config.role)) {
+        FOREACH_ARRAY(u, services, SERVICES_MAX) {
+                if (!(boot_steps[u->step].roles & boot->config.role)) {
                         continue;
                 }
                 int r = service_is_active(u->unit, context, NULL, err);

@@ -16,6 +16,13 @@
 #define UNIT_KUBELET          "kubelet.service"
 #define UNIT_MASTER_MOUNT     "var-lib-kubernetes-master.mount" /* of MASTER_MOUNT_POINT */
 
+/* The units, and the step that brings each up. */
+#define SERVICES_MAX 5
+extern const struct Service {
+        const char *unit;
+        StepId step;
+} services[SERVICES_MAX];
+
 /* Whether the unit is active: 1 or 0; *ret_since (may be NULL) when it became so. A unit that is
  * not installed or masked is ERROR_CONFIG. */
 int service_is_active(const char *unit, StepContext *context, struct timespec *ret_since,

@@ -25,6 +25,7 @@
 #include "harness.h"
 #include "steps/boot.h"
 #include "steps/stack.h"
+#include "steps/watch.h"
 
 #define MAYBE_UNUSED __attribute__((unused))
 
@@ -131,6 +132,40 @@ int stack_signal(Boot *boot, bool ready, const Wait *wait, Error *err)
         return world->stack_says < 0
                        ? error_set(err, ERROR_CONFIG, -world->stack_says, "CREATE_COMPLETE")
                        : 1;
+}
+
+/* What happens to steps, a mask each: written by the test, read by the program. */
+static int happens_fds[2] = { -1, -1 };
+
+struct StepWatch {
+        int fd;
+};
+
+StepWatch *step_watch_new(void)
+{
+        static StepWatch watch;
+        watch.fd = happens_fds[0];
+        return &watch;
+}
+
+void step_watch_free(StepWatch *watch)
+{
+        watch->fd = -1;
+}
+
+void step_watch_poll(StepWatch *watch, struct pollfd ret[STEP_WATCH_FDS])
+{
+        ret[0] = (struct pollfd) { .fd = watch->fd, .events = POLLIN };
+        ret[1] = (struct pollfd) { .fd = -1 };
+}
+
+uint64_t step_watch_take(StepWatch *watch)
+{
+        uint64_t mask = 0, more = 0;
+        while (watch->fd >= 0 && read(watch->fd, &more, sizeof(more)) == sizeof(more)) {
+                mask |= more;
+        }
+        return mask;
 }
 
 void boot_reset(Boot *boot)

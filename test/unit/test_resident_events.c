@@ -3,6 +3,8 @@
  * it notices, it was told. */
 #define REPROBE_S 900
 
+#include <fcntl.h>
+
 #include "resident_world.h"
 
 /* A run by hand may have changed anything, an interrupted one as well; and what it did not come to
@@ -67,13 +69,46 @@ static void test_failure_of_a_run_by_hand(void)
         CHECK_INT(stop(), 0);
 }
 
+static void happens_to(uint64_t steps)
+{
+        CHECK(write(happens_fds[1], &steps, sizeof(steps)) == sizeof(steps));
+}
+
+/* systemd tells of a unit, the kernel of a file: the step is looked at, and nothing else. */
+static void test_what_happens_to_a_step(void)
+{
+        world_reset();
+        start();
+        REQUIRE(systemd_hears("READY=1"));
+        int config = world->probes[STEP_CONFIG], etcd = world->probes[STEP_ETCD];
+        int kubelet = world->probes[STEP_KUBELET];
+        happens_to(STEP_MASK(STEP_ETCD));
+        Wait wait = test_wait(PATIENCE_MS / 1000);
+        while (world->probes[STEP_ETCD] == etcd && wait_sleep(&wait, 5, NULL) == 0) {}
+        CHECK_INT(world->probes[STEP_ETCD], etcd + 1);
+        CHECK_INT(world->probes[STEP_KUBELET], kubelet);
+
+        world->so[STEP_ETCD] = 0; /* and is mended */
+        happens_to(STEP_MASK(STEP_ETCD) | STEP_MASK(STEP_SECRETS));
+        CHECK(systemd_hears("STATUS=degraded: "));
+        CHECK(systemd_hears("STATUS=ready; 22 steps done"));
+        CHECK_INT(world->applies[STEP_ETCD], 2);
+        CHECK_INT(world->probes[STEP_CONFIG], config + 1);
+        CHECK_INT(stop(), 0);
+}
+
 int main(void)
 {
+        if (pipe2(happens_fds, O_NONBLOCK | O_CLOEXEC) < 0) {
+                perror("pipe");
+                return EXIT_FAILURE;
+        }
         if (!be_systemd()) {
                 return EXIT_FAILURE;
         }
         test_case("the end of a run by hand", test_end_of_a_run_by_hand);
         test_case("the death of a run by hand", test_death_of_a_run_by_hand);
+        test_case("what happens to a step", test_what_happens_to_a_step);
         test_case("what a run by hand found is kept", test_failure_of_a_run_by_hand);
         (void) close(systemd_fd);
         return test_done();

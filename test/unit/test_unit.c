@@ -9,6 +9,7 @@
 
 #include "base/file.h"
 #include "harness.h"
+#include "host/unit_watch.h"
 
 /* Where systemd is PID 1 and we are root, units of the test's own are put below /run and removed
  * again. Elsewhere there is the refusal to look at; the lab runs this program in an instance. */
@@ -187,6 +188,44 @@ static void test_wait_change(void)
         CHECK_INT(unit_wait_change(name, &state, &brief, 20000, &err), -ETIMEDOUT);
 }
 
+/* Waits until the watch tells of one of the units: its mask. */
+static uint64_t hear(UnitWatch *watch)
+{
+        Error err = { 0 };
+        Wait wait = test_wait(30);
+        uint64_t mask = 0;
+        while (mask == 0 && wait_check(&wait, &err) >= 0) {
+                struct pollfd fds[] = { { .fd = -1 }, unit_watch_poll(watch) };
+                (void) wait_fds(&wait, fds, 2, &err);
+                CHECK_OK(unit_watch_take(watch, &mask, &err), err);
+        }
+        return mask;
+}
+
+static void test_watch(void)
+{
+        static const char *const names[] = { PREFIX "good.service", PREFIX "brief.service" };
+        Error err = { 0 };
+        Wait wait = test_wait(60);
+        _cleanup_(unit_watch_freep) UnitWatch *watch = NULL;
+        REQUIRE(unit_watch_open(names, 2, &watch, &err) >= 0);
+        /* the handshake may take a turn */
+        for (int i = 0; i < 10; i++) {
+                struct pollfd fds[] = { { .fd = -1 }, unit_watch_poll(watch) };
+                Wait moment = wait_part(&wait, 50);
+                uint64_t mask = 0;
+                (void) wait_fds(&moment, fds, 2, &err);
+                CHECK_OK(unit_watch_take(watch, &mask, &err), err);
+        }
+        CHECK_OK(unit_start(names[0], &wait, &err), err);
+        CHECK_INT(hear(watch), 1);
+        CHECK_OK(unit_stop(names[0], &wait, &err), err);
+        CHECK_INT(hear(watch), 1);
+        CHECK_OK(unit_start(names[1], &wait, &err), err);
+        CHECK_INT(hear(watch), 2);
+        CHECK_INT(hear(watch), 2); /* its second is over */
+}
+
 static void *stop_soon(void *userdata)
 {
         Wait wait = test_wait(10);
@@ -243,6 +282,7 @@ int main(void)
                 { "a failure names the unit's result", test_failed },
                 { "a start limit is hit and reset", test_start_limit },
                 { "a change is waited for", test_wait_change },
+                { "changes are heard", test_watch },
                 { "a deadline and a stop request", test_deadline_and_stop },
         };
         bool systemd = access("/run/systemd/private", F_OK) == 0 && geteuid() == 0;

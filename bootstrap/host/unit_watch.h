@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+
+/* Hears from systemd that units change (PropertiesChanged), for a thread that waits for more than
+ * that. */
+typedef struct UnitWatch UnitWatch;
+
+/* `names`, 64 at most, stay the caller's. */
+int unit_watch_open(const char *const *names, size_t n, UnitWatch **ret, Error *err);
+void unit_watch_free(UnitWatch *watch);
+DEFINE_CLEANUP(UnitWatch *, unit_watch_free);
+
+/* What to poll for. */
+struct pollfd unit_watch_poll(const UnitWatch *watch);
+
+/* Takes what has come, without waiting: *ret has a bit for each unit that has settled in another
+ * state (active, inactive, failed, or waiting for its own restart), in the order of the names. A
+ * connection that was lost (systemd was executed anew) is an error: open another watch. */
+int unit_watch_take(UnitWatch *watch, uint64_t *ret, Error *err);
