@@ -12,6 +12,7 @@
 
 #define STACK   "arn:aws:cloudformation:us-east-1:123456789012:stack/kube/0a1b2c3d"
 #define CLUSTER "00112233445566778899aabbccddeeff"
+#define SIZE    (72 * MIB)
 
 static char record_key[96];
 
@@ -81,10 +82,11 @@ static void put_noise(uint64_t at, size_t n)
         }
 }
 
-static bool fresh_noise(unsigned mib)
+/* A volume that this stack made, with noise at its ends; elsewhere it reads as zeros. */
+static bool fresh_noise(void)
 {
         static char stack[] = STACK;
-        bool made = fresh(mib);
+        bool made = fresh(SIZE / MIB);
         boot.config.stack_name = stack;
         boot.overrides.format_volume = false;
         ec2.encrypted = true;
@@ -92,7 +94,8 @@ static bool fresh_noise(unsigned mib)
         ec2.stack = STACK;
         (void) snprintf(record_key, sizeof(record_key), "pki/volumes/%s.json", volume_id);
         if (made) {
-                put_noise(0, mib * MIB);
+                put_noise(0, 2 * MIB);
+                put_noise(SIZE - 2 * MIB, 2 * MIB);
         }
         return made;
 }
@@ -186,7 +189,8 @@ static void noise_of_this_stack(void)
         StepStatus status;
         Error err;
         char before[65], after[65];
-        REQUIRE(fresh_noise(128));
+        REQUIRE(fresh_noise());
+        put_noise(0, SIZE); /* the whole disk */
         digest(before);
         CHECK(run(MACHINE_PLAN, &status, &err) <= 0);
         CHECK_INT(status.state, STEP_WOULD_APPLY);
@@ -201,27 +205,27 @@ static void partial_noise(void)
 {
         static const struct {
                 uint64_t at, n;
-        } parts[] = { { 127 * MIB, MIB }, { MIB / 2, MIB / 2 }, { 60 * MIB, 4096 } };
+        } parts[] = { { SIZE - MIB, MIB }, { MIB / 2, MIB / 2 }, { 60 * MIB, 4096 } };
         static const unsigned char hfsplus[] = { 'H', '+', 0, 4 };
         FOREACH_ARRAY(part, parts, ELEMENTS(parts)) {
-                REQUIRE(fresh_noise(128));
-                REQUIRE(fresh(128));
+                REQUIRE(fresh_noise());
+                REQUIRE(fresh(SIZE / MIB));
                 put_noise(part->at, part->n);
                 CHECK_FORMATTED();
         }
-        REQUIRE(fresh_noise(128));
+        REQUIRE(fresh_noise());
         put(1024, hfsplus, sizeof(hfsplus));
         put(1024 + 40, (const unsigned char[]) { 0, 0, 16, 0 }, 4); /* its block size, 4096 */
         CHECK_FORMATTED();
-        REQUIRE(fresh_noise(128));
-        put(128 * MIB - 512, "JM", 2);
+        REQUIRE(fresh_noise());
+        put(SIZE - 512, "JM", 2);
         CHECK_FORMATTED();
 }
 
 static void not_proven_new(void)
 {
         static char plain_name[] = "kube";
-        REQUIRE(fresh_noise(128));
+        REQUIRE(fresh_noise());
         ec2.encrypted = false;
         CHECK_REFUSAL("it is not encrypted");
         ec2.encrypted = true;
@@ -242,7 +246,7 @@ static void not_proven_new(void)
 
 static void named_in_the_bucket(void)
 {
-        REQUIRE(fresh_noise(128));
+        REQUIRE(fresh_noise());
         _cleanup_free_ char *claim = string_format(
                 "{\"schema\":1,\"cluster_name\":\"test\",\"cluster_id\":\"" CLUSTER "\","
                 "\"volume_id\":\"%s\",\"instance_id\":\"" INSTANCE "\",\"nonce\":\"n\","
@@ -257,22 +261,22 @@ static void data_is_no_noise(void)
 {
         static unsigned char text[4096];
         memset(text, 'x', sizeof(text));
-        REQUIRE(fresh_noise(128));
+        REQUIRE(fresh_noise());
         put(2 * 4096, text, sizeof(text));
         CHECK_REFUSAL("unrecognised data at byte 8192");
-        REQUIRE(fresh(128));
+        REQUIRE(fresh(SIZE / MIB));
         CHECK(COMMAND(NULL, "/sbin/mkswap", loop));
         CHECK_REFUSAL("expected nothing");
 }
 
 static void formatted_is_never_new_again(void)
 {
-        REQUIRE(fresh_noise(128));
+        REQUIRE(fresh_noise());
         CHECK_FORMATTED();
-        put_noise(0, 128 * MIB);
+        put_noise(0, SIZE);
         CHECK_REFUSAL("was formatted on 20");
         static const unsigned char zero[MIB] = {};
-        for (unsigned i = 0; i < 128; i++) {
+        for (unsigned i = 0; i < SIZE / MIB; i++) {
                 put(i * MIB, zero, MIB);
         }
         CHECK_REFUSAL("was formatted on 20");
@@ -285,12 +289,12 @@ static void a_person_gives_it_up(void)
 {
         static unsigned char text[4096];
         memset(text, 'x', sizeof(text));
-        REQUIRE(fresh_noise(128));
+        REQUIRE(fresh_noise());
         ec2.encrypted = false;
         put(0, text, sizeof(text));
         boot.overrides.format_volume = true;
         CHECK_FORMATTED();
-        REQUIRE(fresh(128));
+        REQUIRE(fresh(SIZE / MIB));
         CHECK(COMMAND(NULL, "/sbin/mkswap", loop));
         boot.overrides.format_volume = true; /* but not what is known */
         CHECK_REFUSAL("swap");
@@ -303,7 +307,7 @@ static void begun_goes_on(void)
         static const char uuid[] = "6f0c4a9d-2c4e-4b0f-a5d0-a8b8f3a0c101";
         static const unsigned char zero[MIB] = {};
         for (unsigned written = 0; written < 4; written++) {
-                REQUIRE(fresh_noise(128));
+                REQUIRE(fresh_noise());
                 ec2.encrypted = false; /* the record alone decides */
                 _cleanup_free_ char *record = string_format(
                         "{\"schema\":1,\"state\":\"formatting\",\"cluster_name\":\"test\","
@@ -315,12 +319,12 @@ static void begun_goes_on(void)
                         put(0, zero, MIB);
                 }
                 if (written > 1) {
-                        put(127 * MIB, zero, MIB);
+                        put(SIZE - MIB, zero, MIB);
                 }
                 if (written > 2) {
                         char sector[DISK_MARKER_BYTES], label[] = "kb-9f86d081884c";
                         disk_marker_make(volume_id, label, uuid, sector);
-                        put(disk_marker_offset(128 * MIB), sector, sizeof(sector));
+                        put(disk_marker_offset(SIZE), sector, sizeof(sector));
                 }
                 CHECK_FORMATTED();
                 CHECK_CONTAINS(bucket_body(record_key), uuid);
@@ -330,7 +334,7 @@ static void begun_goes_on(void)
 /* A record whose answer is lost is recognised; one of another is not taken over. */
 static void answers_get_lost(void)
 {
-        REQUIRE(fresh_noise(128));
+        REQUIRE(fresh_noise());
         bucket_lost_answers = 1;
         CHECK_FORMATTED();
         CHECK_INT(bucket_lost_answers, 0);
@@ -341,7 +345,7 @@ static void whole_is_settled(void)
 {
         StepStatus status;
         Error err = {};
-        REQUIRE(fresh_noise(128));
+        REQUIRE(fresh_noise());
         CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
         _cleanup_free_ char *record = strdup(bucket_body(record_key));
         REQUIRE(record);
@@ -365,7 +369,7 @@ static void no_record_no_write(void)
         StepStatus status;
         Error err = {};
         char before[65], after[65];
-        REQUIRE(fresh_noise(128));
+        REQUIRE(fresh_noise());
         digest(before);
         bucket_put(record_key, "{\"schema\":1}");
         CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
