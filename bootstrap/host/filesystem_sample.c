@@ -10,8 +10,8 @@
 
 #define BLOCK_BYTES 4096
 
-/* Of each read, as a wait is asked for its end now and then. */
-#define BLOCKS_BETWEEN_CHECKS 64
+/* So many blocks are asked of the disk at once; between them the wait is asked for its end. */
+#define BATCH_BLOCKS 64
 
 /* Pearson's chi-squared statistic of the byte values, 255 degrees of freedom: mean 255, standard
  * deviation 22.6. Random bytes leave this range with a probability below 1e-12 a block. A counter
@@ -22,12 +22,12 @@
 
 DiskBytes disk_bytes_of_block(const unsigned char *data, size_t n)
 {
+        if (data[0] == 0 && memcmp(data, data + 1, n - 1) == 0) {
+                return DISK_BYTES_ZERO;
+        }
         uint64_t count[256] = {}, squares = 0;
         for (size_t i = 0; i < n; i++) {
                 count[data[i]]++;
-        }
-        if (count[0] == n) {
-                return DISK_BYTES_ZERO;
         }
         FOREACH_ARRAY(c, count, ELEMENTS(count)) {
                 squares += *c * *c;
@@ -58,16 +58,28 @@ static Plan make_plan(uint64_t size)
 
 static uint64_t place(const Plan *plan, uint64_t i, size_t *ret_n)
 {
-        uint64_t begin = i < plan->n_edge ? 0 : plan->size - plan->edge, at;
         if (i < 2 * plan->n_edge) {
-                at = begin + i % plan->n_edge * BLOCK_BYTES;
-                uint64_t left = begin + plan->edge - at;
+                bool is_first = i < plan->n_edge;
+                uint64_t begin = is_first ? 0 : plan->size - plan->edge;
+                uint64_t offset = (is_first ? i : i - plan->n_edge) * BLOCK_BYTES;
+                uint64_t left = plan->edge - offset;
                 *ret_n = left < BLOCK_BYTES ? (size_t) left : BLOCK_BYTES;
-                return at;
+                return begin + offset;
         }
         *ret_n = BLOCK_BYTES;
         uint64_t sample = i - 2 * plan->n_edge, n = plan->n_middle > 0 ? plan->n_middle : 1;
         return DISK_EDGE_BYTES + sample * plan->middle / n * BLOCK_BYTES;
+}
+
+/* Has the kernel begin to read the batch that starts at block i. Advice may be ignored, so its
+ * result is. */
+static void announce_batch(int fd, const Plan *plan, uint64_t i, uint64_t n_blocks)
+{
+        for (uint64_t end = i + BATCH_BLOCKS; i < end && i < n_blocks; i++) {
+                size_t n;
+                uint64_t at = place(plan, i, &n);
+                (void) posix_fadvise(fd, (off_t) at, (off_t) n, POSIX_FADV_WILLNEED);
+        }
 }
 
 static int look_at_blocks(int fd, const char *name, const Plan *plan, const Wait *wait,
@@ -75,11 +87,15 @@ static int look_at_blocks(int fd, const char *name, const Plan *plan, const Wait
 {
         unsigned char block[BLOCK_BYTES];
         DiskBytes worst = DISK_BYTES_ZERO;
-        uint64_t worst_at = 0;
-        for (uint64_t i = 0; i < 2 * plan->n_edge + plan->n_middle; i++) {
+        uint64_t worst_at = 0, n_blocks = 2 * plan->n_edge + plan->n_middle;
+        for (uint64_t i = 0; i < n_blocks; i++) {
                 size_t n;
                 uint64_t at = place(plan, i, &n);
-                int r = i % BLOCKS_BETWEEN_CHECKS == 0 ? wait_check(wait, err) : 0;
+                int r = 0;
+                if (i % BATCH_BLOCKS == 0) {
+                        announce_batch(fd, plan, i, n_blocks);
+                        r = wait_check(wait, err);
+                }
                 if (r >= 0) {
                         r = disk_read(fd, name, block, n, at, err);
                 }
@@ -108,8 +124,7 @@ int disk_sample(int fd, const char *name, uint64_t size, const Wait *wait, DiskB
                 uint64_t *ret_at, Error *err)
 {
         Plan plan = make_plan(size);
-        /* Single blocks far apart: reading ahead would read a large part of the disk. Advice may
-         * be ignored, so its result is. */
+        /* Single blocks far apart: reading ahead would read a large part of the disk. */
         (void) posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
         int r = look_at_blocks(fd, name, &plan, wait, ret, ret_at, err);
         (void) posix_fadvise(fd, 0, 0, POSIX_FADV_NORMAL);

@@ -100,11 +100,16 @@ static bool fresh_noise(void)
         return made;
 }
 
-static void digest(char ret[65])
+/* Keeps a copy of the disk, for unchanged(). */
+static void keep_copy(void)
 {
-        _cleanup_buffer_ Buffer output = {};
-        CHECK(COMMAND(&output, "/usr/bin/sha256sum", loop));
-        (void) snprintf(ret, 65, "%s", output.data ? output.data : "");
+        CHECK(COMMAND(NULL, "/bin/cp", "--sparse=always", image, "/var/lib/copy"));
+}
+
+static bool unchanged(void)
+{
+        CHECK(COMMAND(NULL, "/bin/sync", loop));
+        return COMMAND(NULL, "/usr/bin/cmp", image, "/var/lib/copy");
 }
 
 static void check_formatted(int line)
@@ -132,14 +137,12 @@ static void check_refused(int line, const char *word)
 {
         StepStatus status;
         Error err = {};
-        char before[65], after[65];
-        digest(before);
+        keep_copy();
         if (run(MACHINE_CONVERGE, &status, &err) >= 0) {
                 test_fail(__FILE__, line, "it was formatted");
                 return;
         }
-        digest(after);
-        CHECK_STR(after, before);
+        CHECK(unchanged());
         CHECK_INT(err.class, ERROR_UNSAFE);
         if (!strstr(err.message, word)) {
                 test_fail(__FILE__, line, "\"%s\" lacks \"%s\"", err.message, word);
@@ -188,14 +191,12 @@ static void noise_of_this_stack(void)
 {
         StepStatus status;
         Error err;
-        char before[65], after[65];
         REQUIRE(fresh_noise());
         put_noise(0, SIZE); /* the whole disk */
-        digest(before);
+        keep_copy();
         CHECK(run(MACHINE_PLAN, &status, &err) <= 0);
         CHECK_INT(status.state, STEP_WOULD_APPLY);
-        digest(after);
-        CHECK_STR(after, before);
+        CHECK(unchanged());
         CHECK_STR(bucket_body(record_key), "");
         CHECK_FORMATTED();
 }
@@ -368,15 +369,13 @@ static void no_record_no_write(void)
 {
         StepStatus status;
         Error err = {};
-        char before[65], after[65];
         REQUIRE(fresh_noise());
-        digest(before);
+        keep_copy();
         bucket_put(record_key, "{\"schema\":1}");
         CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
         CHECK_INT(err.class, ERROR_UNSAFE);
         CHECK_CONTAINS(err.message, "record of the volume's formatting");
-        digest(after);
-        CHECK_STR(after, before);
+        CHECK(unchanged());
 }
 
 int main(void)
