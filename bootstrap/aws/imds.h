@@ -65,3 +65,8 @@ int imds_identity(Imds *imds, const Wait *wait, ImdsIdentity *ret, Error *err);
  * none. */
 int imds_vpc_networks(Imds *imds, const char *mac, const Wait *wait,
                       Network ret[IMDS_VPC_NETWORKS_MAX], size_t *ret_n, Error *err);
+
+#define IMDS_ACCOUNT_MAX 13 /* twelve digits */
+
+/* The account that this instance belongs to, from its identity document. */
+int imds_account(Imds *imds, const Wait *wait, char ret[IMDS_ACCOUNT_MAX], Error *err);

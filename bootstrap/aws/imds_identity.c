@@ -177,3 +177,15 @@ int imds_identity(Imds *imds, const Wait *wait, ImdsIdentity *ret, Error *err)
         *ret = id;
         return 0;
 }
+
+int imds_account(Imds *imds, const Wait *wait, char ret[IMDS_ACCOUNT_MAX], Error *err)
+{
+        static const char path[] = "dynamic/instance-identity/document";
+        _cleanup_buffer_ Buffer text = {};
+        int r = imds_get(imds, path, wait, &text, err);
+        if (r == 0) {
+                return error_set(err, ERROR_RETRY, ENOENT, "instance metadata: there is no %s",
+                                 path);
+        }
+        return r < 0 ? r : imds_parse_account(text.data, text.size, ret, err);
+}

@@ -161,6 +161,19 @@ static void wipe_json(void)
         json_set_alloc_funcs(malloc, free_wiped);
 }
 
+int imds_parse_account(const char *text, size_t n, char ret[IMDS_ACCOUNT_MAX], Error *err)
+{
+        json_auto_t *root = json_loadb(text ? text : "", n, JSON_REJECT_DUPLICATES, NULL);
+        const char *id = json_string_value(json_object_get(root, "accountId"));
+        if (!id || strspn(id, "0123456789") != IMDS_ACCOUNT_MAX - 1 || id[IMDS_ACCOUNT_MAX - 1]) {
+                return error_set(
+                        err, ERROR_RETRY, EBADMSG,
+                        "instance metadata: the identity document has no proper accountId");
+        }
+        memcpy(ret, id, IMDS_ACCOUNT_MAX);
+        return 0;
+}
+
 static int bad_document(Error *err, const char *what)
 {
         return error_set(err, ERROR_RETRY, EBADMSG,

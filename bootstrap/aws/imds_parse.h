@@ -33,6 +33,9 @@ int imds_parse_macs(const char *text, size_t n, ImdsInterface ret[IMDS_INTERFACE
 int imds_parse_networks(const char *text, size_t n, Network ret[IMDS_VPC_NETWORKS_MAX],
                         size_t *ret_n, Error *err);
 
+/* dynamic/instance-identity/document: its accountId, which must be twelve digits. */
+int imds_parse_account(const char *text, size_t n, char ret[IMDS_ACCOUNT_MAX], Error *err);
+
 /* iam/security-credentials/ROLE. A document whose Code is not Success is ERROR_CONFIG and says
  * what IMDS says of the role. *ret must be zero. */
 int imds_parse_credentials(const char *text, size_t n, AwsKeys *ret, Error *err);

@@ -2,6 +2,8 @@
 #include "aws/s3.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
+#include <openssl/sha.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +15,16 @@
 
 #define KEY_MAX    1024
 #define REGION_MAX 64
+#define OWNER_MAX  13
+
+/* Of a put, and the owner, which each request has. */
+#define PUT_HEADERS_MAX 5
+#define HEADERS_MAX     (PUT_HEADERS_MAX + 1)
 
 struct S3Bucket {
         AwsClient *client;
         char name[64];
+        char owner[OWNER_MAX];
         char *kms_key_id; /* NULL: the bucket's default */
         pthread_mutex_t mutex;
         char region[REGION_MAX]; /* "": not known to be another than the client's */
@@ -42,9 +50,12 @@ static bool is_bucket_name(const char *s)
                !strstr(s, "..");
 }
 
-int s3_bucket_new(AwsClient *client, const char *name, const char *kms_key_id, S3Bucket **ret,
-                  Error *err)
+int s3_bucket_new(AwsClient *client, const char *name, const char *owner, const char *kms_key_id,
+                  S3Bucket **ret, Error *err)
 {
+        if (strlen(owner) != OWNER_MAX - 1 || strspn(owner, "0123456789") != OWNER_MAX - 1) {
+                return error_set(err, ERROR_FATAL, EINVAL, "\"%.100s\" is no AWS account", owner);
+        }
         if (!is_bucket_name(name)) {
                 return error_set(err, ERROR_CONFIG, EINVAL, "\"%.100s\" is no S3 bucket name",
                                  name);
@@ -59,6 +70,7 @@ int s3_bucket_new(AwsClient *client, const char *name, const char *kms_key_id, S
         bucket->client = client;
         bucket->kms_key_id = key;
         memcpy(bucket->name, name, strlen(name) + 1);
+        memcpy(bucket->owner, owner, OWNER_MAX);
         (void) pthread_mutex_init(&bucket->mutex, NULL); /* cannot fail with default attributes */
         *ret = bucket;
         return 0;
@@ -83,11 +95,22 @@ int s3_url(const Endpoint *endpoint, const char *bucket, const char *key, Buffer
         return r < 0 ? r : sigv4_uri_encode(key, true, ret);
 }
 
+static void add_header(HttpHeader *headers, size_t *n, const char *name, const char *value)
+{
+        headers[(*n)++] = (HttpHeader) { (char *) (uintptr_t) name, (char *) (uintptr_t) value };
+}
+
 static int send_to(const S3Bucket *bucket, const char *region, const Request *request,
                    const char *resource, const Wait *wait, HttpReply *ret, Error *err)
 {
         _cleanup_buffer_ Buffer url = {};
+        HttpHeader headers[HEADERS_MAX];
+        size_t n_headers = 0;
         Endpoint endpoint;
+        for (size_t i = 0; i < request->n_headers; i++) {
+                headers[n_headers++] = request->headers[i];
+        }
+        add_header(headers, &n_headers, "x-amz-expected-bucket-owner", bucket->owner);
         int r = aws_client_endpoint(bucket->client, "s3", region, &endpoint, err);
         if (r < 0) {
                 return r;
@@ -102,8 +125,8 @@ static int send_to(const S3Bucket *bucket, const char *region, const Request *re
                 .resource = resource,
                 .method = request->method,
                 .url = url.data,
-                .headers = request->headers,
-                .n_headers = request->n_headers,
+                .headers = headers,
+                .n_headers = n_headers,
                 .body = request->body,
                 .body_size = request->body_size,
                 .reply_max = request->reply_max,
@@ -152,6 +175,9 @@ static void explain_denial(const S3Bucket *bucket, const Request *request, Error
                                 "s3:ListBucket",
                                 more);
         }
+        (void) snprintf(more, sizeof(more), "%.900s", err->message);
+        (void) snprintf(err->message, sizeof(err->message),
+                        "%s; so does a bucket of another account than %s", more, bucket->owner);
 }
 
 /* Sends, follows the bucket to its region once, and refuses what no caller expects: on success the
@@ -248,16 +274,16 @@ int s3_get(S3Bucket *bucket, const char *key, size_t max_bytes, const Wait *wait
                            : 1;
 }
 
-static void add_header(HttpHeader *headers, size_t *n, const char *name, const char *value)
-{
-        headers[(*n)++] = (HttpHeader) { (char *) (uintptr_t) name, (char *) (uintptr_t) value };
-}
-
 int s3_put(S3Bucket *bucket, const char *key, const void *data, size_t n, S3Condition condition,
            const char *etag, const Wait *wait, char *ret_etag, Error *err)
 {
-        HttpHeader headers[4];
+        HttpHeader headers[PUT_HEADERS_MAX];
+        unsigned char sha256[SHA256_DIGEST_LENGTH], checksum[SHA256_DIGEST_LENGTH * 2];
         size_t n_headers = 0;
+        data = n > 0 ? data : "";
+        (void) SHA256(data, n, sha256); /* cannot fail with a buffer of the caller's */
+        (void) EVP_EncodeBlock(checksum, sha256, sizeof(sha256));
+        add_header(headers, &n_headers, "x-amz-checksum-sha256", (const char *) checksum);
         add_header(headers, &n_headers, "Content-Type", "application/octet-stream");
         if (condition == S3_IF_ABSENT) {
                 add_header(headers, &n_headers, "If-None-Match", "*");
@@ -275,7 +301,7 @@ int s3_put(S3Bucket *bucket, const char *key, const void *data, size_t n, S3Cond
                 .key = key,
                 .headers = headers,
                 .n_headers = n_headers,
-                .body = n > 0 ? data : "",
+                .body = data,
                 .body_size = n,
         };
         _cleanup_http_reply_ HttpReply reply = {};

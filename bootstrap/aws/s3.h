@@ -14,9 +14,13 @@
  * overridden or the bucket's name has a dot. */
 typedef struct S3Bucket S3Bucket;
 
-/* kms_key_id: NULL or "" leaves encryption to the bucket's default, else aws:kms with that key. */
-int s3_bucket_new(AwsClient *client, const char *name, const char *kms_key_id, S3Bucket **ret,
-                  Error *err);
+/* owner: the account (twelve digits) that the bucket must belong to: names of buckets are for all
+ * accounts, and one that was deleted may be another's tomorrow. Every request names it, and S3
+ * refuses a bucket of any other account.
+ * https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
+ * kms_key_id: NULL or "" leaves encryption to the bucket's default, else aws:kms with that key. */
+int s3_bucket_new(AwsClient *client, const char *name, const char *owner, const char *kms_key_id,
+                  S3Bucket **ret, Error *err);
 void s3_bucket_free(S3Bucket *bucket);
 DEFINE_CLEANUP(S3Bucket *, s3_bucket_free);
 #define _cleanup_s3_bucket_ _cleanup_(s3_bucket_freep)
@@ -37,7 +41,8 @@ typedef enum S3Condition {
         _S3_CONDITION_INVALID = -22,
 } S3Condition;
 
-/* 1 written; 0 if the condition did not hold (412, or 404 for If-Match). 409 (two writers at once)
+/* The object's SHA-256 is sent with it, as a bucket with Object Lock demands of each write.
+ * 1 written; 0 if the condition did not hold (412, or 404 for If-Match). 409 (two writers at once)
  * is retried. An answer lost on the way may leave a write done and then report 0: callers that use
  * a condition read back and recognise what is their own.
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html */

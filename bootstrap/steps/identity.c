@@ -137,6 +137,16 @@ static int learn_role(Boot *boot, StepContext *context, Error *err)
         return r < 0 ? r : check_role(&boot->config, &boot->identity, err);
 }
 
+/* The bucket, which must be of this instance's own account. */
+static int open_bucket(Boot *boot, const Wait *wait, Error *err)
+{
+        char account[IMDS_ACCOUNT_MAX];
+        int r = imds_account(boot->imds, wait, account, err);
+        return r < 0 ? r
+                     : s3_bucket_new(boot->aws, boot->config.s3_bucket, account,
+                                     boot->config.kms_key_id, &boot->bucket, err);
+}
+
 int identity_probe(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
@@ -149,8 +159,7 @@ int identity_probe(void *userdata, StepContext *context, Error *err)
                 r = check_networks(boot, step_wait(context), err);
         }
         if (r >= 0 && !boot->bucket) {
-                r = s3_bucket_new(boot->aws, boot->config.s3_bucket, boot->config.kms_key_id,
-                                  &boot->bucket, err);
+                r = open_bucket(boot, step_wait(context), err);
         }
         return r < 0 ? r : 1;
 }

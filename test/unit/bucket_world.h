@@ -114,7 +114,7 @@ static inline void start_world_with_bucket(void)
         (void) setenv("AWS_ENDPOINT_URL_S3", url, 1);
         boot.config.s3_bucket = bucket;
         boot.config.s3_prefix = prefix;
-        if (s3_bucket_new(boot.aws, bucket, NULL, &boot.bucket, &err) < 0) {
+        if (s3_bucket_new(boot.aws, bucket, "123456789012", NULL, &boot.bucket, &err) < 0) {
                 (void) fprintf(stderr, "%s\n", err.message);
                 exit(EXIT_FAILURE);
         }

@@ -587,7 +587,7 @@ int main(void)
                                       .join_token_s = 86400 };
         (void) snprintf(boot.identity.local_hostname, sizeof(boot.identity.local_hostname), OWN);
         node_key = EVP_EC_gen("P-256");
-        if (s3_bucket_new(boot.aws, bucket_name, "", &boot.bucket, &err) < 0) {
+        if (s3_bucket_new(boot.aws, bucket_name, "123456789012", "", &boot.bucket, &err) < 0) {
                 abort();
         }
         deadline_s = 60;

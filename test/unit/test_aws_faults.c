@@ -78,7 +78,9 @@ static void test_expired(void)
                 Wait wait = test_wait(20);
                 Error err = {};
                 bool s3 = streq(*service, "s3");
-                CHECK_OK(s3_bucket_new(a.client, in_world("bucket"), NULL, &bucket, &err), err);
+                CHECK_OK(s3_bucket_new(a.client, in_world("bucket"), "123456789012", NULL, &bucket,
+                                       &err),
+                         err);
                 CHECK_INT(s3_get(bucket, "pki/none", 10, &wait, &text, NULL, &err), 0);
                 control_do("POST", "/credentials/expire", "{}");
                 calls_reset();
@@ -110,7 +112,9 @@ static void test_skew(void)
                 Error err = {};
                 bool known;
                 int64_t offset;
-                CHECK_OK(s3_bucket_new(a.client, in_world("bucket"), NULL, &bucket, &err), err);
+                CHECK_OK(s3_bucket_new(a.client, in_world("bucket"), "123456789012", NULL, &bucket,
+                                       &err),
+                         err);
                 fault(c->fault);
                 CHECK_OK(ec2_describe_volume(a.client, in_world("volume_id"), &wait, &volume, &err),
                          err);

@@ -211,7 +211,9 @@ static void test_denials(void)
         CHECK_INT(aws_client_requests(node.client), 1); /* told once, not repeated */
         CHECK_REFUSED(ec2_describe_volume(node.client, in_world("volume_id"), &wait, &volume, &err),
                       err, ERROR_DENIED, "UnauthorizedOperation", "ec2:DescribeVolumes");
-        CHECK_OK(s3_bucket_new(node.client, in_world("bucket"), NULL, &bucket, &err), err);
+        CHECK_OK(
+                s3_bucket_new(node.client, in_world("bucket"), "123456789012", NULL, &bucket, &err),
+                err);
         CHECK_REFUSED(s3_get(bucket, key, 100, &wait, &text, NULL, &err), err, ERROR_DENIED,
                       "AccessDenied", "needs s3:GetObject on s3://kb-secrets/pki/master/ca.key");
         CHECK_REFUSED(s3_put(bucket, key, "x", 1, S3_IF_ABSENT, NULL, &wait, NULL, &err), err,
@@ -233,7 +235,8 @@ static void test_objects(void)
         char etag[S3_ETAG_MAX], again[S3_ETAG_MAX];
         Wait wait = test_wait(60);
         Error err = {};
-        CHECK_OK(s3_bucket_new(a.client, in_world("bucket"), NULL, &bucket, &err), err);
+        CHECK_OK(s3_bucket_new(a.client, in_world("bucket"), "123456789012", NULL, &bucket, &err),
+                 err);
         FOREACH_ARRAY(name, names, ELEMENTS(names)) {
                 _cleanup_buffer_ Buffer text = {};
                 char key[128];
@@ -288,7 +291,8 @@ static void test_conditions(void)
         char first[S3_ETAG_MAX] = "", second[S3_ETAG_MAX] = "";
         Wait wait = test_wait(20);
         Error err = {};
-        CHECK_OK(s3_bucket_new(a.client, in_world("bucket"), NULL, &bucket, &err), err);
+        CHECK_OK(s3_bucket_new(a.client, in_world("bucket"), "123456789012", NULL, &bucket, &err),
+                 err);
         CHECK_INT(s3_put(bucket, "pki/c", "x", 1, S3_IF_MATCH, "\"none\"", &wait, NULL, &err), 0);
         CHECK_INT(s3_put(bucket, "pki/c", "1", 1, S3_IF_ABSENT, NULL, &wait, first, &err), 1);
         CHECK_INT(s3_put(bucket, "pki/c", "x", 1, S3_IF_ABSENT, NULL, &wait, NULL, &err), 0);
@@ -320,7 +324,8 @@ static void test_race(void)
         unsigned won = 0;
         Wait wait = test_wait(20);
         Error err = {};
-        CHECK_OK(s3_bucket_new(a.client, in_world("bucket"), NULL, &bucket, &err), err);
+        CHECK_OK(s3_bucket_new(a.client, in_world("bucket"), "123456789012", NULL, &bucket, &err),
+                 err);
         control_do("POST", "/settings", "{\"s3\":{\"put_ms\":100}}");
         FOREACH_ARRAY(w, writers, ELEMENTS(writers)) {
                 w->bucket = bucket;
@@ -344,16 +349,20 @@ static void test_buckets(void)
         _cleanup_buffer_ Buffer text = {};
         Wait wait = test_wait(20);
         Error err = {};
-        CHECK_OK(s3_bucket_new(a.client, "kb-no-such-bucket", NULL, &none, &err), err);
+        CHECK_OK(s3_bucket_new(a.client, "kb-no-such-bucket", "123456789012", NULL, &none, &err),
+                 err);
         CHECK_REFUSED(s3_get(none, "k", 10, &wait, &text, NULL, &err), err, ERROR_RETRY,
                       "NoSuchBucket", "s3://kb-no-such-bucket/k");
-        CHECK_OK(s3_bucket_new(admin.client, in_world("far_bucket"), NULL, &far_bucket, &err), err);
+        CHECK_OK(s3_bucket_new(admin.client, in_world("far_bucket"), "123456789012", NULL,
+                               &far_bucket, &err),
+                 err);
         CHECK_INT(s3_put(far_bucket, "k", "far", 3, S3_IF_ABSENT, NULL, &wait, NULL, &err), 1);
         CHECK_INT(aws_client_requests(admin.client), 2); /* asked here, then there */
         CHECK_INT(s3_get(far_bucket, "k", 10, &wait, &text, NULL, &err), 1);
         CHECK_STR(text.data, "far");
         CHECK_INT(aws_client_requests(admin.client), 3); /* and there at once from then on */
-        CHECK_OK(s3_bucket_new(admin.client, in_world("bucket"), "alias/kb", &encrypted, &err),
+        CHECK_OK(s3_bucket_new(admin.client, in_world("bucket"), "123456789012", "alias/kb",
+                               &encrypted, &err),
                  err);
         CHECK_INT(s3_put(encrypted, "pki/kms", "k", 1, S3_UNCONDITIONAL, NULL, &wait, NULL, &err),
                   1);

@@ -473,6 +473,43 @@ static void test_macs(void)
         CHECK_INT(n, 1);
 }
 
+/* https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instance-identity-documents.html */
+static void test_account(void)
+{
+        static const char *const none[] = {
+                "",
+                "[]",
+                "{}",
+                "{\"accountId\":123456789012}",
+                "{\"accountId\":\"12345678901\"}",
+                "{\"accountId\":\"1234567890123\"}",
+                "{\"accountId\":\"12345678901x\"}",
+                "{\"accountId\":\"123456789012",
+        };
+        char id[IMDS_ACCOUNT_MAX] = "kept";
+        FOREACH_ARRAY(text, none, ELEMENTS(none)) {
+                Error err = {};
+                CHECK_INT(imds_parse_account(*text, strlen(*text), id, &err), -EBADMSG);
+                CHECK_INT(err.class, ERROR_RETRY);
+                CHECK_STR(id, "kept");
+        }
+        _cleanup_imds_ Imds *imds = make_imds();
+        Wait wait = test_wait(10);
+        Error err = {};
+        server_reset(&server, NULL);
+        server_script(&server, TOKEN_OK, "t");
+        server_script(&server, "200 OK", "",
+                      "{\n  \"devpayProductCodes\" : null,\n  \"accountId\" : \"123456789012\",\n"
+                      "  \"region\" : \"us-west-2\"\n}");
+        CHECK_OK(imds_account(imds, &wait, id, &err), err);
+        CHECK_STR(id, "123456789012");
+        CHECK_CONTAINS(server_request(&server, 1), "/dynamic/instance-identity/document HTTP");
+        server_reset(&server, NULL);
+        server_script(&server, "404 Not Found", "", "");
+        CHECK_INT(imds_account(imds, &wait, id, &err), -ENOENT);
+        CHECK_INT(err.class, ERROR_RETRY);
+}
+
 int main(void)
 {
         Error err = {};
@@ -494,6 +531,7 @@ int main(void)
         test_case("identity: what may be absent", test_identity_absent);
         test_case("identity: each value is checked", test_identity_syntax);
         test_case("a list of interfaces", test_macs);
+        test_case("the account, of the identity document", test_account);
         server_reset(&server, NULL);
         http_done();
         return test_done();

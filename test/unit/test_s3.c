@@ -16,7 +16,7 @@ static AwsClient *client;
 static S3Bucket *make_bucket(const char *kms_key_id)
 {
         S3Bucket *bucket = NULL;
-        if (s3_bucket_new(client, "kube", kms_key_id, &bucket, NULL) < 0) {
+        if (s3_bucket_new(client, "kube", "123456789012", kms_key_id, &bucket, NULL) < 0) {
                 abort();
         }
         return bucket;
@@ -42,7 +42,9 @@ static void test_get(void)
         const char *request = server_request(&server, 0);
         CHECK(string_starts_with(request, "GET /kube/a%20b/~%2A%2B/%C3%BC HTTP/1.1\r\n"));
         CHECK_CONTAINS(request, "X-Amz-Content-Sha256: " EMPTY_SHA256 "\r\n");
-        CHECK_CONTAINS(request, "SignedHeaders=host;x-amz-content-sha256;x-amz-date,");
+        CHECK_CONTAINS(request, "\r\nx-amz-expected-bucket-owner: 123456789012\r\n");
+        CHECK_CONTAINS(request, "SignedHeaders=host;x-amz-content-sha256;x-amz-date;"
+                                "x-amz-expected-bucket-owner,");
         CHECK_CONTAINS(request, "/us-east-1/s3/aws4_request");
         CHECK_INT(s3_get(bucket, "k", 100, &wait, &text, NULL, &err), 1); /* appended */
         CHECK_STR(text.data, "contentcontent");
@@ -64,7 +66,8 @@ static void test_get_answers(void)
                 { "403 No", ERROR_XML("AccessDenied", "Access Denied"), -1, ERROR_DENIED,
                   "needs s3:GetObject on s3://kube/k (AccessDenied: Access Denied); where the "
                   "bucket is encrypted with a KMS key, also kms:Decrypt; a key that does not exist "
-                  "looks the same without s3:ListBucket" },
+                  "looks the same without s3:ListBucket; so does a bucket of another account than "
+                  "123456789012" },
                 { "403 No",
                   ERROR_XML("AccessDenied", "User: u is not authorized to perform: kms:Decrypt on "
                                             "the resource associated with this ciphertext"),
@@ -127,8 +130,12 @@ static void test_put(void)
         const char *request = server_request(&server, 0);
         CHECK(string_starts_with(request, "PUT /kube/claim HTTP/1.1\r\n"));
         CHECK_CONTAINS(request, "\r\nIf-None-Match: *\r\n");
+        /* printf abc | openssl dgst -sha256 -binary | base64 */
+        CHECK_CONTAINS(request, "\r\nx-amz-checksum-sha256: "
+                                "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=\r\n");
         CHECK_CONTAINS(request, "SignedHeaders=content-type;host;if-none-match;"
-                                "x-amz-content-sha256;x-amz-date,");
+                                "x-amz-checksum-sha256;x-amz-content-sha256;x-amz-date;"
+                                "x-amz-expected-bucket-owner,");
         CHECK(!strstr(request, "x-amz-server-side-encryption"));
         CHECK(!strstr(request, "If-Match"));
         CHECK(string_ends_with(request, "\r\n\r\nabc"));
@@ -138,6 +145,8 @@ static void test_put(void)
         request = server_request(&server, 0);
         CHECK_CONTAINS(request, "\r\nIf-Match: \"old\"\r\n");
         CHECK_CONTAINS(request, "\r\nContent-Length: 0\r\n");
+        CHECK_CONTAINS(request, "\r\nx-amz-checksum-sha256: "
+                                "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\r\n");
         CHECK_CONTAINS(request, "\r\nx-amz-server-side-encryption: aws:kms\r\n");
         CHECK_CONTAINS(request, "\r\nx-amz-server-side-encryption-aws-kms-key-id: alias/k\r\n");
         CHECK_CONTAINS(request, ";x-amz-server-side-encryption;"
@@ -283,11 +292,24 @@ static void test_delete(void)
         script("204 Gone", "", "");
         CHECK_OK(s3_delete(bucket, "k", &wait, &err), err);
         CHECK(string_starts_with(server_request(&server, 0), "DELETE /kube/k HTTP/1.1\r\n"));
+        CHECK_CONTAINS(server_request(&server, 0),
+                       "\r\nx-amz-expected-bucket-owner: 123456789012\r\n");
         script("404 None", "", ERROR_XML("NoSuchKey", ""));
         CHECK_OK(s3_delete(bucket, "k", &wait, &err), err);
         script("403 No", "", ERROR_XML("AccessDenied", ""));
         CHECK(s3_delete(bucket, "k", &wait, &err) < 0);
         CHECK_INT(err.class, ERROR_DENIED);
+}
+
+static void test_owners(void)
+{
+        static const char *const owners[] = { "", "12345678901", "1234567890123", "12345678901x" };
+        S3Bucket *none = NULL;
+        Error err = {};
+        FOREACH_ARRAY(owner, owners, ELEMENTS(owners)) {
+                CHECK(s3_bucket_new(client, "kube", *owner, NULL, &none, &err) < 0);
+                CHECK(!none);
+        }
 }
 
 static void test_names(void)
@@ -297,7 +319,7 @@ static void test_names(void)
         S3Bucket *none = NULL;
         Error err = {};
         FOREACH_ARRAY(name, buckets, ELEMENTS(buckets)) {
-                CHECK(s3_bucket_new(client, *name, NULL, &none, &err) < 0);
+                CHECK(s3_bucket_new(client, *name, "123456789012", NULL, &none, &err) < 0);
                 CHECK_INT(err.class, ERROR_CONFIG);
                 CHECK(!none);
         }
@@ -337,6 +359,7 @@ int main(void)
         test_case("addresses by host and by path", test_urls);
         test_case("delete", test_delete);
         test_case("names of buckets and keys", test_names);
+        test_case("owners are accounts", test_owners);
         server_reset(&server, NULL);
         aws_client_free(client);
         credentials_free(credentials);

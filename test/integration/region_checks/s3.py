@@ -157,6 +157,27 @@ def a_wrong_md5_is_refused(front):
                             ContentMD5="1B2M2Y8AsgTpgAmY7PhCfg==")
 
 
+def a_wrong_sha256_is_refused(front):
+    front.s3.put_object(Bucket=BUCKET, Key="sha", Body=b"abc",
+                        ChecksumSHA256="ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=")
+    with refused("BadDigest", 400):
+        front.s3.put_object(Bucket=BUCKET, Key="sha", Body=b"abd",
+                            ChecksumSHA256="ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=")
+    with refused("InvalidRequest", 400):
+        front.s3.put_object(Bucket=BUCKET, Key="sha", Body=b"abc", ChecksumSHA256="ungWv48B")
+
+
+def a_bucket_of_another_account_is_refused(front):
+    front.s3.put_object(Bucket=BUCKET, Key="own", Body=b"x", ExpectedBucketOwner="123456789012")
+    front.s3.get_object(Bucket=BUCKET, Key="own", ExpectedBucketOwner="123456789012")
+    with refused("AccessDenied", 403):
+        front.s3.get_object(Bucket=BUCKET, Key="own", ExpectedBucketOwner="210987654321")
+    with refused("AccessDenied", 403):
+        front.s3.put_object(Bucket=BUCKET, Key="own", Body=b"y", ExpectedBucketOwner="210987654321")
+    with refused("AccessDenied", 403):
+        front.s3.delete_object(Bucket=BUCKET, Key="own", ExpectedBucketOwner="210987654321")
+
+
 def an_unchanged_object_is_not_sent_again(front):
     etag = front.s3.put_object(Bucket=BUCKET, Key="same", Body=b"x")["ETag"]
     try:

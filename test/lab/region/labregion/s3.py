@@ -31,10 +31,11 @@ _SSE = ("AES256", "aws:kms", "aws:kms:dsse")
 
 
 class S3:
-    def __init__(self, moto: Moto, region: str, calls: Calls, knobs: Knobs) -> None:
+    def __init__(self, moto: Moto, region: str, account: str, calls: Calls, knobs: Knobs) -> None:
         self._knobs = knobs
         self._moto = moto
         self._region = region
+        self._account = account
         self._calls = calls
         self._lock = threading.Lock()
         self._buckets: dict[str, str] = {}  # region of each bucket known to exist
@@ -83,6 +84,8 @@ class S3:
         return time.monotonic() - first < self._knobs.bucket_lag_s
 
     def handle(self, request: Request, call: S3Call, may_list: bool) -> Reply:
+        if request.header("x-amz-expected-bucket-owner") not in ("", self._account):
+            raise ApiError("AccessDenied", "Access Denied", 403)
         if call.action in ("PutObject", "CopyObject", "CompleteMultipartUpload"):
             return self._write(request, call)
         if call.action in ("GetObject", "HeadObject"):
@@ -187,6 +190,7 @@ def _check_headers(request: Request) -> None:
     given = request.header("Content-MD5")
     if given and given != base64.b64encode(hashlib.md5(request.body).digest()).decode():
         raise ApiError("BadDigest", "The Content-MD5 you specified did not match what we received.")
+    _check_sha256(request)
     if not request.header("Content-Length"):
         raise ApiError("MissingContentLength",
                        "You must provide the Content-Length HTTP header.", 411)
@@ -198,6 +202,20 @@ def _check_headers(request: Request) -> None:
         raise ApiError("InvalidArgument",
                        "Server Side Encryption with AWS KMS managed key requires HTTP header "
                        "x-amz-server-side-encryption : aws:kms")
+
+
+def _check_sha256(request: Request) -> None:
+    given = request.header("x-amz-checksum-sha256")
+    if not given:
+        return
+    try:
+        digest = base64.b64decode(given, validate=True)
+    except ValueError:
+        digest = b""
+    if len(digest) != hashlib.sha256().digest_size:
+        raise ApiError("InvalidRequest", "Value for x-amz-checksum-sha256 header is invalid.")
+    if digest != hashlib.sha256(request.body).digest():
+        raise ApiError("BadDigest", "The SHA256 you specified did not match the calculated checksum.")
 
 
 def _encrypted(reply: Reply) -> Reply:

@@ -95,7 +95,7 @@ class Service:
         mirror = Mirror(region, moto, lifecycle)
         lifecycle.failed = mirror.sync
         ec2 = Ec2(region, lifecycle, mirror, moto, shapes, calls, session)
-        s3 = S3(moto, options.region, calls, options.knobs.s3)
+        s3 = S3(moto, options.region, region.account, calls, options.knobs.s3)
         stacks = Stacks(moto)
         policies = Policies(moto, self._judge, region.account)
         api = Api(region, keyring, policies, faults, calls, moto, mirror, ec2, s3, stacks,
