@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 
 #include "base/effect.h"
+#include "base/file.h"
 #include "host/http_share.h"
 
 #define TIMEOUT_MS_DEFAULT         30000
@@ -21,6 +22,9 @@
 /* The system's: links named after their subjects, so that only what signed is read. Debian's
  * update-ca-certificates makes them. */
 #define AUTHORITIES "/etc/ssl/certs"
+
+#define RESOLV_CONF     "/etc/resolv.conf"
+#define RESOLV_CONF_MAX ((size_t) 16 << 10)
 
 /* An Elastic IP that moves cuts the connections that were open, without a word to either end. The
  * kernel gives up on one after this time without an acknowledgement, and libcurl then repeats the
@@ -355,6 +359,51 @@ static int perform(CURLM *multi, const Wait *wait, Error *err)
         }
 }
 
+/* The servers that /etc/resolv.conf names, as text. */
+static void dns_servers(char *ret, size_t size)
+{
+        _cleanup_buffer_ Buffer text = { 0 };
+        size_t used = 0;
+        ret[0] = '\0';
+        if (file_read(RESOLV_CONF, RESOLV_CONF_MAX, &text, NULL) < 0 || !text.data) {
+                return;
+        }
+        char *rest = NULL;
+        for (char *line = strtok_r(text.data, "\n", &rest); line && used < size;
+             line = strtok_r(NULL, "\n", &rest)) {
+                char server[64];
+                if (sscanf(line, " nameserver %63s", server) == 1) {
+                        int n = snprintf(ret + used, size - used, "%s%s", used ? ", " : "", server);
+                        used += n > 0 ? (size_t) n : 0;
+                }
+        }
+}
+
+/* Names the host that has no address, and who was asked: why it has none is theirs to tell. */
+static int resolve_failed(const HttpRequest *request, int error, const char *why, Error *err)
+{
+        char servers[128];
+        const char *host = strstr(request->url, "://");
+        host = host ? host + 3 : request->url;
+        dns_servers(servers, sizeof(servers));
+        return error_set(err, ERROR_RETRY, error,
+                         "resolve %.*s: %s (DNS server: %s, as %s says): check that it can be "
+                         "reached; in a VPC, that DNS support is on and which DHCP options it has",
+                         (int) strcspn(host, ":/?"), host, why, isempty(servers) ? "none" : servers,
+                         RESOLV_CONF);
+}
+
+/* Returns true while the host has no address yet; one that is written in numbers needs no DNS. */
+static bool is_resolving(CURL *easy, const HttpRequest *request)
+{
+        curl_off_t resolved_us = 0, connected_us = 0;
+        const char *host = strstr(request->url, "://");
+        bool is_name = host && isalpha((unsigned char) host[3]);
+        (void) curl_easy_getinfo(easy, CURLINFO_NAMELOOKUP_TIME_T, &resolved_us);
+        (void) curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &connected_us);
+        return !request->unix_socket && is_name && !resolved_us && !connected_us;
+}
+
 /* What a timeout was waiting for. */
 static const char *phase(CURL *easy)
 {
@@ -394,6 +443,12 @@ static int curl_failed(CURL *easy, CURLcode code, const char *text, const Exchan
                 return error_set(err, class, error, "%.*s: %s", length_without_duration(text), text,
                                  strerror(error));
         }
+        if (code == CURLE_COULDNT_RESOLVE_HOST) {
+                return resolve_failed(exchange->request, error, "no address", err);
+        }
+        if (code == CURLE_OPERATION_TIMEDOUT && is_resolving(easy, exchange->request)) {
+                return resolve_failed(exchange->request, error, "no answer", err);
+        }
         text = *text ? text : curl_easy_strerror(code);
         return error_set(err, class, error, "%.*s", length_without_duration(text), text);
 }
@@ -407,7 +462,9 @@ static int transfer(HttpSession *session, const Wait *wait, const char *text, Ex
         }
         CURLcode code = CURLE_OK;
         int left, r = perform(session->multi, wait, err);
-        if (r == -ETIMEDOUT) {
+        if (r == -ETIMEDOUT && is_resolving(session->easy, exchange->request)) {
+                (void) resolve_failed(exchange->request, ETIMEDOUT, "no answer", err);
+        } else if (r == -ETIMEDOUT) {
                 (void) error_prefix(err, "%s", phase(session->easy));
         }
         for (CURLMsg *m; (m = curl_multi_info_read(session->multi, &left));) {

@@ -145,6 +145,23 @@ static void test_nobody(void)
         CHECK_INT(http_exchange(&request, &wait, &reply, &err), -ENOENT);
         CHECK_STR(err.message, "GET http://docker/: /none: No such file or directory");
         CHECK_INT(err.class, ERROR_RETRY);
+        /* RFC 6761: it has no address; what the servers are is the machine's own matter. */
+        char server[64] = "none";
+        FILE *resolv_conf = fopen("/etc/resolv.conf", "re");
+        for (char line[256]; resolv_conf && fgets(line, sizeof(line), resolv_conf);) {
+                if (sscanf(line, "nameserver %63s", server) == 1) {
+                        break;
+                }
+        }
+        if (resolv_conf) {
+                (void) fclose(resolv_conf);
+        }
+        request = (HttpRequest) { .method = "GET", .url = "http://nothing.invalid:80/ok" };
+        Wait brief = test_wait(5);
+        CHECK(http_exchange(&request, &brief, &reply, &err) < 0);
+        CHECK_INT(err.class, ERROR_RETRY);
+        CHECK_CONTAINS(err.message, "resolve nothing.invalid: no a"); /* address, or answer */
+        CHECK_CONTAINS(err.message, server);
         request = (HttpRequest) { .method = "GET", .url = "file:///etc/passwd" };
         CHECK(http_exchange(&request, &wait, &reply, &err) < 0);
         request.url = "http://";
