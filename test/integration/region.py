@@ -13,13 +13,13 @@ import traceback
 
 sys.dont_write_bytecode = True
 
-from region_checks import ec2, faults, hook, imds, knobs, roles, s3, signatures, stacks  # noqa: E402
+from region_checks import ec2, faults, hook, imds, knobs, names, roles, s3, signatures, stacks  # noqa: E402
 from region_checks.harness import Front, Skip  # noqa: E402
 
 
 def main():
     checks = [(f"{module.__name__.rpartition('.')[2]}: {name.replace('_', ' ')}", function)
-              for module in (signatures, s3, ec2, imds, stacks, roles, knobs, faults, hook)
+              for module in (signatures, s3, ec2, imds, names, stacks, roles, knobs, faults, hook)
               for name, function in vars(module).items()
               if callable(function) and function.__module__ == module.__name__
               and not name.startswith("_")]

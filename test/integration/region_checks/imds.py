@@ -51,8 +51,6 @@ def it_agrees_with_ec2(front):
             "meta-data/services/domain": "amazonaws.com",
             "meta-data/services/partition": "aws",
             "meta-data/local-ipv4": shown["PrivateIpAddress"],
-            "meta-data/local-hostname": shown["PrivateDnsName"],
-            "meta-data/hostname": shown["PrivateDnsName"],
             "meta-data/mac": mac,
             "meta-data/network/interfaces/macs/": f"{mac}/",
             f"{net}/interface-id": interface["NetworkInterfaceId"],

@@ -10,6 +10,7 @@ from . import filters, tags
 from .ec2_world import Params, Result, World, action
 from .errors import ApiError
 from .model import STATE_CODES, Instance, Interface, Region
+from .names import dhcp_name, private_name, public_name
 
 
 def _state(name: str) -> Result:
@@ -23,7 +24,7 @@ def _interface(region: Region, instance: Instance) -> list[Result]:
         for private_ip in interface.addresses:
             item: Result = {"Primary": private_ip == interface.primary,
                             "PrivateIpAddress": private_ip,
-                            "PrivateDnsName": dns_name(region, private_ip)}
+                            "PrivateDnsName": private_name(region, interface, private_ip)}
             elastic = region.address_on(interface.id, private_ip)
             if elastic is not None:
                 item["Association"] = {"IpOwnerId": region.account,
@@ -33,28 +34,20 @@ def _interface(region: Region, instance: Instance) -> list[Result]:
         shown.append({
             "NetworkInterfaceId": interface.id, "SubnetId": interface.subnet_id,
             "VpcId": interface.vpc_id, "OwnerId": region.account, "Status": "in-use",
-            "MacAddress": interface.mac, "InterfaceType": "interface",
-            "PrivateIpAddress": interface.primary,
-            "PrivateDnsName": dns_name(region, interface.primary),
-            "SourceDestCheck": interface.source_dest_check,
+            "MacAddress": interface.mac, "InterfaceType": interface.kind,
+            "PrivateIpAddress": interface.primary or None,
+            "PrivateDnsName": private_name(region, interface),
+            "SourceDestCheck": interface.source_dest_check if addresses else None,
             "Groups": interface.facts.get("Groups", []),
-            "Association": addresses[0].get("Association"),
+            "Association": addresses[0].get("Association") if addresses else None,
             "PrivateIpAddresses": addresses,
             "Attachment": {"AttachmentId": interface.attachment_id, "Status": "attached",
-                           "DeviceIndex": interface.device_index, "NetworkCardIndex": 0,
+                           "DeviceIndex": interface.device_index,
+                           "NetworkCardIndex": interface.card,
                            "AttachTime": interface.attached_at,
                            "DeleteOnTermination": interface.delete_on_termination},
         })
     return shown
-
-
-def dns_name(region: Region, private_ip: str) -> str:
-    suffix = "ec2.internal" if region.name == "us-east-1" else f"{region.name}.compute.internal"
-    return f"ip-{private_ip.replace('.', '-')}.{suffix}"
-
-
-def public_name(public_ip: str) -> str:
-    return f"ec2-{public_ip.replace('.', '-')}.compute-1.amazonaws.com"
 
 
 def describe(region: Region, instance: Instance) -> Result:
@@ -83,11 +76,16 @@ def describe(region: Region, instance: Instance) -> Result:
         association = first["Association"] or {}
         shown |= {
             "PrivateIpAddress": first["PrivateIpAddress"], "SubnetId": first["SubnetId"],
-            "PrivateDnsName": first["PrivateDnsName"], "VpcId": first["VpcId"],
+            "PrivateDnsName": _name(region, instance), "VpcId": first["VpcId"],
             "PublicIpAddress": association.get("PublicIp"),
             "PublicDnsName": association.get("PublicDnsName", ""),
             "SourceDestCheck": first["SourceDestCheck"]}
     return shown
+
+
+def _name(region: Region, instance: Instance) -> str:
+    interfaces = region.interfaces_of(instance.id)
+    return (dhcp_name(region, interfaces[0]) if interfaces else None) or ""
 
 
 def _private_ips(region: Region, instance: Instance) -> list[str]:
@@ -103,10 +101,12 @@ def _filters(region: Region) -> dict[str, filters.Values[Instance]]:
         "subnet-id": lambda i: [i.subnet_id] if region.interfaces_of(i.id) else [],
         "vpc-id": lambda i: [n.vpc_id for n in region.interfaces_of(i.id)],
         "private-ip-address": lambda i: [region.private_ip(i.id)],
-        "private-dns-name": lambda i: [dns_name(region, region.private_ip(i.id))],
+        "private-dns-name": lambda i: [_name(region, i)],
         "ip-address": lambda i: [a.public_ip for a in region.addresses.values()
                                  if a.private_ip == region.private_ip(i.id)],
         "network-interface.addresses.private-ip-address": lambda i: _private_ips(region, i),
+        "network-interface.private-dns-name":
+            lambda i: [private_name(region, n) or "" for n in region.interfaces_of(i.id)],
         "network-interface.network-interface-id":
             lambda i: [n.id for n in region.interfaces_of(i.id)],
         "block-device-mapping.volume-id":

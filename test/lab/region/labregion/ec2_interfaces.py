@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from . import filters
-from .ec2_instances import dns_name, public_name
 from .ec2_world import Params, Result, World, action
 from .errors import ApiError
 from .model import Interface, Region
+from .names import private_name, public_name
 
 SECONDARIES_MAX = 14
 
@@ -16,7 +16,7 @@ def _interface(region: Region, interface: Interface) -> Result:
     addresses = []
     for private_ip in interface.addresses:
         item: Result = {"PrivateIpAddress": private_ip, "Primary": private_ip == interface.primary,
-                        "PrivateDnsName": dns_name(region, private_ip)}
+                        "PrivateDnsName": private_name(region, interface, private_ip)}
         elastic = region.address_on(interface.id, private_ip)
         if elastic is not None:
             item["Association"] = {
@@ -27,19 +27,20 @@ def _interface(region: Region, interface: Interface) -> Result:
     shown: Result = {
         "NetworkInterfaceId": interface.id, "SubnetId": interface.subnet_id,
         "VpcId": interface.vpc_id, "AvailabilityZone": interface.zone, "OwnerId": region.account,
-        "MacAddress": interface.mac, "InterfaceType": "interface", "RequesterManaged": False,
+        "MacAddress": interface.mac, "InterfaceType": interface.kind, "RequesterManaged": False,
         "Description": interface.facts.get("Description", ""),
         "Groups": interface.facts.get("Groups", []), "TagSet": interface.facts.get("TagSet", []),
-        "PrivateIpAddress": interface.primary,
-        "PrivateDnsName": dns_name(region, interface.primary),
-        "PrivateIpAddresses": addresses, "Association": addresses[0].get("Association"),
-        "SourceDestCheck": interface.source_dest_check,
+        "PrivateIpAddress": interface.primary or None,
+        "PrivateDnsName": private_name(region, interface), "PrivateIpAddresses": addresses,
+        "Association": addresses[0].get("Association") if addresses else None,
+        "SourceDestCheck": interface.source_dest_check if addresses else None,
         "Status": "in-use" if interface.instance_id else "available"}
     if interface.instance_id:
         shown["Attachment"] = {
             "AttachmentId": interface.attachment_id, "InstanceId": interface.instance_id,
             "InstanceOwnerId": region.account, "DeviceIndex": interface.device_index,
-            "NetworkCardIndex": 0, "Status": "attached", "AttachTime": interface.attached_at,
+            "NetworkCardIndex": interface.card, "Status": "attached",
+            "AttachTime": interface.attached_at,
             "DeleteOnTermination": interface.delete_on_termination}
     return shown
 
@@ -56,7 +57,7 @@ def _known_filters(region: Region) -> dict[str, filters.Values[Interface]]:
         "addresses.association.public-ip": lambda i: _public_ips(region, i),
         "association.public-ip": lambda i: _public_ips(region, i),
         "private-ip-address": lambda i: [i.primary],
-        "private-dns-name": lambda i: [dns_name(region, i.primary)],
+        "private-dns-name": lambda i: [private_name(region, i) or ""],
         "attachment.instance-id": lambda i: [i.instance_id] if i.instance_id else [],
         "attachment.attachment-id": lambda i: [i.attachment_id] if i.attachment_id else [],
         "attachment.device-index": lambda i: [i.device_index] if i.instance_id else [],
@@ -86,6 +87,9 @@ def describe_network_interfaces(world: World, params: Params) -> Result:
 def modify_network_interface_attribute(world: World, params: Params) -> Result:
     interface = world.region.interface(params["NetworkInterfaceId"])
     if "SourceDestCheck" in params:
+        if not interface.addresses:
+            raise ApiError("InvalidParameterCombination",
+                           f"{interface.id} has no source/destination check: it is {interface.kind}")
         if "Value" not in params["SourceDestCheck"]:
             raise ApiError("MissingParameter",
                            "The request must contain the parameter SourceDestCheck.Value")
@@ -187,6 +191,9 @@ def create_network_interface(world: World, params: Params) -> Result:
     made = world.pass_on("CreateNetworkInterface")
     world.mirror.sync()
     interface = region.interfaces[made["NetworkInterface"]["NetworkInterfaceId"]]
+    interface.kind = params.get("InterfaceType", interface.kind)
+    if interface.kind == "efa-only":
+        interface.primary = ""
     return {"NetworkInterface": _interface(region, interface)}
 
 
@@ -204,20 +211,20 @@ def attach_network_interface(world: World, params: Params) -> Result:
                        "the same availability zone")
     if instance.state not in ("running", "stopped"):
         raise ApiError("IncorrectState", f"Instance '{instance.id}' is not 'running' or 'stopped'.")
-    index = params["DeviceIndex"]
-    if any(i.device_index == index for i in region.interfaces_of(instance.id)):
+    index, card = params["DeviceIndex"], params.get("NetworkCardIndex", 0)
+    if any((i.device_index, i.card) == (index, card) for i in region.interfaces_of(instance.id)):
         raise ApiError("InvalidParameterValue",
                        f"Instance '{instance.id}' already has an interface attached at device "
                        f"index '{index}'.")
-    world.lifecycle.attach_interface(interface, instance, index)
-    return {"AttachmentId": interface.attachment_id, "NetworkCardIndex": 0}
+    world.lifecycle.attach_interface(interface, instance, index, card)
+    return {"AttachmentId": interface.attachment_id, "NetworkCardIndex": card}
 
 
 @action("DetachNetworkInterface")
 def detach_network_interface(world: World, params: Params) -> Result:
     for interface in world.region.interfaces.values():
         if interface.attachment_id == params["AttachmentId"]:
-            if interface.device_index == 0:
+            if (interface.device_index, interface.card) == (0, 0):
                 raise ApiError("OperationNotPermitted",
                                "The network interface at device index 0 cannot be detached.")
             world.lifecycle.detach_interface(interface)

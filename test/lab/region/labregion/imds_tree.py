@@ -7,14 +7,13 @@ import base64
 import json
 from typing import Any
 
-from .ec2_instances import dns_name, public_name
 from .model import Instance, Interface, Region
+from .names import dhcp_name, public_name
 
 Tree = dict[str, Any]  # name -> text, or a tree below it
 
 
 def _interface(region: Region, interface: Interface) -> Tree:
-    network = region.network(interface.subnet_id)
     vpc = region.vpcs[interface.vpc_id]
     blocks = [a["CidrBlock"] for a in vpc["CidrBlockAssociationSet"]
               if a["CidrBlockState"]["State"] == "associated"]
@@ -24,18 +23,21 @@ def _interface(region: Region, interface: Interface) -> Tree:
     shown: Tree = {
         "device-number": str(interface.device_index),
         "interface-id": interface.id,
-        "local-hostname": dns_name(region, interface.primary),
-        "local-ipv4s": "\n".join(interface.addresses),
         "mac": interface.mac,
+        "network-card": str(interface.card),
         "owner-id": region.account,
         "security-group-ids": "\n".join(g["GroupId"] for g in groups),
         "security-groups": "\n".join(g.get("GroupName", "") for g in groups),
         "subnet-id": interface.subnet_id,
-        "subnet-ipv4-cidr-block": str(network),
         "vpc-id": interface.vpc_id,
-        "vpc-ipv4-cidr-block": vpc["CidrBlock"],
-        "vpc-ipv4-cidr-blocks": "\n".join(blocks),
     }
+    if interface.addresses:
+        shown |= {
+            "local-hostname": dhcp_name(region, interface) or "",
+            "local-ipv4s": "\n".join(interface.addresses),
+            "subnet-ipv4-cidr-block": str(region.network(interface.subnet_id)),
+            "vpc-ipv4-cidr-block": vpc["CidrBlock"],
+            "vpc-ipv4-cidr-blocks": "\n".join(blocks)}
     if associations:
         shown["public-ipv4s"] = "\n".join(associations)
         shown["ipv4-associations"] = dict(associations)
@@ -57,20 +59,20 @@ def build(region: Region, instance: Instance, all_tags: bool) -> Tree:
     """All but the role's credentials; called with the region locked."""
     interfaces = region.interfaces_of(instance.id)
     first = interfaces[0]
-    name = dns_name(region, first.primary)
+    name = dhcp_name(region, first)
     metadata: Tree = {
         "ami-id": instance.facts.get("ImageId", ""),
         "ami-launch-index": "0",
-        "hostname": name,
+        "hostname": name or "",
         "instance-action": "none",
         "instance-id": instance.id,
         "instance-life-cycle": "on-demand",
         "instance-type": instance.facts.get("InstanceType", ""),
-        "local-hostname": name,
+        "local-hostname": name or "",
         "local-ipv4": first.primary,
         "mac": first.mac,
         "network": {"interfaces": {"macs": {
-            i.mac: _interface(region, i) for i in interfaces}}},
+            i.mac: _interface(region, i) for i in sorted(interfaces, key=lambda i: i.mac)}}},
         "placement": {
             "availability-zone": instance.zone,
             "availability-zone-id": f"use1-az{'abcdef'.find(instance.zone[-1]) + 1}",

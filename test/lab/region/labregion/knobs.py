@@ -62,6 +62,14 @@ class Ec2:
 
 
 @dataclass
+class Dns:
+    """See names.py. The VPC's attribute enableDnsHostnames is kept, too."""
+
+    dhcp_domain: str = "Corp.Example.COM"  # of the VPC's DHCP option set; "": EC2's own
+    ec2_domain: str = ""  # of interfaces' private DNS names; "": the region's
+
+
+@dataclass
 class Noise:
     """How encrypted volumes that come from no snapshot read where nobody has written: see kblab/noise.py."""
 
@@ -78,6 +86,7 @@ class Knobs:
     reads: Reads = field(default_factory=Reads)
     kms: Kms = field(default_factory=Kms)
     ec2: Ec2 = field(default_factory=Ec2)
+    dns: Dns = field(default_factory=Dns)
     noise: Noise = field(default_factory=Noise)
 
 

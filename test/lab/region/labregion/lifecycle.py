@@ -169,8 +169,10 @@ class Lifecycle:
 
     # Interfaces
 
-    def attach_interface(self, interface: Interface, instance: Instance, index: int) -> None:
-        interface.instance_id, interface.device_index = instance.id, index
+    def attach_interface(self, interface: Interface, instance: Instance, index: int,
+                         card: int) -> None:
+        interface.instance_id = instance.id
+        interface.device_index, interface.card = index, card
         interface.attachment_id = new_id("eni-attach")
         interface.attached_at = now()
         interface.delete_on_termination = False

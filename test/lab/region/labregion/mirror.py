@@ -35,11 +35,16 @@ class Mirror:
         self._moto.ec2.create_tags(Resources=resources, Tags=tags)
         self.sync()
 
+    def _has_host_names(self, vpc_id: str) -> bool:
+        shown = self._moto.ec2.describe_vpc_attribute(VpcId=vpc_id, Attribute="enableDnsHostnames")
+        return bool(shown["EnableDnsHostnames"]["Value"])
+
     def sync(self) -> None:
         with self._region.lock:
             region = self._region
             region.keep()
-            region.vpcs = {v["VpcId"]: v for v in self._all("describe_vpcs", "Vpcs")}
+            region.vpcs = {v["VpcId"]: v | {"EnableDnsHostnames": self._has_host_names(v["VpcId"])}
+                           for v in self._all("describe_vpcs", "Vpcs")}
             region.subnets = {s["SubnetId"]: s for s in self._all("describe_subnets", "Subnets")}
             self._volumes(self._all("describe_volumes", "Volumes"))
             self._addresses(self._all("describe_addresses", "Addresses"))

@@ -74,12 +74,14 @@ class Interface:
     instance_id: str = ""
     attachment_id: str = ""
     device_index: int = 0
+    card: int = 0  # each network card has a device index 0 of its own
+    kind: str = "interface"  # or "efa-only", which has no addresses
     attached_at: datetime | None = None
     delete_on_termination: bool = True
 
     @property
     def addresses(self) -> list[str]:
-        return [self.primary, *self.secondaries]
+        return [self.primary, *self.secondaries] if self.primary else []
 
     @property
     def mac(self) -> str:
@@ -180,7 +182,7 @@ class Region:
 
     def interfaces_of(self, instance_id: str) -> list[Interface]:
         found = [i for i in self.interfaces.values() if i.instance_id == instance_id]
-        return sorted(found, key=lambda i: i.device_index)
+        return sorted(found, key=lambda i: (i.card, i.device_index))
 
     def private_ip(self, instance_id: str) -> str:
         found = self.interfaces_of(instance_id)
