@@ -256,6 +256,17 @@ static int visit_mac(const struct nlmsghdr *message, void *userdata)
         return 0;
 }
 
+int netif_has_mac(const char *name, const char *mac, Error *err)
+{
+        unsigned char wanted[ETH_ALEN], found[ETH_ALEN] = { 0 };
+        NetlinkRequest request = netlink_request(RTM_GETLINK, 0, sizeof(request.link));
+        int r = request_by_name(&request, name, visit_mac, found);
+        if (r < 0 && r != -ENODEV) {
+                return error_errno(err, r, "look for interface %s", name);
+        }
+        return r >= 0 && parse_mac(mac, wanted) && memcmp(wanted, found, ETH_ALEN) == 0;
+}
+
 static int change_address(unsigned short type, unsigned short flags, const Netif *netif,
                           struct in_addr address, unsigned prefix)
 {

@@ -32,6 +32,9 @@ int netif_has_address(const Netif *netif, struct in_addr address, Error *err);
 int netif_add_address(const Netif *netif, struct in_addr address, Error *err);
 int netif_remove_address(const Netif *netif, struct in_addr address, Error *err);
 
+/* Whether there is an interface of that name with that hardware address: 1 or 0. */
+int netif_has_mac(const char *name, const char *mac, Error *err);
+
 /* The first IPv4 address of the interface and its prefix length: 1, or 0 if it has none. */
 int netif_first_address(const Netif *netif, struct in_addr *ret_address, unsigned *ret_prefix,
                         Error *err);

@@ -25,6 +25,7 @@
 #define OVERLAY_CONFIG  OVERLAY_PREFIX "/config"
 #define OVERLAY_SUBNETS OVERLAY_PREFIX "/subnets/"
 #define OVERLAY_READER  "overlay-reader"
+#define OVERLAY_DEVICE  "flannel.1" /* of VXLAN, with flannel's own VNI */
 
 /* Users are known by certificate name over gRPC, by password over the gateway. A node's certificate
  * is flanneld's and opens the overlay's keys alone; the API server's opens its own. */
@@ -243,16 +244,17 @@ static int read_subnet(Boot *boot, StepContext *context, Error *err)
         return r <= 0 ? r : parse_subnet(boot, err);
 }
 
-/* The leases without a route: how many, the first, and a sum that tells one set from another. */
+/* The leases that the kernel does not match: how many, the first, and a sum that tells one set from
+ * another. */
 typedef struct RouteCheck {
         const Boot *boot;
         unsigned missing;
         uint64_t set;
-        char first[20];
+        char first[80];
 } RouteCheck;
 
-/* The set that flanneld, started anew, made no routes for either. To start it once more would not
- * help, and a machine that waited for them would never be ready. Another set is tried again. */
+/* The set that flanneld, started anew, did not mend either. To start it once more would not help,
+ * and a machine that waited for them would never be ready. Another set is tried again. */
 static _Atomic uint64_t given_up;
 
 /* The route to a lease, and for VXLAN the device behind it: a machine that was replaced has its
@@ -266,6 +268,13 @@ static int is_reached(const OverlayLease *lease, Error *err)
                        : netif_has_neighbour(lease->network, lease->vtep_mac, err);
 }
 
+/* Other machines send to the hardware address that our lease names: flannel.1 must have it.
+ * https://github.com/flannel-io/flannel/issues/1795 */
+static int is_ours_right(const OverlayLease *lease, Error *err)
+{
+        return isempty(lease->vtep_mac) ? 1 : netif_has_mac(OVERLAY_DEVICE, lease->vtep_mac, err);
+}
+
 static int check_lease(const char *key, const char *value, void *userdata, Error *err)
 {
         RouteCheck *check = userdata;
@@ -277,17 +286,19 @@ static int check_lease(const char *key, const char *value, void *userdata, Error
                            */
         }
         uint32_t mask = lease.prefix ? htonl(UINT32_MAX << (32 - lease.prefix)) : 0;
-        if ((boot->overlay_address.s_addr & mask) == (lease.network.s_addr & mask)) {
-                return 0; /* ours: its route is docker's bridge */
-        }
-        int r = is_reached(&lease, err);
+        bool ours = (boot->overlay_address.s_addr & mask) == (lease.network.s_addr & mask);
+        int r = ours ? is_ours_right(&lease, err) /* its route is docker's bridge */
+                     : is_reached(&lease, err);
         if (r == 0) {
                 char address[INET_ADDRSTRLEN];
                 (void) inet_ntop(AF_INET, &lease.network, address, sizeof(address)); /* fits */
                 check->set += ntohl(lease.network.s_addr) + ((uint64_t) lease.prefix << 32);
                 if (check->missing++ == 0) {
-                        (void) snprintf(check->first, sizeof(check->first), "%s/%u", address,
-                                        lease.prefix);
+                        (void) snprintf(check->first, sizeof(check->first), "%s/%u: %s", address,
+                                        lease.prefix,
+                                        ours ? "ours names another hardware address "
+                                               "than " OVERLAY_DEVICE "'s"
+                                             : "no route to it");
                 }
         }
         return r < 0 ? r : 0;
@@ -332,8 +343,8 @@ int flanneld_probe(void *userdata, StepContext *context, Error *err)
                 return 0;
         }
         step_warn(context,
-                  "flanneld makes no route to %u leases (first %s), not even after a restart: pods "
-                  "there are not reached from here; see journalctl -u %s",
+                  "the overlay does not match %u leases (first %s), not even after a restart of "
+                  "flanneld: pods do not reach each other there; see journalctl -u %s",
                   routes.missing, routes.first, UNIT_FLANNELD);
         return 1;
 }
@@ -370,7 +381,7 @@ static int await_routes(const Boot *boot, StepContext *context, RouteCheck *ret,
                 if (r < 0 || ret->missing == 0) {
                         return r;
                 }
-                step_waiting_for(context, "the route to the lease %s", ret->first);
+                step_waiting_for(context, "the overlay to match the lease %s", ret->first);
                 r = wait_sleep(step_wait(context), 500, err);
                 if (r < 0) {
                         return r;
@@ -387,7 +398,7 @@ static int mend_routes(Boot *boot, StepContext *context, Error *err)
         if (r < 0 || routes.missing == 0) {
                 return r;
         }
-        step_warn(context, "flanneld made no route to %u leases (first %s): restarting it",
+        step_warn(context, "the overlay does not match %u leases (first %s): restarting flanneld",
                   routes.missing, routes.first);
         r = service_restart(UNIT_FLANNELD, context, err);
         r = r < 0 ? r : wait_for_subnet(boot, context, err);

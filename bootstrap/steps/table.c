@@ -101,7 +101,7 @@ const Step boot_steps[_STEP_ID_MAX] = {
                 .name = "flanneld", .roles = ROLE_ALL,
                 .needs = NEEDS_3(DOCKER_BOOTSTRAP, SECRETS, SOURCE_DEST_CHECK),
                 .also_needs = { ROLE_MASTER, NEEDS_1(FLANNEL_CONFIG) },
-                .makes_true = "flanneld has a subnet, and every lease has its route in the kernel",
+                .makes_true = "flanneld has a subnet, and the kernel matches every lease",
                 .probe = flanneld_probe, .apply = flanneld_apply,
                 .retry = RETRY_LOCAL, .reprobe_s = 30,
         },

@@ -100,6 +100,23 @@ static void found_by_name(void)
         CHECK_INT(netif_find_by_name("a-name-that-is-far-too-long", &netif, &err), 0);
 }
 
+static void mac_of_a_name(void)
+{
+        Error err = {};
+        CHECK_INT(netif_has_mac("card", MAC, &err), 1);
+        CHECK_INT(netif_has_mac("card", "02:0A:0B:0C:0D:0E", &err), 1);
+        CHECK_INT(netif_has_mac("card", "02:0a:0b:0c:0d:0f", &err), 0);
+        CHECK_INT(netif_has_mac("cable", MAC, &err), 0);
+        CHECK_INT(netif_has_mac("nobody", MAC, &err), 0);
+        CHECK_INT(netif_has_mac("card", "none", &err), 0);
+        ip("link add vtep type bridge");
+        ip("link set vtep address 02:00:00:00:00:09"); /* of whatever kind */
+        CHECK_INT(netif_has_mac("vtep", "02:00:00:00:00:09", &err), 1);
+        ip("link set vtep address 02:00:00:00:00:0a");
+        CHECK_INT(netif_has_mac("vtep", "02:00:00:00:00:09", &err), 0);
+        ip("link delete vtep");
+}
+
 /* What the other end of the cable hears within a second. */
 static bool hears_announcement(int fd, struct in_addr address)
 {
@@ -331,6 +348,7 @@ int main(void)
                 { "an interface is found by its hardware address", found_by_mac },
                 { "bridges and macvlans with that address are passed over", others_with_its_mac },
                 { "an interface is found by its name", found_by_name },
+                { "the hardware address of a name", mac_of_a_name },
                 { "an address is added once, secondary, and announced", address_added_once },
                 { "an interface that is gone is named", address_on_what_is_gone },
                 { "a long list of addresses is read whole", many_addresses },
