@@ -78,14 +78,23 @@ int ec2_describe_instance_state(AwsClient *client, const char *instance_id, cons
         return ec2_parse_instance_state(root, ret, err);
 }
 
+/* Filters heed case, and a domain may have capitals: the host's label and any domain, then. The
+ * reply is compared with the whole name. */
+static void make_pattern(const char *name, char *ret, size_t size)
+{
+        const char *dot = strchr(name, '.');
+        (void) snprintf(ret, size, "%.*s%s", dot ? (int) (dot + 1 - name) : (int) strlen(name),
+                        name, dot ? "*" : "");
+}
+
 int ec2_find_instances_by_name(AwsClient *client, const char *cluster, const char *const *names,
                                size_t n, const Wait *wait, Ec2Instance *ret, Error *err)
 {
-        char value_names[EC2_NAMES_MAX][32];
+        char value_names[EC2_NAMES_MAX][32], patterns[EC2_NAMES_MAX][256];
         QueryParameter parameters[3 + EC2_NAMES_MAX] = {
                 { "Filter.1.Name", "tag:" EC2_TAG_CLUSTER },
                 { "Filter.1.Value.1", cluster },
-                { "Filter.2.Name", "private-dns-name" },
+                { "Filter.2.Name", "network-interface.private-dns-name" },
         };
         if (n == 0 || n > EC2_NAMES_MAX) {
                 return error_set(err, ERROR_FATAL, EINVAL, "ec2:DescribeInstances of %zu names", n);
@@ -93,7 +102,8 @@ int ec2_find_instances_by_name(AwsClient *client, const char *cluster, const cha
         for (size_t i = 0; i < n; i++) {
                 (void) snprintf(value_names[i], sizeof(value_names[i]), "Filter.2.Value.%zu",
                                 i + 1);
-                parameters[3 + i] = (QueryParameter) { value_names[i], names[i] };
+                make_pattern(names[i], patterns[i], sizeof(patterns[i]));
+                parameters[3 + i] = (QueryParameter) { value_names[i], patterns[i] };
         }
         _cleanup_xml_ XmlNode *root = NULL;
         int r = query_call(client, &api, "DescribeInstances", names[0], parameters, 3 + n, wait,

@@ -50,7 +50,8 @@ int ec2_detach_volume(AwsClient *client, const char *volume_id, const char *inst
 int ec2_describe_instance_state(AwsClient *client, const char *instance_id, const Wait *wait,
                                 char ret[24], Error *err);
 
-#define EC2_NAMES_MAX   100
+/* An instance with 32 network cards fills 80 KB of a reply, and replies are bounded. */
+#define EC2_NAMES_MAX   50
 #define EC2_TAG_CLUSTER "KubernetesCluster"
 #define EC2_TAG_ROLE    "KubernetesRole"
 
@@ -58,23 +59,28 @@ typedef struct Ec2Instance {
         char instance_id[32]; /* "": EC2 knows none */
         char state[24];       /* pending, running, shutting-down, terminated, stopping, stopped */
         char role[16];        /* its tag KubernetesRole; "" if it has none, or another's */
+        bool other_domain;    /* EC2 has the host of that name under another domain only */
 } Ec2Instance;
 
-/* The instances that have these private DNS names and the tag KubernetesCluster=CLUSTER, in one
- * call, ret[i] for names[i] (at most EC2_NAMES_MAX). An address is given anew when its instance has
- * ended, so of several with one name the one that runs is it. */
+/* The instances of which the primary interface has these private DNS names and which have the tag
+ * KubernetesCluster=CLUSTER, in one call, ret[i] for names[i] (at most EC2_NAMES_MAX). An
+ * instance's own private DNS name may follow the VPC's DHCP options, an interface's is EC2's. Names
+ * are compared without regard to case. An address is given anew when its instance has ended, so of
+ * several instances with one name the one that runs counts. */
 int ec2_find_instances_by_name(AwsClient *client, const char *cluster, const char *const *names,
                                size_t n, const Wait *wait, Ec2Instance *ret, Error *err);
 
-#define EC2_INTERFACES_MAX 16
+#define EC2_INTERFACES_MAX 128
 #define EC2_ADDRESSES_MAX  64
 
 typedef struct Ec2Interface {
         char eni_id[32];
         char subnet_id[32];
+        char vpc_id[32];
         char mac[18];
-        bool source_dest_check;
-        char instance_id[32]; /* of its attachment, "" if none */
+        char private_dns_name[256]; /* "" where the VPC's DNS host names are switched off */
+        bool source_dest_check;     /* false also where there is none to clear (EFA-only) */
+        char instance_id[32];       /* of its attachment, "" if none */
         char primary_ip[16];
         size_t n_addresses; /* all private ones, the primary too */
         char addresses[EC2_ADDRESSES_MAX][16];

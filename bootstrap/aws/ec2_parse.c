@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 static int bad_reply(Error *err, const char *what)
 {
@@ -168,18 +169,53 @@ static int parse_instance(const XmlNode *node, Ec2Instance *ret, Error *err)
         return 0;
 }
 
-/* An instance of the reply takes its place, unless one that runs has it. */
+/* The private DNS name of the primary interface: device 0 of network card 0, which types with one
+ * card leave out. "" if there is none. */
+static const char *primary_name(const XmlNode *instance)
+{
+        const XmlNode *set = xml_find(instance, "networkInterfaceSet");
+        for (const XmlNode *item = set ? set->first_child : NULL; item; item = item->next) {
+                const char *card = xml_text(item, "attachment/networkCardIndex");
+                if (streq(xml_text(item, "attachment/deviceIndex"), "0") &&
+                    (!*card || streq(card, "0"))) {
+                        return xml_text(item, "privateDnsName");
+                }
+        }
+        return "";
+}
+
+/* Returns true if both names begin with the same label. */
+static bool is_same_host(const char *a, const char *b)
+{
+        size_t n = strcspn(a, ".");
+        return n > 0 && n == strcspn(b, ".") && strncasecmp(a, b, n) == 0;
+}
+
+/* The whole name before the host alone, then one that runs before others. */
+static unsigned rank(const Ec2Instance *instance)
+{
+        return isempty(instance->instance_id)
+                       ? 0
+                       : (instance->other_domain ? 1 : 3) + streq(instance->state, "running");
+}
+
+/* An instance of the reply takes its place, unless a better one has it. */
 static int place_instance(const XmlNode *node, const char *const *names, size_t n, Ec2Instance *ret,
                           Error *err)
 {
-        const char *name = xml_text(node, "privateDnsName");
+        const char *name = primary_name(node);
         for (size_t i = 0; i < n; i++) {
-                if (!streq(names[i], name) || streq(ret[i].state, "running")) {
+                if (!is_same_host(names[i], name)) {
                         continue;
                 }
-                int r = parse_instance(node, &ret[i], err);
+                Ec2Instance instance;
+                int r = parse_instance(node, &instance, err);
                 if (r < 0) {
                         return r;
+                }
+                instance.other_domain = strcasecmp(names[i], name) != 0;
+                if (rank(&instance) >= rank(&ret[i])) {
+                        ret[i] = instance;
                 }
         }
         return 0;
@@ -215,7 +251,10 @@ static int parse_interface(const XmlNode *node, Ec2Interface *ret, Error *err)
         const Field fields[] = {
                 { "networkInterfaceId", interface.eni_id, sizeof(interface.eni_id), true },
                 { "subnetId", interface.subnet_id, sizeof(interface.subnet_id), true },
+                { "vpcId", interface.vpc_id, sizeof(interface.vpc_id) },
                 { "macAddress", interface.mac, sizeof(interface.mac) },
+                { "privateDnsName", interface.private_dns_name,
+                  sizeof(interface.private_dns_name) },
                 { "attachment/instanceId", interface.instance_id, sizeof(interface.instance_id) },
                 { "privateIpAddress", interface.primary_ip, sizeof(interface.primary_ip) },
         };
@@ -223,13 +262,16 @@ static int parse_interface(const XmlNode *node, Ec2Interface *ret, Error *err)
         if (r < 0) {
                 return r;
         }
-        if (!*xml_text(node, "sourceDestCheck")) {
+        /* Absent, it is neither on nor off, but where there are no IPv4 packets to check. */
+        if (!*xml_text(node, "sourceDestCheck") && interface.primary_ip[0]) {
                 return bad_reply(err, "no sourceDestCheck");
         }
-        r = copy_bool(node, "sourceDestCheck", true, &interface.source_dest_check, err);
+        r = copy_bool(node, "sourceDestCheck", false, &interface.source_dest_check, err);
         if (r < 0) {
                 return r;
         }
+        /* EFA-only interfaces carry no IP packets at all. */
+        interface.source_dest_check &= !streq(xml_text(node, "interfaceType"), "efa-only");
         const XmlNode *set = xml_find(node, "privateIpAddressesSet");
         for (const XmlNode *item = set ? set->first_child : NULL; item; item = item->next) {
                 if (interface.n_addresses == EC2_ADDRESSES_MAX) {

@@ -31,31 +31,34 @@ int imds_get(Imds *imds, const char *path, const Wait *wait, Buffer *ret, Error 
 int imds_get_word(Imds *imds, const char *path, const Wait *wait, char *ret, size_t size,
                   Error *err);
 
-#define IMDS_INTERFACES_MAX 16
+/* Instance types with 32 network cards have 64 interfaces.
+ * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/AvailableIpPerENI.html */
+#define IMDS_INTERFACES_MAX 128
 
 typedef struct ImdsInterface {
         char mac[18];
         char eni_id[32];
-        unsigned device_number;
-        char subnet_cidr[20];
-        char primary_ip[16]; /* the first of its local-ipv4s */
 } ImdsInterface;
 
 typedef struct ImdsIdentity {
         char instance_id[32];
         char zone[32];
         char region[32];
-        char partition[16];       /* aws, aws-cn, aws-us-gov: services/partition */
-        char domain[32];          /* amazonaws.com, amazonaws.com.cn: services/domain */
-        char local_hostname[128]; /* the private DNS name */
-        char local_ip[16];
-        char iam_role[72]; /* "" if the instance has none */
-        char role_tag[64]; /* tags/instance/KubernetesRole, "" where tags are not enabled or set */
-        ImdsInterface interfaces[IMDS_INTERFACES_MAX]; /* sorted by device number */
+        char partition[16]; /* aws, aws-cn, aws-us-gov: services/partition */
+        char domain[32];    /* amazonaws.com, amazonaws.com.cn: services/domain */
+        char local_ip[16];  /* the primary interface's first address */
+        char iam_role[72];  /* "" if the instance has none */
+        char role_tag[64];  /* tags/instance/KubernetesRole, "" where tags are not enabled or set */
+        /* The primary interface is the first: the one that meta-data/mac names. Device number 0 is
+         * there once on each network card, so it names none. */
+        ImdsInterface interfaces[IMDS_INTERFACES_MAX];
         size_t n_interfaces;
+        char subnet_cidr[20]; /* of the primary interface */
 } ImdsIdentity;
 
-/* All of it, checked by syntax. */
+/* All of it, checked by syntax. An instance without an IPv4 address is ERROR_CONFIG
+ * (-EAFNOSUPPORT). The host name is left out: DHCP's option set decides it, and EC2 calls the
+ * machine by another. */
 int imds_identity(Imds *imds, const Wait *wait, ImdsIdentity *ret, Error *err);
 
 /* A VPC has at most 50: https://docs.aws.amazon.com/vpc/latest/userguide/amazon-vpc-limits.html */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "aws/imds.h"
@@ -58,75 +57,54 @@ static bool is_anything(const char *s)
         return true;
 }
 
-static int get_interface(Imds *imds, const Wait *wait, ImdsInterface *interface, Error *err)
+#define MACS "meta-data/network/interfaces/macs/"
+
+/* What IMDS says below one interface. */
+static int get_of_interface(Imds *imds, const char *mac, const char *name, Check *check,
+                            const Wait *wait, char *ret, size_t size, Error *err)
 {
-        char path[96], number[8];
-        uint64_t value;
-        int base = snprintf(path, sizeof(path), "meta-data/network/interfaces/macs/%s/",
-                            interface->mac);
-        char *leaf = path + base;
-        size_t left = sizeof(path) - (size_t) base;
-
-        (void) snprintf(leaf, left, "device-number");
-        int r = imds_get_word(imds, path, wait, number, sizeof(number), err);
-        if (r < 0) {
-                return r;
-        }
-        if (string_parse_u64(number, 255, &value) < 0) {
-                return bad_value(path, number, err);
-        }
-        interface->device_number = (unsigned) value;
-
-        (void) snprintf(leaf, left, "interface-id");
-        r = get_checked(imds, path, imds_is_interface_id, wait, interface->eni_id,
-                        sizeof(interface->eni_id), err);
-        if (r < 0) {
-                return r;
-        }
-        /* An interface of an IPv6-only subnet has neither of these. */
-        (void) snprintf(leaf, left, "subnet-ipv4-cidr-block");
-        r = get_first(imds, path, imds_is_ipv4_cidr, wait, interface->subnet_cidr,
-                      sizeof(interface->subnet_cidr), err);
-        if (r < 0) {
-                return r;
-        }
-        (void) snprintf(leaf, left, "local-ipv4s");
-        return get_first(imds, path, imds_is_ipv4, wait, interface->primary_ip,
-                         sizeof(interface->primary_ip), err);
+        char path[96];
+        (void) snprintf(path, sizeof(path), MACS "%s/%s", mac, name);
+        return get_checked(imds, path, check, wait, ret, size, err);
 }
 
-static int compare_interfaces(const void *a, const void *b)
+static int put_first(ImdsIdentity *identity, const char *mac, Error *err)
 {
-        const ImdsInterface *x = a, *y = b;
-        return (x->device_number > y->device_number) - (x->device_number < y->device_number);
+        FOREACH_ARRAY(i, identity->interfaces, identity->n_interfaces) {
+                if (streq(i->mac, mac)) {
+                        ImdsInterface primary = *i;
+                        *i = identity->interfaces[0];
+                        identity->interfaces[0] = primary;
+                        return 0;
+                }
+        }
+        return error_set(err, ERROR_RETRY, ENOENT,
+                         "instance metadata: " MACS " does not list %s, which meta-data/mac names",
+                         mac);
 }
 
+/* The subnet's block is asked for of the primary interface alone: others may have no IPv4. */
 static int get_interfaces(Imds *imds, const Wait *wait, ImdsIdentity *identity, Error *err)
 {
-        static const char path[] = "meta-data/network/interfaces/macs/";
         _cleanup_buffer_ Buffer text = {};
-        int r = imds_get(imds, path, wait, &text, err);
+        char mac[18];
+        int r = get_checked(imds, "meta-data/mac", imds_is_mac, wait, mac, sizeof(mac), err);
+        r = r < 0 ? r : imds_get(imds, MACS, wait, &text, err);
         if (r < 0) {
                 return r;
         }
         r = imds_parse_macs(text.data ? text.data : "", text.size, identity->interfaces,
                             &identity->n_interfaces, err);
-        if (r < 0) {
-                return r;
+        r = r < 0 ? r : put_first(identity, mac, err);
+        FOREACH_ARRAY(i, identity->interfaces, identity->n_interfaces) {
+                r = r < 0 ? r
+                          : get_of_interface(imds, i->mac, "interface-id", imds_is_interface_id,
+                                             wait, i->eni_id, sizeof(i->eni_id), err);
         }
-        if (identity->n_interfaces == 0) {
-                return error_set(err, ERROR_RETRY, ENOENT, "instance metadata: there is no %s",
-                                 path);
-        }
-        for (size_t i = 0; i < identity->n_interfaces; i++) {
-                r = get_interface(imds, wait, &identity->interfaces[i], err);
-                if (r < 0) {
-                        return r;
-                }
-        }
-        qsort(identity->interfaces, identity->n_interfaces, sizeof(identity->interfaces[0]),
-              compare_interfaces);
-        return 0;
+        return r < 0 ? r
+                     : get_of_interface(imds, mac, "subnet-ipv4-cidr-block", imds_is_ipv4_cidr,
+                                        wait, identity->subnet_cidr, sizeof(identity->subnet_cidr),
+                                        err);
 }
 
 int imds_identity(Imds *imds, const Wait *wait, ImdsIdentity *ret, Error *err)
@@ -145,10 +123,7 @@ int imds_identity(Imds *imds, const Wait *wait, ImdsIdentity *ret, Error *err)
                 { "meta-data/placement/availability-zone", is_region, id.zone, sizeof(id.zone) },
                 { "meta-data/services/partition", is_region, id.partition, sizeof(id.partition) },
                 { "meta-data/services/domain", imds_is_host_name, id.domain, sizeof(id.domain) },
-                { "meta-data/local-ipv4", imds_is_ipv4, id.local_ip, sizeof(id.local_ip) },
-                /* several where the VPC has several domain names: the first is the name */
-                { "meta-data/local-hostname", imds_is_host_name, id.local_hostname,
-                  sizeof(id.local_hostname), true },
+                { "meta-data/local-ipv4", imds_is_ipv4, id.local_ip, sizeof(id.local_ip), true },
                 { "meta-data/iam/security-credentials/", imds_is_role_name, id.iam_role,
                   sizeof(id.iam_role), true },
                 { "meta-data/tags/instance/KubernetesRole", is_anything, id.role_tag,
@@ -166,9 +141,12 @@ int imds_identity(Imds *imds, const Wait *wait, ImdsIdentity *ret, Error *err)
                                  "instance metadata: zone %s is not of region %s", id.zone,
                                  id.region);
         }
-        if (!id.local_hostname[0]) {
-                return error_set(err, ERROR_RETRY, ENOENT,
-                                 "instance metadata: there is no meta-data/local-hostname");
+        if (!id.local_ip[0]) {
+                return error_set(err, ERROR_CONFIG, EAFNOSUPPORT,
+                                 "this instance has no IPv4 address (IMDS has no "
+                                 "meta-data/local-ipv4): the cluster's networks are IPv4; launch "
+                                 "%s anew in a subnet that has an IPv4 block",
+                                 id.instance_id);
         }
         int r = get_interfaces(imds, wait, &id, err);
         if (r < 0) {

@@ -11,7 +11,7 @@
 #include "base/string.h"
 
 #define DEPTH_MAX    32
-#define ELEMENTS_MAX 20000
+#define ELEMENTS_MAX 100000
 #define BYTES_MAX    ((size_t) 4 << 20)
 
 DEFINE_CLEANUP(XML_Parser, XML_ParserFree);

@@ -11,6 +11,7 @@
 #include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/string.h"
+#include "cluster/node_name.h"
 
 #define REQUEST_BYTES_MAX ((size_t) 16 << 10)
 #define USER_NODE         "system:node:"
@@ -42,23 +43,6 @@ static void flawed(Csr *csr, const char *format, ...)
                 (void) vsnprintf(csr->flaw, sizeof(csr->flaw), format, ap);
                 va_end(ap);
         }
-}
-
-/* A Node's name: DNS labels of lower-case letters, digits and hyphens. It goes into messages,
- * paths, and EC2's filters, where "*" is a pattern. */
-static bool is_node_name(const char *s, size_t n)
-{
-        if (n == 0 || n >= CSR_NAME_MAX) {
-                return false;
-        }
-        for (size_t i = 0; i < n; i++) {
-                bool inner = (s[i] >= 'a' && s[i] <= 'z') || (s[i] >= '0' && s[i] <= '9');
-                bool between = i > 0 && i + 1 < n && (s[i] == '-' || s[i] == '.');
-                if (!inner && !between) {
-                        return false;
-                }
-        }
-        return true;
 }
 
 /* The one value of the subject's entry, as it lies in the request: what Go writes, and a form that
@@ -97,7 +81,7 @@ static void read_subject(X509_REQ *request, Csr *csr)
                 flawed(csr, "its organization is not " GROUP_NODES);
         } else if (!entry_text(subject, NID_commonName, &text, &n) || n <= strlen(USER_NODE) ||
                    memcmp(text, USER_NODE, strlen(USER_NODE)) != 0 ||
-                   !is_node_name(text + strlen(USER_NODE), n - strlen(USER_NODE))) {
+                   !node_name_is_valid(text + strlen(USER_NODE), n - strlen(USER_NODE))) {
                 flawed(csr, "its common name is not " USER_NODE "NAME");
         } else {
                 (void) snprintf(csr->node_name, sizeof(csr->node_name), "%.*s",

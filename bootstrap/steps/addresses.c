@@ -12,7 +12,6 @@
 /* source-dest-check, elastic-ip, private-ip: what EC2's network believes of this instance. Both
  * addresses are taken from whoever has them: they follow the volume, and we hold that. */
 
-/* The one the instance was launched with: device number 0, sorted first. */
 static const ImdsInterface *primary_interface(const Boot *boot, Error *err)
 {
         if (boot->identity.n_interfaces > 0) {
@@ -22,38 +21,35 @@ static const ImdsInterface *primary_interface(const Boot *boot, Error *err)
         return NULL;
 }
 
+/* Identity has just asked EC2, for the name: its answer is the first look. */
 int source_dest_check_probe(void *userdata, StepContext *context, Error *err)
 {
-        const Boot *boot = userdata;
-        const char *ids[IMDS_INTERFACES_MAX];
-        Ec2Interface interfaces[IMDS_INTERFACES_MAX];
-        size_t n = boot->identity.n_interfaces;
-        if (!primary_interface(boot, err)) {
-                return -ENODEV;
-        }
-        for (size_t i = 0; i < n; i++) {
-                ids[i] = boot->identity.interfaces[i].eni_id;
-        }
-        int r = ec2_describe_interfaces(boot->aws, ids, n, step_wait(context), interfaces, err);
+        Boot *boot = userdata;
+        int r = boot->checks_are_fresh
+                        ? 0
+                        : boot_look_at_interfaces(boot, step_wait(context), NULL, err);
+        boot->checks_are_fresh = false;
         if (r < 0) {
                 return r;
         }
-        for (size_t i = 0; i < n; i++) {
-                if (interfaces[i].source_dest_check) {
+        for (size_t i = 0; i < boot->identity.n_interfaces; i++) {
+                if (boot->checked[i]) {
                         return 0;
                 }
         }
         return 1;
 }
 
-/* On each interface: the instance's own attribute cannot be set once there is a second one. Not
- * asked first which of them need it: the probe just did, and nodes share EC2's rate limit. */
+/* On each interface: the instance's own attribute cannot be set once there is a second one. */
 int source_dest_check_apply(void *userdata, StepContext *context, Error *err)
 {
         const Boot *boot = userdata;
         for (size_t i = 0; i < boot->identity.n_interfaces; i++) {
-                int r = ec2_set_source_dest_check(boot->aws, boot->identity.interfaces[i].eni_id,
-                                                  false, step_wait(context), err);
+                int r = !boot->checked[i]
+                                ? 0
+                                : ec2_set_source_dest_check(boot->aws,
+                                                            boot->identity.interfaces[i].eni_id,
+                                                            false, step_wait(context), err);
                 if (r < 0) {
                         return r;
                 }
@@ -78,7 +74,7 @@ int elastic_ip_probe(void *userdata, StepContext *context, Error *err)
         r = settings_warn_of_address(context, address.public_ip, err);
         return r < 0 ? r
                      : streq(address.eni_id, primary->eni_id) &&
-                               streq(address.private_ip, primary->primary_ip);
+                               streq(address.private_ip, boot->identity.local_ip);
 }
 
 /* The address may be gone because another has become the master meanwhile: what volume-attach found
@@ -114,7 +110,8 @@ int elastic_ip_apply(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         return ec2_associate_address(boot->aws, boot->config.master_eip_allocation_id,
-                                     primary->eni_id, primary->primary_ip, step_wait(context), err);
+                                     primary->eni_id, boot->identity.local_ip, step_wait(context),
+                                     err);
 }
 
 /* EC2 takes only addresses of the interface's subnet; its own message would not say whose fault it
@@ -125,17 +122,17 @@ static int check_subnet(const Boot *boot, const ImdsInterface *primary, const ch
         char network[20];
         struct in_addr base;
         uint64_t prefix;
-        (void) snprintf(network, sizeof(network), "%s", primary->subnet_cidr);
+        (void) snprintf(network, sizeof(network), "%s", boot->identity.subnet_cidr);
         char *slash = strchr(network, '/');
         if (!slash) {
                 return error_set(err, ERROR_FATAL, EINVAL, "subnet %s of %s is no CIDR block",
-                                 primary->subnet_cidr, primary->eni_id);
+                                 boot->identity.subnet_cidr, primary->eni_id);
         }
         *slash = '\0';
         if (inet_pton(AF_INET, network, &base) != 1 ||
             string_parse_u64(slash + 1, 32, &prefix) < 0) {
                 return error_set(err, ERROR_FATAL, EINVAL, "subnet %s of %s is no CIDR block",
-                                 primary->subnet_cidr, primary->eni_id);
+                                 boot->identity.subnet_cidr, primary->eni_id);
         }
         uint32_t mask = prefix == 0 ? 0 : UINT32_MAX << (32 - prefix);
         if ((ntohl(base.s_addr) & mask) == (ntohl(boot->config.master_private_ip.s_addr) & mask)) {
@@ -145,7 +142,7 @@ static int check_subnet(const Boot *boot, const ImdsInterface *primary, const ch
                          "the master's fixed address %s is outside %s, the subnet of %s: expected "
                          "an address of that subnet; correct MASTER_PRIVATE_IP in %s, or start "
                          "masters in its subnet",
-                         address, primary->subnet_cidr, primary->eni_id, STACK_CONFIG_PATH);
+                         address, boot->identity.subnet_cidr, primary->eni_id, STACK_CONFIG_PATH);
 }
 
 static bool carries(const Ec2Interface *interface, const char *address)

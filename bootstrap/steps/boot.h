@@ -6,9 +6,11 @@
 
 #include "aws/client.h"
 #include "aws/credentials.h"
+#include "aws/ec2.h"
 #include "aws/imds.h"
 #include "aws/s3.h"
 #include "base/secret.h"
+#include "cluster/node_name.h"
 #include "config/images.h"
 #include "config/stack_config.h"
 #include "engine/step.h"
@@ -84,6 +86,11 @@ typedef struct Boot {
         AwsClient *aws;
         S3Bucket *bucket;
         ImdsIdentity identity;
+        char node_name[NODE_NAME_MAX + 1]; /* EC2's private DNS name of the primary interface */
+
+        /* identity, and each later look of source-dest-check */
+        bool checked[IMDS_INTERFACES_MAX]; /* identity.interfaces[i] has the check on, in EC2 */
+        bool checks_are_fresh; /* identity has asked, and no step has used its answer yet */
 
         /* volume-attach */
         Blockdev volume;
@@ -108,6 +115,10 @@ void boot_done(Boot *boot);
 /* Asks IMDS who this instance is, and makes what speaks for it to AWS, as far as that is not there
  * yet: clients are kept, what they have learned with them. */
 int boot_open_aws(Boot *boot, const Wait *wait, Error *err);
+
+/* Asks EC2 about this instance's interfaces, in one call, and notes which have the
+ * source/destination check on. ret_primary may be NULL. */
+int boot_look_at_interfaces(Boot *boot, const Wait *wait, Ec2Interface *ret_primary, Error *err);
 
 /* The role's bit for the engine: 0 until config is known. */
 unsigned boot_role(void *boot);

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "config/networks.h"
 #include "steps/secrets.h"
 
@@ -147,6 +148,55 @@ static int open_bucket(Boot *boot, const Wait *wait, Error *err)
                                      boot->config.kms_key_id, &boot->bucket, err);
 }
 
+int boot_look_at_interfaces(Boot *boot, const Wait *wait, Ec2Interface *ret_primary, Error *err)
+{
+        const char *ids[IMDS_INTERFACES_MAX];
+        size_t n = boot->identity.n_interfaces;
+        if (n == 0) {
+                return error_set(err, ERROR_FATAL, ENODEV,
+                                 "instance metadata names no network interface");
+        }
+        _cleanup_free_ Ec2Interface *interfaces = calloc(n, sizeof(*interfaces));
+        if (!interfaces) {
+                return error_oom(err);
+        }
+        for (size_t i = 0; i < n; i++) {
+                ids[i] = boot->identity.interfaces[i].eni_id;
+        }
+        int r = ec2_describe_interfaces(boot->aws, ids, n, wait, interfaces, err);
+        if (r < 0) {
+                return r;
+        }
+        for (size_t i = 0; i < n; i++) {
+                boot->checked[i] = interfaces[i].source_dest_check;
+        }
+        if (ret_primary) {
+                *ret_primary = interfaces[0];
+        }
+        return 0;
+}
+
+/* The name is asked of EC2: the master looks the instance up by it, and DHCP's option set decides
+ * what IMDS and the kernel call this machine. */
+static int learn_name(Boot *boot, const Wait *wait, Error *err)
+{
+        Ec2Interface primary = {};
+        int r = boot_look_at_interfaces(boot, wait, &primary, err);
+        if (r < 0) {
+                return error_prefix(err, "this machine's name");
+        }
+        boot->checks_are_fresh = true;
+        if (isempty(primary.private_dns_name)) {
+                return error_set(err, ERROR_CONFIG, ENODATA,
+                                 "interface %s has no private DNS name, by which a cluster knows "
+                                 "its machines: DNS host names are switched off in its VPC; "
+                                 "switch them on (aws ec2 modify-vpc-attribute --vpc-id %s "
+                                 "--enable-dns-hostnames Value=true)",
+                                 primary.eni_id, primary.vpc_id);
+        }
+        return node_name_from_ec2(primary.private_dns_name, boot->node_name, err);
+}
+
 int identity_probe(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
@@ -160,6 +210,10 @@ int identity_probe(void *userdata, StepContext *context, Error *err)
         }
         if (r >= 0 && !boot->bucket) {
                 r = open_bucket(boot, step_wait(context), err);
+        }
+        if (r >= 0) {
+                step_waiting_for(context, "EC2 to name this machine");
+                r = learn_name(boot, step_wait(context), err);
         }
         return r < 0 ? r : 1;
 }

@@ -212,7 +212,7 @@ int join_open_api(const Boot *boot, KubeApi **ret, Error *err)
 
 int join_get_node(const Boot *boot, KubeApi *api, StepContext *context, json_t **ret, Error *err)
 {
-        const char *name = boot->identity.local_hostname;
+        const char *name = boot->node_name;
         _cleanup_free_ char *path = string_format("/api/v1/nodes/%s", name);
         if (!path) {
                 return error_oom(err);

@@ -61,7 +61,7 @@ static int render_files(const Boot *boot, StepContext *context, Buffer *ret_conf
 {
         char dns[INET_ADDRSTRLEN];
         KubeletParameters parameters = {
-                .node_name = boot->identity.local_hostname,
+                .node_name = boot->node_name,
                 .node_ip = boot->identity.local_ip,
                 .cgroup_driver = boot->config.cgroup_driver,
                 .cluster_dns = dns,

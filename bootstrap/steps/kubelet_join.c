@@ -104,7 +104,7 @@ static int explain(const Boot *boot, StepContext *context, Error *err)
                         step_warn(context,
                                   "Node %s was deleted; restarting kubelet so that it registers "
                                   "again",
-                                  boot->identity.local_hostname);
+                                  boot->node_name);
                 }
         }
         return r;

@@ -65,7 +65,7 @@ static int learn(const Boot *boot, Facts *ret, Error *err)
                 { "OVERLAY_NETWORK", c->overlay_network },
                 { "MASTER_PRIVATE_IP", ret->master_private_ip },
                 { "CLOUD_PROVIDER_FLAG", ret->cloud_provider_flag },
-                { "NODE_NAME", boot->identity.local_hostname },
+                { "NODE_NAME", boot->node_name },
                 { "NODE_IP", boot->identity.local_ip },
                 { "GENERATION", boot->generation },
         };

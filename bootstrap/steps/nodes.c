@@ -31,7 +31,7 @@ bool nodes_have_work(const Boot *boot, const NodesScene *scene)
  * reboot the Node is still there, and its kubelet asks again, which nobody else would approve. */
 static int is_in(const Boot *boot, const NodesScene *scene, Error *err)
 {
-        return nodes_find(scene, boot->identity.local_hostname) ? join_has_certificate(err) : 0;
+        return nodes_find(scene, boot->node_name) ? join_has_certificate(err) : 0;
 }
 
 int nodes_probe(void *userdata, StepContext *context, Error *err)
@@ -109,7 +109,7 @@ static int label(const Boot *boot, KubeApi *api, StepContext *context, const Nod
 {
         char path[300];
         node_path(node, path);
-        bool master = streq(node->name, boot->identity.local_hostname);
+        bool master = streq(node->name, boot->node_name);
         _cleanup_json_ json_t *body = json_pack(
                 "{s:{s:{s:s?,s:s?}}}", "metadata", "labels", "node-role.kubernetes.io/master",
                 master ? "" : NULL, "node-role.kubernetes.io/node", master ? NULL : "");
@@ -138,7 +138,7 @@ int nodes_work(const Boot *boot, StepContext *context, KubeApi *api, const Nodes
 static void say_what_waits(const Boot *boot, StepContext *context, const NodesScene *scene)
 {
         FOREACH_ARRAY(seen, scene->csrs, scene->n_csrs) {
-                if (streq(seen->csr.node_name, boot->identity.local_hostname)) {
+                if (streq(seen->csr.node_name, boot->node_name)) {
                         step_waiting_for(context, "this machine's certificate: %s", seen->reason);
                         return;
                 }

@@ -178,7 +178,7 @@ static void judge(const NodesScene *scene, CsrSeen *seen)
         const CsrFacts facts = {
                 .now = scene->now,
                 .node_is_live = nodes_is_live(scene, find_node(scene, seen->csr.node_name)),
-                .instance_id = seen->instance.instance_id,
+                .instance_id = seen->instance.other_domain ? "" : seen->instance.instance_id,
                 .instance_state = seen->instance.state,
                 .instance_role = seen->instance.role,
         };
@@ -211,9 +211,10 @@ int nodes_look(const Boot *boot, StepContext *context, KubeApi *api, NodesScene 
 
 static bool is_own(const Boot *boot, const NodeSeen *node)
 {
-        return streq(node->name, boot->identity.local_hostname);
+        return streq(node->name, boot->node_name);
 }
 
+/* An instance whose name has another domain now is not gone: DHCP's option set may have changed. */
 bool nodes_is_gone(const Boot *boot, const NodesScene *scene, const NodeSeen *node)
 {
         return streq(boot->config.cloud_provider, "none") && !is_own(boot, node) &&

@@ -65,7 +65,7 @@ static int lease_is_fresh(const json_t *lease, StepContext *context)
 
 static int look_at_node(const Boot *boot, StepContext *context, Error *err)
 {
-        const char *name = boot->identity.local_hostname;
+        const char *name = boot->node_name;
         _cleanup_kube_api_ KubeApi *api = NULL;
         json_auto_t *node = NULL, *lease = NULL;
         _cleanup_free_ char *lease_path = string_format(

@@ -29,7 +29,7 @@ const Step boot_steps[_STEP_ID_MAX] = {
         /* A machine that runs keeps its identity; each run of the table reads it anew. */
         [STEP_IDENTITY] = {
                 .name = "identity", .roles = ROLE_ALL, .needs = NEEDS_1(CONFIG),
-                .makes_true = "instance, zone, region, interfaces and role are known from IMDSv2",
+                .makes_true = "instance, zone, interfaces and role are known from IMDSv2, the name from EC2",
                 .probe = identity_probe, .retry = RETRY_LOCAL, .deadline_s = 600,
         },
         [STEP_SOURCE_DEST_CHECK] = {

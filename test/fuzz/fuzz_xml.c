@@ -8,6 +8,7 @@
 #include "aws/ec2_parse.h"
 #include "aws/errors.h"
 #include "aws/xml.h"
+#include "cluster/node_name.h"
 
 static void check_error(const uint8_t *data, size_t n)
 {
@@ -36,9 +37,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         static Ec2Interface interfaces[2];
         static const char *const ids[] = { "eni-0123456789abcdef0", "eni-0123456789abcdef1" };
         XmlNode *root = NULL;
+        static const char *const names[] = { "ip-1.ec2.internal", "ip-2.ec2.internal" };
+        Ec2Instance instances[2];
         Ec2Volume volume;
         Ec2Address address;
-        char state[24];
+        char state[24], name[NODE_NAME_MAX + 1];
 
         check_error(data, n);
         if (xml_parse((const char *) data, n, &root, NULL) < 0) {
@@ -54,9 +57,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         if (ec2_parse_instance_state(root, state, NULL) == 1 && !state[0]) {
                 abort();
         }
+        if (ec2_parse_named_instances(root, names, 2, instances, NULL) == 0 &&
+            (instances[0].other_domain || *instances[0].state) && !*instances[0].instance_id) {
+                abort();
+        }
         (void) ec2_parse_interfaces(root, ids, 2, interfaces, NULL);
         if (ec2_parse_first_interface(root, interfaces, NULL) == 1 &&
             interfaces[0].n_addresses > EC2_ADDRESSES_MAX) {
+                abort();
+        }
+        if (node_name_from_ec2(interfaces[0].private_dns_name, name, NULL) == 0 &&
+            !node_name_is_valid(name, strlen(name))) {
                 abort();
         }
         (void) ec2_parse_address(root, "eipalloc-0123456789abcdef0", &address, NULL);

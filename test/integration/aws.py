@@ -34,7 +34,7 @@ def instance(front, zone, role=None):
     front.wait_instance(made, "running")
     shown = front.describe(made)
     return {"id": made, "zone": zone, "private_ip": shown["PrivateIpAddress"],
-            "host": shown["PrivateDnsName"],
+            "host": shown["NetworkInterfaces"][0]["PrivateDnsName"],
             "eni": shown["NetworkInterfaces"][0]["NetworkInterfaceId"],
             "mac": shown["NetworkInterfaces"][0]["MacAddress"],
             "imds": front.control("POST", "/imds/listen", {"instance": made})["endpoint"]}

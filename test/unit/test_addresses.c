@@ -12,6 +12,7 @@
  * interfaces and an Elastic IP, in a network namespace of the test's own. */
 
 #define OTHER_ENI  "eni-0fedcba9876543210"
+#define EFA_ENI    "eni-000000000000000%02x"
 #define ALLOCATION "eipalloc-0123456789abcdef0"
 #define VOLUME     "vol-0123456789abcdef0"
 #define MAC        "02:0a:0b:0c:0d:0e"
@@ -29,6 +30,7 @@ static struct {
         const char *eip_eni, *eip_private;
         const char *holder;   /* of the volume, "" if nobody has it */
         bool denies, forgets; /* changes are refused; are said to be done and are not */
+        unsigned efa_only;    /* interfaces more, as EC2 shows those without IP */
 } world;
 
 static void append_interface(Buffer *reply, const Interface *interface)
@@ -58,6 +60,19 @@ static char *describe_interfaces(const char *request)
                 if (by_address ? carries : strstr(request, interface->eni_id) != NULL) {
                         append_interface(&reply, interface);
                 }
+        }
+        for (unsigned i = 0; i < world.efa_only; i++) {
+                char eni[32];
+                (void) snprintf(eni, sizeof(eni), EFA_ENI, i);
+                int r = !strstr(request, eni)
+                                ? 0
+                                : buffer_append_format(&reply,
+                                                       "<item><networkInterfaceId>%s"
+                                                       "</networkInterfaceId><subnetId>subnet-1"
+                                                       "</subnetId><interfaceType>efa-only"
+                                                       "</interfaceType></item>",
+                                                       eni);
+                CHECK_INT(r, 0);
         }
         return ec2_reply("<networkInterfaceSet>%s</networkInterfaceSet>",
                          reply.data ? reply.data : "");
@@ -121,8 +136,6 @@ static void add_interface(const char *eni_id, const char *mac)
         ImdsInterface *i = &boot.identity.interfaces[boot.identity.n_interfaces++];
         (void) snprintf(i->eni_id, sizeof(i->eni_id), "%s", eni_id);
         (void) snprintf(i->mac, sizeof(i->mac), "%s", mac);
-        (void) snprintf(i->subnet_cidr, sizeof(i->subnet_cidr), "172.20.128.0/20");
-        (void) snprintf(i->primary_ip, sizeof(i->primary_ip), PRIMARY);
 }
 
 static Netif card(void)
@@ -141,11 +154,16 @@ static void fresh(void)
                                             .check = true };
         world.eip_eni = world.eip_private = "";
         world.denies = world.forgets = false;
+        world.efa_only = 0;
         world.holder = INSTANCE;
         boot.config.master_eip_allocation_id = allocation;
         boot.config.master_volume_id = volume;
         CHECK_INT(inet_pton(AF_INET, FIXED, &boot.config.master_private_ip), 1);
         boot.identity.n_interfaces = 0;
+        boot.checks_are_fresh = false;
+        (void) snprintf(boot.identity.local_ip, sizeof(boot.identity.local_ip), PRIMARY);
+        (void) snprintf(boot.identity.subnet_cidr, sizeof(boot.identity.subnet_cidr),
+                        "172.20.128.0/20");
         add_interface(ENI, MAC);
         server_reset(&server, respond);
 }
@@ -160,7 +178,7 @@ static void check_is_cleared(void)
         fresh();
         CHECK_OK(RUN(source_dest_check, &status, &err), err);
         CHECK(!world.interfaces[0].check && world.interfaces[1].check);
-        CHECK_INT(server_count(&server), 3); /* what a node may spend */
+        CHECK_INT(server_count(&server), 3);
         server_reset(&server, respond);
         CHECK_OK(RUN(source_dest_check, &status, &err), err);
         CHECK_INT(server_count(&server), 1);
@@ -175,6 +193,48 @@ static void check_on_every_interface(void)
         world.interfaces[0].check = false; /* a first one that is so is not enough */
         CHECK_OK(RUN(source_dest_check, &status, &err), err);
         CHECK(!world.interfaces[0].check && !world.interfaces[1].check);
+        CHECK_INT(count_action("ModifyNetworkInterfaceAttribute"), 1); /* where it was on */
+}
+
+/* What identity has just seen is the first look, and no later one. */
+static void check_begins_with_what_identity_saw(void)
+{
+        StepStatus status;
+        Error err;
+        fresh();
+        boot.checks_are_fresh = boot.checked[0] = true;
+        CHECK_OK(RUN(source_dest_check, &status, &err), err);
+        CHECK(!world.interfaces[0].check);
+        CHECK_INT(server_count(&server), 2); /* with identity's call, what a node may spend: 3 */
+        world.interfaces[0].check = true;    /* somebody has switched it on */
+        CHECK_OK(RUN(source_dest_check, &status, &err), err);
+        CHECK(!world.interfaces[0].check);
+
+        fresh();
+        boot.checks_are_fresh = true;
+        boot.checked[0] = false;
+        CHECK_OK(RUN(source_dest_check, &status, &err), err);
+        CHECK_INT(server_count(&server), 0);
+}
+
+/* A p5.48xlarge has 32 network cards, with EFA-only interfaces on 31 of them: nothing to clear
+ * there, and nothing to wait for. */
+static void check_with_many_cards(void)
+{
+        StepStatus status;
+        Error err;
+        fresh();
+        world.efa_only = 31;
+        for (unsigned i = 0; i < world.efa_only; i++) {
+                char eni[32], mac[18];
+                (void) snprintf(eni, sizeof(eni), EFA_ENI, i);
+                (void) snprintf(mac, sizeof(mac), "02:00:00:00:01:%02x", i);
+                add_interface(eni, mac);
+        }
+        CHECK_OK(RUN(source_dest_check, &status, &err), err);
+        CHECK(!world.interfaces[0].check);
+        CHECK_INT(server_count(&server), 3);
+        CHECK_INT(count_action("ModifyNetworkInterfaceAttribute"), 1);
 }
 
 /* What EC2 says it has done is not believed. */
@@ -339,6 +399,8 @@ int main(void)
                 { "the source/destination check is cleared in three calls, then in one",
                   check_is_cleared },
                 { "it is cleared on every interface", check_on_every_interface },
+                { "it is cleared by what identity saw, once", check_begins_with_what_identity_saw },
+                { "interfaces of 32 network cards", check_with_many_cards },
                 { "a change that EC2 forgot is not done", changes_are_read_back },
                 { "a denial names the action and the resource", denials_name_the_action },
                 { "the Elastic IP moves to the primary address, once", elastic_ip_moves },

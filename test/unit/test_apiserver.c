@@ -38,10 +38,12 @@ static char *object; /* what the bucket holds at JOIN_OBJECT, or NULL */
 static char blue[] = "blue", none[] = "none", bucket_name[] = "bucket-1", prefix[] = "pki";
 static char node_token_id[8];
 
-#define INSTANCE_XML(id, state, name, role)                                                   \
-        "<item><instanceId>" id "</instanceId><instanceState><name>" state                    \
-        "</name></instanceState><privateDnsName>" name "</privateDnsName><tagSet><item><key>" \
-        "KubernetesRole</key><value>" role "</value></item></tagSet></item>"
+#define INSTANCE_XML(id, state, name, role)                                             \
+        "<item><instanceId>" id "</instanceId><instanceState><name>" state              \
+        "</name></instanceState><networkInterfaceSet><item><privateDnsName>" name       \
+        "</privateDnsName><attachment><deviceIndex>0</deviceIndex></attachment></item>" \
+        "</networkInterfaceSet><tagSet><item><key>KubernetesRole</key><value>" role     \
+        "</value></item></tagSet></item>"
 
 static char *respond(const char *request, unsigned number)
 {
@@ -585,7 +587,7 @@ int main(void)
                                       .s3_bucket = bucket_name,
                                       .s3_prefix = prefix,
                                       .join_token_s = 86400 };
-        (void) snprintf(boot.identity.local_hostname, sizeof(boot.identity.local_hostname), OWN);
+        (void) snprintf(boot.node_name, sizeof(boot.node_name), OWN);
         node_key = EVP_EC_gen("P-256");
         if (s3_bucket_new(boot.aws, bucket_name, "123456789012", "", &boot.bucket, &err) < 0) {
                 abort();

@@ -21,13 +21,11 @@ static void test_identity(void)
         CHECK_STR(id.partition, "aws");
         CHECK_STR(id.domain, "amazonaws.com");
         CHECK_STR(id.local_ip, of("master", "private_ip"));
-        CHECK_STR(id.local_hostname, of("master", "host"));
         CHECK_STR(id.iam_role, in_world("master_role"));
         REQUIRE(id.n_interfaces == 2);
         CHECK_STR(id.interfaces[0].eni_id, of("master", "eni"));
         CHECK_STR(id.interfaces[0].mac, of("master", "mac"));
-        CHECK_STR(id.interfaces[0].subnet_cidr, "172.20.128.0/20");
-        CHECK_STR(id.interfaces[0].primary_ip, of("master", "private_ip"));
+        CHECK_STR(id.subnet_cidr, "172.20.128.0/20");
         CHECK_STR(id.interfaces[1].eni_id, of("master", "second_eni"));
         CHECK_OK(imds_identity(none.imds, &wait, &bare, &err), err);
         CHECK_STR(bare.iam_role, "");

@@ -66,6 +66,7 @@ static void test_flaws(void)
                 { { "system:node:../a", "system:nodes" }, "common name is not" },
                 { { "system:node:a.", "system:nodes" }, "common name is not" },
                 { { "system:node:-a", "system:nodes" }, "common name is not" },
+                { { "system:node:a..b", "system:nodes" }, "common name is not" },
                 { { .common_name = "system:node:a\0b",
                     .common_name_bytes = 15,
                     .organization = "system:nodes",

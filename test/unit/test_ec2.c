@@ -121,10 +121,14 @@ static void test_instance(void)
         CHECK_STR(state, "running");
 }
 
-#define INSTANCE_ITEM(id, state, name, tags)                                         \
-        "<item><instanceId>" id "</instanceId><instanceState><name>" state "</name>" \
-        "</instanceState><privateDnsName>" name "</privateDnsName><tagSet>" tags     \
-        "</tagSet></item>"
+#define INSTANCE_ITEM(id, state, name, tags)                                                     \
+        "<item><instanceId>" id "</instanceId><instanceState><name>" state "</name>"             \
+        "</instanceState><privateDnsName>what-dhcp-says</privateDnsName><tagSet>" tags           \
+        "</tagSet><networkInterfaceSet>" INTERFACE_ITEM("0", "0", name) "</networkInterfaceSet>" \
+                                                                        "</item>"
+#define INTERFACE_ITEM(card, device, name)                                                \
+        "<item><privateDnsName>" name "</privateDnsName><attachment><deviceIndex>" device \
+        "</deviceIndex><networkCardIndex>" card "</networkCardIndex></attachment></item>"
 #define TAG(key, value)    "<item><key>" key "</key><value>" value "</value></item>"
 #define RESERVATION(items) "<item><instancesSet>" items "</instancesSet></item>"
 
@@ -149,16 +153,83 @@ static void test_named_instances(void)
         CHECK_OK(ec2_find_instances_by_name(client, "blue", names, 3, &wait, found, &err), err);
         CHECK_STR(asked(), "Action=DescribeInstances&Version=2016-11-15"
                            "&Filter.1.Name=tag%3AKubernetesCluster&Filter.1.Value.1=blue"
-                           "&Filter.2.Name=private-dns-name"
-                           "&Filter.2.Value.1=ip-1.ec2.internal"
-                           "&Filter.2.Value.2=ip-2.ec2.internal"
-                           "&Filter.2.Value.3=ip-3.ec2.internal");
+                           "&Filter.2.Name=network-interface.private-dns-name"
+                           "&Filter.2.Value.1=ip-1.%2A"
+                           "&Filter.2.Value.2=ip-2.%2A"
+                           "&Filter.2.Value.3=ip-3.%2A");
         CHECK_STR(found[0].instance_id, "i-1"); /* the one that runs, not the last */
         CHECK_STR(found[0].state, "running");
         CHECK_STR(found[0].role, "node");
         CHECK_STR(found[1].state, "stopped");
         CHECK_STR(found[1].role, "");
         CHECK_STR(found[2].instance_id, "");
+}
+
+/* Only the primary interface's name is an instance's: device 0 of card 0. Case does not count;
+ * another domain does, and is told. */
+static void test_instance_names(void)
+{
+        static const struct {
+                const char *interfaces;
+                bool found, other_domain;
+        } cases[] = {
+                { INTERFACE_ITEM("0", "0", "ip-1.ec2.internal"), true, false },
+                { INTERFACE_ITEM("0", "0", "ip-1.Ec2.INTERNAL"), true, false },
+                { "<item><privateDnsName>ip-1.ec2.internal</privateDnsName><attachment>"
+                  "<deviceIndex>0</deviceIndex></attachment></item>",
+                  true, false },
+                { INTERFACE_ITEM("1", "0", "ip-9.ec2.internal")
+                          INTERFACE_ITEM("0", "0", "ip-1.ec2.internal"),
+                  true, false },
+                { INTERFACE_ITEM("0", "0", "ip-1.corp.example"), true, true },
+                { INTERFACE_ITEM("0", "0", "ip-1"), true, true },
+                { INTERFACE_ITEM("0", "0", "ip-11.ec2.internal"), false, false },
+                { INTERFACE_ITEM("0", "0", ""), false, false },
+                { INTERFACE_ITEM("0", "1", "ip-1.ec2.internal"), false, false },
+                { INTERFACE_ITEM("1", "0", "ip-1.ec2.internal"), false, false },
+                { "", false, false },
+        };
+        static const char *const names[] = { "ip-1.ec2.internal" };
+        Wait wait = test_wait(10);
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                Ec2Instance found = {};
+                Error err = {};
+                _cleanup_free_ char *reply = string_format(
+                        "<Response><reservationSet><item><instancesSet><item><instanceId>i-1"
+                        "</instanceId><instanceState><name>running</name></instanceState>"
+                        "<privateDnsName>ip-1.ec2.internal</privateDnsName><networkInterfaceSet>%s"
+                        "</networkInterfaceSet></item></instancesSet></item></reservationSet>"
+                        "</Response>",
+                        c->interfaces);
+                server_reset(&server, NULL);
+                server_script(&server, "200 OK", "", reply);
+                CHECK_OK(ec2_find_instances_by_name(client, "blue", names, 1, &wait, &found, &err),
+                         err);
+                if (*found.instance_id != (c->found ? 'i' : '\0') ||
+                    found.other_domain != c->other_domain) {
+                        test_fail(__FILE__, __LINE__, "%s: \"%s\", %d", c->interfaces,
+                                  found.instance_id, found.other_domain);
+                }
+        }
+}
+
+/* The whole name wins, whatever comes first. */
+static void test_instance_with_a_namesake(void)
+{
+        static const char *const names[] = { "ip-1.ec2.internal" };
+        static const char reply[] = "<Response><reservationSet>" RESERVATION(
+                INSTANCE_ITEM("i-9", "running", "ip-1.corp.example", "")
+                        INSTANCE_ITEM("i-1", "stopped", "ip-1.ec2.internal", "")
+                                INSTANCE_ITEM("i-8", "running", "ip-1.corp.example",
+                                              "")) "</reservationSet></Response>";
+        Ec2Instance found = {};
+        Wait wait = test_wait(10);
+        Error err = {};
+        server_reset(&server, NULL);
+        server_script(&server, "200 OK", "", reply);
+        CHECK_OK(ec2_find_instances_by_name(client, "blue", names, 1, &wait, &found, &err), err);
+        CHECK_STR(found.instance_id, "i-1");
+        CHECK(!found.other_domain);
 }
 
 /* A reply that is not the whole answer must not pass for "there is no such instance". */
@@ -205,8 +276,11 @@ static void test_interfaces(void)
         CHECK_STR(interfaces[0].eni_id, ids[0]); /* in the order that was asked */
         CHECK(!interfaces[0].source_dest_check);
         CHECK_STR(interfaces[0].instance_id, "");
+        CHECK_STR(interfaces[0].private_dns_name, "");
         CHECK_INT(interfaces[0].n_addresses, 1);
         CHECK_STR(interfaces[1].subnet_id, "subnet-0123456789abcdef0");
+        CHECK_STR(interfaces[1].vpc_id, "vpc-0123456789abcdef0");
+        CHECK_STR(interfaces[1].private_dns_name, "ip-172-20-128-10.ec2.internal");
         CHECK_STR(interfaces[1].mac, "0a:1b:2c:3d:4e:5f");
         CHECK(interfaces[1].source_dest_check);
         CHECK_STR(interfaces[1].instance_id, INSTANCE);
@@ -221,6 +295,36 @@ static void test_interfaces(void)
                                           &err),
                   -EINVAL);
         CHECK_INT(ec2_describe_interfaces(client, ids, 0, &wait, interfaces, &err), -EINVAL);
+}
+
+/* EFA-only interfaces have neither addresses nor a check that could be switched off. */
+static void test_interfaces_without_a_check(void)
+{
+        static const struct {
+                const char *item;
+                bool check;
+        } cases[] = {
+                { "<sourceDestCheck>true</sourceDestCheck>", true },
+                { "<interfaceType>efa</interfaceType><sourceDestCheck>true</sourceDestCheck>",
+                  true },
+                { "<interfaceType>efa-only</interfaceType><sourceDestCheck>true</sourceDestCheck>",
+                  false },
+                { "<interfaceType>efa-only</interfaceType>", false },
+                { "", false },
+        };
+        static const char *const id = "eni-1";
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                Ec2Interface interface = {};
+                Error err = {};
+                _cleanup_free_ char *reply = string_format(
+                        "<Response><networkInterfaceSet><item><networkInterfaceId>eni-1"
+                        "</networkInterfaceId><subnetId>subnet-1</subnetId>%s</item>"
+                        "</networkInterfaceSet></Response>",
+                        c->item);
+                _cleanup_xml_ XmlNode *root = parse(reply);
+                CHECK_OK(ec2_parse_interfaces(root, &id, 1, &interface, &err), err);
+                CHECK_INT(interface.source_dest_check, c->check);
+        }
 }
 
 static void test_find_interface(void)
@@ -386,7 +490,8 @@ static void test_bad_replies(void)
         Error err = {};
         _cleanup_xml_ XmlNode *bare = parse(
                 "<Response><networkInterfaceSet><item><networkInterfaceId>e</networkInterfaceId>"
-                "<subnetId>s</subnetId></item></networkInterfaceSet></Response>");
+                "<subnetId>s</subnetId><privateIpAddress>10.0.0.1</privateIpAddress></item>"
+                "</networkInterfaceSet></Response>");
         CHECK(ec2_parse_interfaces(bare, &id, 1, &interface, &err) < 0);
         CHECK_CONTAINS(err.message, "no sourceDestCheck"); /* absent is neither on nor off */
 }
@@ -434,8 +539,11 @@ int main(void)
         test_case("a volume and its attachment", test_volume);
         test_case("an instance's state, or that there is none", test_instance);
         test_case("instances by their names", test_named_instances);
+        test_case("an instance's name is its primary interface's", test_instance_names);
+        test_case("the whole name counts before the host", test_instance_with_a_namesake);
         test_case("half an answer is none", test_named_instances_refused);
         test_case("interfaces", test_interfaces);
+        test_case("interfaces without a source/destination check", test_interfaces_without_a_check);
         test_case("the interface that has an address", test_find_interface);
         test_case("an Elastic IP", test_address);
         test_case("changes", test_changes);

@@ -310,7 +310,8 @@ static void test_endpoints(void)
 
 #define MACS "meta-data/network/interfaces/macs/"
 
-/* What an instance with two interfaces says; a test may replace one value. */
+/* What an instance with two network cards says, the second one's interface EFA-only and listed
+ * first; a test may replace one value. Device number 0 is there on each card. */
 static const struct {
         const char *path, *value;
 } metadata[] = {
@@ -320,16 +321,18 @@ static const struct {
         { "meta-data/services/partition", "aws" },
         { "meta-data/services/domain", "amazonaws.com" },
         { "meta-data/local-ipv4", "172.20.128.10" },
-        { "meta-data/local-hostname", "ip-172-20-128-10.ec2.internal ip-172-20-128-10.b" },
+        { "meta-data/mac", "0a:00:00:00:00:02" },
         { "meta-data/iam/security-credentials/", "kube.master-role_1" },
         { "meta-data/tags/instance/KubernetesRole", "master" },
-        { MACS, "0a:00:00:00:00:02/\n0a:00:00:00:00:01/" },
+        { MACS, "0a:00:00:00:00:01/\n0a:00:00:00:00:02/" },
         { MACS "0a:00:00:00:00:01/device-number", "0" },
+        { MACS "0a:00:00:00:00:01/network-card", "1" },
         { MACS "0a:00:00:00:00:01/interface-id", "eni-0123456789abcdef1" },
-        { MACS "0a:00:00:00:00:01/subnet-ipv4-cidr-block", "172.20.128.0/20" },
-        { MACS "0a:00:00:00:00:01/local-ipv4s", "172.20.128.10\n172.20.128.9" },
-        { MACS "0a:00:00:00:00:02/device-number", "1" },
+        { MACS "0a:00:00:00:00:02/device-number", "0" },
+        { MACS "0a:00:00:00:00:02/network-card", "0" },
         { MACS "0a:00:00:00:00:02/interface-id", "eni-0123456789abcdef2" },
+        { MACS "0a:00:00:00:00:02/subnet-ipv4-cidr-block", "172.20.128.0/20" },
+        { MACS "0a:00:00:00:00:02/local-ipv4s", "172.20.128.10\n172.20.128.9" },
 };
 static const char *replaced_path, *replaced_value; /* NULL: 404 */
 
@@ -366,18 +369,16 @@ static void test_identity(void)
         CHECK_STR(id.region, "us-east-1");
         CHECK_STR(id.partition, "aws");
         CHECK_STR(id.domain, "amazonaws.com");
-        CHECK_STR(id.local_hostname, "ip-172-20-128-10.ec2.internal");
         CHECK_STR(id.local_ip, "172.20.128.10");
         CHECK_STR(id.iam_role, "kube.master-role_1");
         CHECK_STR(id.role_tag, "master");
         REQUIRE(id.n_interfaces == 2);
-        CHECK_STR(id.interfaces[0].mac, "0a:00:00:00:00:01");
-        CHECK_STR(id.interfaces[0].eni_id, "eni-0123456789abcdef1");
-        CHECK_STR(id.interfaces[0].subnet_cidr, "172.20.128.0/20");
-        CHECK_STR(id.interfaces[0].primary_ip, "172.20.128.10");
-        CHECK_INT(id.interfaces[1].device_number, 1);
-        CHECK_STR(id.interfaces[1].primary_ip, ""); /* of an IPv6-only subnet */
-        CHECK_INT(server_count(&server), 19);       /* the token, 10 values, 4 of each interface */
+        CHECK_STR(id.interfaces[0].mac, "0a:00:00:00:00:02");
+        CHECK_STR(id.interfaces[0].eni_id, "eni-0123456789abcdef2");
+        CHECK_STR(id.interfaces[1].mac, "0a:00:00:00:00:01");
+        CHECK_STR(id.interfaces[1].eni_id, "eni-0123456789abcdef1");
+        CHECK_STR(id.subnet_cidr, "172.20.128.0/20");
+        CHECK_INT(server_count(&server), 14); /* the token, 10 values, 2 interfaces, a subnet */
 }
 
 static void test_identity_absent(void)
@@ -387,12 +388,15 @@ static void test_identity_absent(void)
                 bool needed;
         } cases[] = {
                 { "meta-data/instance-id", true },
-                { "meta-data/local-hostname", true },
+                { "meta-data/mac", true },
                 { MACS, true },
                 { MACS "0a:00:00:00:00:01/interface-id", true },
+                { MACS "0a:00:00:00:00:02/interface-id", true },
+                { MACS "0a:00:00:00:00:02/subnet-ipv4-cidr-block", true },
                 { "meta-data/iam/security-credentials/", false },
                 { "meta-data/tags/instance/KubernetesRole", false },
-                { MACS "0a:00:00:00:00:01/local-ipv4s", false },
+                { MACS "0a:00:00:00:00:02/device-number", false },
+                { MACS "0a:00:00:00:00:02/local-ipv4s", false },
         };
         Wait wait = test_wait(10);
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
@@ -407,6 +411,22 @@ static void test_identity_absent(void)
                 CHECK(!c->needed || err.class == ERROR_RETRY);
                 CHECK(!c->needed || strstr(err.message, c->path));
         }
+}
+
+/* An IPv6-only subnet: no waiting for what will not come. */
+static void test_identity_without_ipv4(void)
+{
+        _cleanup_imds_ Imds *imds = make_imds();
+        Wait wait = test_wait(10);
+        ImdsIdentity id = {};
+        Error err = {};
+        server_reset(&server, respond_metadata);
+        replaced_path = "meta-data/local-ipv4";
+        replaced_value = NULL;
+        CHECK_INT(imds_identity(imds, &wait, &id, &err), -EAFNOSUPPORT);
+        CHECK_INT(err.class, ERROR_CONFIG);
+        CHECK_CONTAINS(err.message, "this instance has no IPv4 address");
+        CHECK_CONTAINS(err.message, "i-0123456789abcdef0");
 }
 
 static void test_identity_syntax(void)
@@ -426,18 +446,15 @@ static void test_identity_syntax(void)
                 { "meta-data/placement/region", "us-east-" },
                 { "meta-data/services/domain", "evil/x" },
                 { "meta-data/local-ipv4", "172.20.128.300" },
-                { "meta-data/local-ipv4", "172.20.128.1 " },
-                { "meta-data/local-hostname", "a;b" },
+                { "meta-data/mac", "0a:00:00:00:00:0g" },
+                { "meta-data/mac", "eth0" },
                 { "meta-data/iam/security-credentials/", "../x" },
                 { MACS, "0a:00:00:00:00:0g/" },
                 { MACS, "0A:00:00:00:00:01/" },
                 { MACS, "../../user-data" },
-                { MACS "0a:00:00:00:00:01/device-number", "-1" },
-                { MACS "0a:00:00:00:00:01/device-number", "256" },
                 { MACS "0a:00:00:00:00:01/interface-id", "eni-1" },
-                { MACS "0a:00:00:00:00:01/subnet-ipv4-cidr-block", "172.20.128.0/33" },
-                { MACS "0a:00:00:00:00:01/subnet-ipv4-cidr-block", "172.20.128.0" },
-                { MACS "0a:00:00:00:00:01/local-ipv4s", "fd00::1" },
+                { MACS "0a:00:00:00:00:02/subnet-ipv4-cidr-block", "172.20.128.0/33" },
+                { MACS "0a:00:00:00:00:02/subnet-ipv4-cidr-block", "172.20.128.0" },
         };
         Wait wait = test_wait(10);
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
@@ -462,7 +479,7 @@ static void test_macs(void)
         char text[(IMDS_INTERFACES_MAX + 1) * 19 + 1];
         size_t n = 99;
         for (size_t i = 0; i <= IMDS_INTERFACES_MAX; i++) {
-                (void) snprintf(text + i * 19, 20, "0a:00:00:00:00:%02zx/\n", i);
+                (void) snprintf(text + i * 19, 20, "0a:00:00:00:%02zx:%02zx/\n", i >> 8, i & 255);
         }
         CHECK_INT(imds_parse_macs(text, IMDS_INTERFACES_MAX * 19, interfaces, &n, NULL), 0);
         CHECK_INT(n, IMDS_INTERFACES_MAX);
@@ -529,6 +546,7 @@ int main(void)
         test_case("endpoints", test_endpoints);
         test_case("identity", test_identity);
         test_case("identity: what may be absent", test_identity_absent);
+        test_case("identity: without an IPv4 address", test_identity_without_ipv4);
         test_case("identity: each value is checked", test_identity_syntax);
         test_case("a list of interfaces", test_macs);
         test_case("the account, of the identity document", test_account);

@@ -29,7 +29,8 @@ static Boot boot = {
                     .scheduler = TEXT("scheduler:1"),
                     .proxy = TEXT("proxy:1"),
                     .coredns = no_image },
-        .identity = { .local_hostname = "ip-1.ec2.internal", .local_ip = "172.20.128.20" },
+        .identity = { .local_ip = "172.20.128.20" },
+        .node_name = "ip-1.ec2.internal",
         .generation = "g1",
 };
 

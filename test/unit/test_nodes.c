@@ -97,7 +97,9 @@ static void add_instance(const char *id, const char *name, const char *state, co
 {
         char *more = string_format(
                 "%s<item><instanceId>%s</instanceId><instanceState><name>%s</name></instanceState>"
-                "<privateDnsName>%s</privateDnsName><tagSet><item><key>KubernetesRole</key>"
+                "<networkInterfaceSet><item><privateDnsName>%s</privateDnsName><attachment>"
+                "<deviceIndex>0</deviceIndex><networkCardIndex>0</networkCardIndex></attachment>"
+                "</item></networkInterfaceSet><tagSet><item><key>KubernetesRole</key>"
                 "<value>%s</value></item></tagSet></item>",
                 ec2_items, id, state, name, role);
         free(ec2_items);
@@ -297,6 +299,25 @@ static void test_gone_is_not_ours(void)
         CHECK_INT(n, 0);
 }
 
+/* EC2's name may have capitals. Under another domain the machine is not the one that asks; but its
+ * Node stays. */
+static void test_domains(void)
+{
+        unsigned n = 0;
+        begin();
+        add_node(NODE_B, "node", 1000, 60);
+        add_csr("csr-capitals", NODE_A);
+        add_csr("csr-domain", NODE_C);
+        add_instance("i-a", "ip-172-20-144-10.Ec2.INTERNAL", "running", "node");
+        add_instance("i-b", "ip-172-20-160-10.corp.example", "running", "node");
+        add_instance("i-c", "ip-172-20-160-11.corp.example", "running", "node");
+        look(true);
+        check_verdict("csr-capitals", CSR_APPROVE, "instance i-a runs");
+        check_verdict("csr-domain", CSR_WAIT, "EC2 knows no instance " NODE_C);
+        (void) request_for("DELETE ", &n);
+        CHECK_INT(n, 0);
+}
+
 static void test_labels(void)
 {
         unsigned n = 0;
@@ -337,7 +358,7 @@ static void test_many(void)
                 add_instance(id, node, i % 10 ? "running" : "stopped", "node");
         }
         look(false);
-        CHECK_INT(count_action("DescribeInstances"), 3);
+        CHECK_INT(count_action("DescribeInstances"), 5);
         unsigned approved = 0;
         FOREACH_ARRAY(seen, scene.csrs, scene.n_csrs) {
                 approved += seen->verdict == CSR_APPROVE;
@@ -430,12 +451,13 @@ int main(void)
         make_api();
         boot.config.cluster_name = blue;
         boot.config.cloud_provider = none;
-        (void) snprintf(boot.identity.local_hostname, sizeof(boot.identity.local_hostname), OWN);
+        (void) snprintf(boot.node_name, sizeof(boot.node_name), OWN);
         test_case("nodes: nothing to do, and EC2 is not asked", test_nothing_to_do);
         test_case("nodes: who is let in", test_requests);
         test_case("nodes: a node's token makes no master", test_master_is_not_for_nodes);
         test_case("nodes: whose machine is gone", test_gone);
         test_case("nodes: never its own, nor where a cloud provider does", test_gone_is_not_ours);
+        test_case("nodes: names with capitals and with another domain", test_domains);
         test_case("nodes: labels", test_labels);
         test_case("nodes: many at once", test_many);
         test_case("nodes: where EC2 refuses nothing is done", test_ec2_fails);
