@@ -14,7 +14,6 @@
 #include "host/journal.h"
 #include "host/netif.h"
 #include "steps/etcd.h"
-#include "steps/secrets.h"
 #include "steps/service.h"
 #include "steps/settings.h"
 
@@ -40,33 +39,6 @@ static const struct {
         { "kube-apiserver", "/registry/", "/registry0", "READWRITE", "kube-apiserver", NULL },
 };
 
-/* An identity from before the settings were recorded is compared with what etcd has. Returns 1 if
- * the volume's identity has the overlay's settings, 0 if they are still to be recorded. */
-static int check_overlay(const Boot *boot, const char *in_etcd, SecretsScene *ret, Error *err)
-{
-        ClusterSettings found = {};
-        int r = secrets_look_at_volume(ret, err);
-        if (r < 0 || !ret->scene.identity || *ret->identity.settings.overlay_network) {
-                return r < 0 ? r : 1;
-        }
-        if (overlay_config_parse(in_etcd, found.overlay_network, found.overlay_backend)) {
-                r = settings_check(&boot->config, &found, "flannel's configuration in etcd", err);
-        }
-        return r < 0 ? r : 0;
-}
-
-/* Once etcd has what stack-config.sh says. */
-static int record_overlay(const Boot *boot, const char *in_etcd, Error *err)
-{
-        _cleanup_secrets_scene_ SecretsScene scene = {};
-        const ClusterSettings settings = settings_of(&boot->config);
-        int r = check_overlay(boot, in_etcd, &scene, err);
-        if (r == 0 && settings_complete(&scene.identity.settings, &settings)) {
-                r = secrets_write_identity(&scene.identity, err);
-        }
-        return r < 0 ? r : 0;
-}
-
 int flannel_config_probe(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
@@ -89,8 +61,7 @@ int flannel_config_probe(void *userdata, StepContext *context, Error *err)
         if (r <= 0) {
                 return r;
         }
-        _cleanup_secrets_scene_ SecretsScene scene = {};
-        r = check_overlay(boot, found.data, &scene, err);
+        r = settings_check_overlay(&boot->config, found.data, err);
         return r <= 0 ? r : streq(found.data, wanted.data);
 }
 
@@ -143,7 +114,7 @@ int flannel_config_apply(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         r = etcd_put(&session.client, OVERLAY_CONFIG, wanted.data, step_wait(context), err);
-        return r < 0 ? r : record_overlay(boot, wanted.data, err);
+        return r < 0 ? r : settings_record_overlay(&boot->config, wanted.data, err);
 }
 
 static const DockerMount flanneld_mounts[] = {

@@ -7,7 +7,9 @@
 
 #include "base/file.h"
 #include "cluster/certificate.h"
+#include "cluster/overlay.h"
 #include "cluster/pki.h"
+#include "steps/secrets.h"
 
 #define CERTIFICATE     SECRETS_DIR "/apiserver.crt"
 #define CERTIFICATE_MAX ((size_t) 64 << 10)
@@ -191,4 +193,36 @@ int settings_check_certificate(const StackConfig *config, Error *err)
                 }
         }
         return 0;
+}
+
+/* 1 if the volume's identity has the overlay's settings, 0 if it lacks them and etcd has ours. */
+static int look_at_overlay(const StackConfig *config, const char *in_etcd, SecretsScene *ret,
+                           Error *err)
+{
+        ClusterSettings found = {};
+        int r = secrets_look_at_volume(ret, err);
+        if (r < 0 || !ret->scene.identity || *ret->identity.settings.overlay_network) {
+                return r < 0 ? r : 1;
+        }
+        if (overlay_config_parse(in_etcd, found.overlay_network, found.overlay_backend)) {
+                r = settings_check(config, &found, "flannel's configuration in etcd", err);
+        }
+        return r < 0 ? r : 0;
+}
+
+int settings_check_overlay(const StackConfig *config, const char *in_etcd, Error *err)
+{
+        _cleanup_secrets_scene_ SecretsScene scene = {};
+        return look_at_overlay(config, in_etcd, &scene, err);
+}
+
+int settings_record_overlay(const StackConfig *config, const char *in_etcd, Error *err)
+{
+        _cleanup_secrets_scene_ SecretsScene scene = {};
+        const ClusterSettings settings = settings_of(config);
+        int r = look_at_overlay(config, in_etcd, &scene, err);
+        if (r == 0 && settings_complete(&scene.identity.settings, &settings)) {
+                r = secrets_write_identity(&scene.identity, err);
+        }
+        return r < 0 ? r : 0;
 }

@@ -22,3 +22,11 @@ int settings_warn_of_address(StepContext *context, const char *public_ip, Error 
 /* Refuses a service network or domain that the certificate in use was not made with: all that an
  * identity without them leaves to compare. */
 int settings_check_certificate(const StackConfig *config, Error *err);
+
+/* The overlay's settings, where the volume's identity is from before they were recorded: refuses
+ * others than those of flannel's configuration in etcd. 1 if they are recorded, 0 if they are still
+ * to be. */
+int settings_check_overlay(const StackConfig *config, const char *in_etcd, Error *err);
+
+/* As settings_check_overlay(), and records them. 0 once they are. */
+int settings_record_overlay(const StackConfig *config, const char *in_etcd, Error *err);

@@ -88,6 +88,48 @@ static void write_identity(const LineageIdentity *identity)
         CHECK_OK(secrets_write_identity(identity, &err), err);
 }
 
+static LineageIdentity read_identity(void)
+{
+        _cleanup_secrets_scene_ SecretsScene scene = {};
+        Error err = {};
+        CHECK_OK(secrets_look_at_volume(&scene, &err), err);
+        return scene.identity;
+}
+
+/* An identity from before: what etcd has decides, and is recorded. */
+static void overlay_is_compared_with_etcd(void)
+{
+        static const char etcd[] = "{\"Network\":\"10.244.0.0/16\",\"SubnetLen\":24,"
+                                   "\"Backend\":{\"Type\":\"vxlan\"}}";
+        const LineageIdentity old = { .cluster_name = "blue",
+                                      .cluster_id = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                                      .ca_sha256 = "0123456789abcdef0123456789abcdef"
+                                                   "0123456789abcdef0123456789abcdef",
+                                      .created = "2024-01-31T12:00:00Z",
+                                      .complete = true };
+        Error err = {};
+        write_identity(&old);
+        CHECK_OK(run_config("OVERLAY_NETWORK=10.245.0.0/16\nOVERLAY_BACKEND=host-gw\n", &err), err);
+        CHECK_INT(settings_check_overlay(&boot.config, etcd, &err), -EINVAL);
+        CHECK_INT(err.class, ERROR_CONFIG);
+        CHECK_CONTAINS(err.message,
+                       ":9: OVERLAY_NETWORK=10.245.0.0/16, but this cluster was made with "
+                       "OVERLAY_NETWORK=10.244.0.0/16 (flannel's configuration in etcd)");
+        CHECK_CONTAINS(err.message, ":10: OVERLAY_BACKEND=host-gw, but");
+        CHECK_INT(settings_record_overlay(&boot.config, etcd, &err), -EINVAL);
+        CHECK_STR(read_identity().settings.overlay_network, "");
+
+        CHECK_OK(run_config("", &err), err);
+        CHECK_INT(settings_check_overlay(&boot.config, etcd, &err), 0);
+        CHECK_STR(read_identity().settings.overlay_network, "");
+        CHECK_INT(settings_record_overlay(&boot.config, etcd, &err), 0);
+        CHECK_STR(read_identity().settings.overlay_network, "10.244.0.0/16");
+        CHECK_STR(read_identity().settings.overlay_backend, "vxlan");
+        CHECK_INT(settings_check_overlay(&boot.config, etcd, &err), 1);
+        /* recorded, it is the identity that tells: what etcd has is mended */
+        CHECK_INT(settings_check_overlay(&boot.config, "{}", &err), 1);
+}
+
 static void config_compares_with_a_mounted_volume(void)
 {
         LineageIdentity identity = { .cluster_name = "blue",
@@ -242,6 +284,8 @@ static bool has_machine(void)
 int main(void)
 {
         static const TestCase cases[] = {
+                { "settings: the overlay of an identity from before, beside etcd's",
+                  overlay_is_compared_with_etcd },
                 { "settings: config compares with the volume that is mounted",
                   config_compares_with_a_mounted_volume },
                 { "settings: names and addresses beside the certificate",
