@@ -65,16 +65,13 @@ static const struct {
         { "meta-data/services/partition", "aws" },
         { "meta-data/services/domain", "amazonaws.com" },
         { "meta-data/local-ipv4", "172.20.128.10" },
-        { "meta-data/local-hostname", "ip-172-20-128-10.ec2.internal" },
         { "meta-data/iam/security-credentials/", "kb-master" },
+        { "dynamic/instance-identity/document", "{\"accountId\":\"123456789012\"}" },
         { "meta-data/mac", "0a:00:00:00:00:01" },
         { MACS, "0a:00:00:00:00:01/\n0a:00:00:00:00:02/" },
-        { FIRST "device-number", "0" },
-        { SECOND "device-number", "1" },
         { FIRST "interface-id", ENI },
         { SECOND "interface-id", CARD },
         { FIRST "subnet-ipv4-cidr-block", "172.20.128.0/20" },
-        { FIRST "vpc-ipv4-cidr-block", "172.20.0.0/16" },
 };
 
 static const char *blocks[2]; /* NULL: IMDS has none */
