@@ -215,13 +215,14 @@ static int refuse_primary(const Boot *boot, const PrivateIp *look, const Wait *w
         if (!streq(holder.primary_ip, look->address)) {
                 return 0;
         }
-        return error_set(err, ERROR_CONFIG, EADDRINUSE,
-                         "the master's fixed address %s is the primary address of %s%s%s: expected "
-                         "it free, or secondary; terminate that instance, and give the master's "
-                         "subnet to masters alone (or keep the address out of EC2's hands by a "
-                         "CIDR reservation)",
-                         look->address, holder.eni_id, holder.instance_id[0] ? " of instance " : "",
-                         holder.instance_id);
+        int refused = error_set(
+                err, ERROR_CONFIG, EADDRINUSE,
+                "the master's fixed address %s is the primary address of %s%s%s: expected it free, "
+                "or secondary; terminate that instance, and give the master's subnet to masters "
+                "alone (or keep the address out of EC2's hands by a CIDR reservation)",
+                look->address, holder.eni_id, holder.instance_id[0] ? " of instance " : "",
+                holder.instance_id);
+        return error_from_aws(err, refused); /* that instance may end */
 }
 
 /* EC2 first: the kernel's address is worth nothing before. systemd-networkd drops an address that

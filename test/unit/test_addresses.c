@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "ec2_world.h"
+#include "engine/outcome.h"
 #include "host/netif.h"
 #include "host/process.h"
 
@@ -31,6 +32,7 @@ static struct {
         const char *holder;   /* of the volume, "" if nobody has it */
         bool denies, forgets; /* changes are refused; are said to be done and are not */
         unsigned efa_only;    /* interfaces more, as EC2 shows those without IP */
+        bool is_busy;         /* changes are an InvalidParameterValue */
 } world;
 
 static void append_interface(Buffer *reply, const Interface *interface)
@@ -82,6 +84,9 @@ static char *change(const char *request)
 {
         if (world.denies) {
                 return ec2_error("403 Forbidden", "UnauthorizedOperation", "not you");
+        }
+        if (world.is_busy) {
+                return ec2_error("400 Bad Request", "InvalidParameterValue", "not yet");
         }
         FOREACH_ARRAY(interface, world.interfaces, ELEMENTS(world.interfaces)) {
                 bool named = strstr(request, interface->eni_id) != NULL;
@@ -344,9 +349,31 @@ static void private_ip_is_primary_elsewhere(void)
         CHECK_CONTAINS(err.message, FIXED);
         CHECK_CONTAINS(err.message, OTHER_ENI);
         CHECK_CONTAINS(err.message, HOLDER);
+        CHECK_INT(outcome_of(&err)->before_ready, OUTCOME_AGAIN); /* that instance may end */
         CHECK_INT(count_action("AssignPrivateIpAddresses"), 0);
         Netif netif = card();
         CHECK_INT(netif_has_address(&netif, boot.config.master_private_ip, &err), 0);
+}
+
+/* What EC2 may answer while the interface that had the address is being deleted is not final. */
+static void refusals_that_may_pass(void)
+{
+        StepStatus status;
+        Error err;
+        fresh();
+        world.is_busy = true;
+        world.eip_eni = OTHER_ENI;
+        CHECK(RUN(elastic_ip, &status, &err) < 0);
+        CHECK_STR(err.aws_code, "InvalidParameterValue");
+        CHECK_INT(outcome_of(&err)->before_ready, OUTCOME_AGAIN);
+        CHECK(RUN(private_ip, &status, &err) < 0);
+        CHECK_STR(err.aws_code, "InvalidParameterValue");
+        CHECK_INT(outcome_of(&err)->before_ready, OUTCOME_AGAIN);
+        world.is_busy = false;
+        CHECK_OK(RUN(elastic_ip, &status, &err), err);
+        CHECK_OK(RUN(private_ip, &status, &err), err);
+        Netif netif = card();
+        CHECK_OK(netif_remove_address(&netif, boot.config.master_private_ip, &err), err);
 }
 
 static void private_ip_outside_the_subnet(void)
@@ -410,6 +437,7 @@ int main(void)
                   true },
                 { "the fixed address as another's primary is refused",
                   private_ip_is_primary_elsewhere, true },
+                { "a refusal that may pass is not final", refusals_that_may_pass, true },
                 { "a fixed address outside the subnet is refused", private_ip_outside_the_subnet },
                 { "without an interface nothing is asked for", no_interface_known },
         };
