@@ -32,8 +32,14 @@ static const struct {
 static const char *name_of_primary; /* NULL: EC2 shows none */
 static bool denies;
 
+static unsigned role_absent; /* looks at the role that find none */
+
 static char *get_metadata(const char *request)
 {
+        if (role_absent > 0 && strstr(request, "/security-credentials/ HTTP")) {
+                role_absent--;
+                return make_reply("404 Not Found", "", "");
+        }
         FOREACH_ARRAY(row, metadata, ELEMENTS(metadata)) {
                 char line[128];
                 (void) snprintf(line, sizeof(line), "GET /2021-07-15/%s HTTP/1.1\r\n", row->path);
@@ -121,6 +127,24 @@ static void names_that_kubernetes_refuses(void)
         }
 }
 
+/* IMDS lists the role of a young instance late. Where it lists none for long, that is AWS's word.
+ */
+static void role_comes_late(void)
+{
+        Error err;
+        name_of_primary = NAME;
+        role_absent = 1;
+        CHECK_OK(run(&err), err);
+        CHECK_STR(boot.identity.iam_role, "kb-master");
+        role_absent = 1000;
+        CHECK_INT(run(&err), -ENOENT);
+        role_absent = 0;
+        CHECK_INT(err.class, ERROR_CONFIG);
+        CHECK_INT(err.source, ERROR_FROM_AWS);
+        CHECK_CONTAINS(err.message, "instance " INSTANCE " has no IAM role: launch it with the "
+                                    "instance profile of role kb-master");
+}
+
 static void denied(void)
 {
         Error err;
@@ -147,6 +171,7 @@ int main(void)
                   name_is_ec2s);
         test_case("identity: DNS host names switched off", host_names_switched_off);
         test_case("identity: names that Kubernetes cannot carry", names_that_kubernetes_refuses);
+        test_case("identity: a role that comes late", role_comes_late);
         test_case("identity: a denial is told, not waited for", denied);
         server_reset(&server, NULL);
         s3_bucket_free(boot.bucket);
