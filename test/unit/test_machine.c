@@ -365,6 +365,44 @@ static void test_failure_stops_dependents_only(void)
         CHECK_INT(status.phase, PHASE_FAILED);
 }
 
+/* When a step was looked at, and what a run that did not come to it leaves as it was. */
+static void test_looks_and_what_is_kept(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = QUICK },
+                               { ROW(1, "b"), .retry = QUICK },
+                               { ROW(2, "c"), .retry = QUICK, .needs = STEP_MASK(0) },
+                               { ROW(3, "d"), .retry = QUICK, .needs = STEP_MASK(2) } };
+        reset();
+        const MachineStatus nothing = { .n_steps = 4, .table = steps };
+        CHECK_INT(machine_looked_us(&nothing), 0);
+        CHECK_OK(run(steps, 4), error);
+        uint64_t last = 0;
+        FOREACH_ARRAY(step, status.steps, 4) {
+                CHECK(step->looked_us >= step->started_us && step->looked_us <= step->finished_us);
+                last = step->looked_us > last ? step->looked_us : last;
+        }
+        CHECK(machine_looked_us(&status) == last);
+
+        const MachineStatus before = status;
+        reset();
+        fakes[0].probe_fails = 1; /* a says nothing, b is looked at, c and d wait for a */
+        fakes[0].class = ERROR_CONFIG;
+        fakes[1].so = 1;
+        CHECK_INT(run(steps, 4), -ECONNREFUSED);
+        const MachineStatus after = status;
+        machine_keep(&status, &before);
+        CHECK_INT(status.steps[0].state, STEP_FAILED);
+        CHECK(status.steps[1].looked_us == after.steps[1].looked_us);
+        CHECK_INT(after.steps[2].state, STEP_WAITING);
+        CHECK(memcmp(status.steps + 2, before.steps + 2, 2 * sizeof(before.steps[0])) == 0);
+
+        MachineStatus lost = before; /* what was not so is not made so */
+        lost.steps[3].state = STEP_FAILED;
+        status = after;
+        machine_keep(&status, &lost);
+        CHECK_INT(status.steps[3].state, STEP_WAITING);
+}
+
 static void test_unsafe_cancels_all(void)
 {
         const Step steps[] = { { ROW(0, "a"), .retry = QUICK },
@@ -728,6 +766,7 @@ int main(void)
         test_case("a step without apply waits", test_only_waits);
         test_case("a failure stops what depends on it, and nothing else",
                   test_failure_stops_dependents_only);
+        test_case("looks, and what is kept of them", test_looks_and_what_is_kept);
         test_case("unsafe cancels everything and decides", test_unsafe_cancels_all);
         test_case("a stop request ends waits and backoffs at once", test_cancellation);
         test_case("what destroys data is applied once", test_apply_once);
