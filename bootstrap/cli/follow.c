@@ -112,14 +112,15 @@ static void tell_changes(Watch *w, const StateFile *now)
 }
 
 /* Whether that is a result: of a holder's run once it is over, which an earlier one's phase does
- * not tell of, and also where the daemon will run the table again; else of whoever wrote last. */
+ * not tell of, and also where the daemon will run the table again; else of whoever wrote last,
+ * unless a daemon that is gone said ready. */
 static bool has_result(const Watch *w, const StateFile *now)
 {
         Phase phase = now->status.phase;
         if (w->options->holder) {
                 return phase == PHASE_FAILED || (!now->running && phase != PHASE_STARTING);
         }
-        return phase == PHASE_FAILED || phase == PHASE_READY;
+        return phase == PHASE_FAILED || (phase == PHASE_READY && !runtime_is_abandoned(now));
 }
 
 /* 1 once the followed run has a result. */

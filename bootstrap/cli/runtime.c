@@ -42,6 +42,12 @@ bool runtime_is_alive(int pid)
         return pid > 0 && (kill(pid, 0) == 0 || errno != ESRCH);
 }
 
+bool runtime_is_abandoned(const StateFile *state)
+{
+        return state->pid > 0 && state->status.phase != PHASE_FAILED &&
+               !runtime_is_alive(state->pid) && !runtime_is_alive(state->daemon);
+}
+
 int runtime_read_state(const Runtime *runtime, StateFile *ret, Error *err)
 {
         int r = state_file_read(runtime->state, boot_steps, _STEP_ID_MAX, ret, err);

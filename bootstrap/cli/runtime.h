@@ -25,6 +25,10 @@ int runtime_make_folder(const Runtime *runtime, Error *err);
 /* Whether there is a process of that pid; 0: no. */
 bool runtime_is_alive(int pid);
 
+/* Whether nobody is there any more who would find out what changes. A failure is told by its end.
+ */
+bool runtime_is_abandoned(const StateFile *state);
+
 /* The state file as far as it can be believed: one from an earlier boot of the machine counts as
  * missing (-ENOENT), though /run does not outlive a boot. */
 int runtime_read_state(const Runtime *runtime, StateFile *ret, Error *err);

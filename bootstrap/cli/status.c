@@ -18,13 +18,6 @@ static uint64_t age_us(uint64_t then_us, uint64_t now_us)
         return now_us > then_us ? now_us - then_us : 0;
 }
 
-/* Whether nobody is there any more who would find out what changes. */
-static bool is_abandoned(const StateFile *state)
-{
-        return state->pid > 0 && state->status.phase != PHASE_FAILED &&
-               !runtime_is_alive(state->pid) && !runtime_is_alive(state->daemon);
-}
-
 /* The step whose look is old, the oldest first, or NULL. */
 static const StepStatus *find_old_look(const StateFile *state, uint64_t now_us)
 {
@@ -44,7 +37,7 @@ static const StepStatus *find_old_look(const StateFile *state, uint64_t now_us)
 
 static ExitStatus exit_status_of(const StateFile *state)
 {
-        bool doubtful = is_abandoned(state) || find_old_look(state, text_now_us());
+        bool doubtful = runtime_is_abandoned(state) || find_old_look(state, text_now_us());
         return state->status.phase == PHASE_READY && doubtful
                        ? EXIT_DEGRADED
                        : exit_status_from_phase(state->status.phase);
@@ -65,7 +58,7 @@ static void print_doubt(const StateFile *state, uint64_t now_us)
 {
         const MachineStatus *status = &state->status;
         const StepStatus *old = find_old_look(state, now_us);
-        if (is_abandoned(state)) {
+        if (runtime_is_abandoned(state)) {
                 (void) printf("the daemon is not running (kube-bootstrap.service)");
                 print_looked(": last", machine_looked_us(status), now_us, "");
                 (void) printf("; what was so then:\n");
@@ -84,7 +77,8 @@ static void print_head(const StateFile *state, uint64_t now_us)
         uint64_t looked_us = machine_looked_us(status);
         char duration[TEXT_DURATION_MAX];
         machine_count(status, &in_role, &done);
-        text_duration(age_us(status->since_us, is_abandoned(state) ? looked_us : now_us), duration);
+        text_duration(age_us(status->since_us, runtime_is_abandoned(state) ? looked_us : now_us),
+                      duration);
         print_doubt(state, now_us);
         (void) printf("%s for %s: %s%s%s, %zu of %zu steps done", phase_to_string(status->phase),
                       duration, state->role[0] ? state->role : "role not known yet",

@@ -96,7 +96,7 @@ static void test_status(void)
         CHECK_CONTAINS(program.output, "ready for ");
         CHECK_CONTAINS(program.output, "master i-0123456789abcdef0, 22 of 22 steps done, looked ");
         CHECK_CONTAINS(program.output, "  volume-mount       done ");
-        CHECK_INT(program_run(&program, WORDS("status", "--wait", "--json")), 3);
+        CHECK_INT(program_run(&program, WORDS("status", "--wait=1", "--json")), 3);
         CHECK_CONTAINS(program.output, "\"phase\":\"ready\"");
 }
 

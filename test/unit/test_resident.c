@@ -22,6 +22,12 @@ static void test_ready_and_stop(void)
         (void) kill(program.pid, SIGKILL);
         CHECK_INT(program_end(&program), -1);
         CHECK_INT(program_run(&other, WORDS("status", "--json")), 3);
+
+        /* who waits waits for the next one */
+        program_start(&other, false, WORDS("status", "--wait"));
+        start();
+        CHECK_INT(program_end(&other), 0);
+        CHECK_INT(stop(), 0);
 }
 
 static void test_stopped_while_converging(void)
