@@ -249,6 +249,22 @@ static void tell_again(Run *run, uint64_t ms)
         }
 }
 
+/* Plans to run the table again, ever more slowly, while AWS denies what the machine is ready
+ * without: IAM may only lag, and the row is looked at again too late for that. */
+static void ask_again_where_denied(Run *run)
+{
+        bool denied = false;
+        for (size_t i = 0; i < _STEP_ID_MAX; i++) {
+                denied |= boot_steps[i].denial_is_warning && run->status.steps[i].warning[0];
+        }
+        run->n_denied = denied ? run->n_denied + 1 : 0;
+        if (denied) {
+                run->again_at_ms =
+                        wait_now_ms() +
+                        wait_backoff_ms(boot_again.first_ms, boot_again.max_ms, run->n_denied - 1);
+        }
+}
+
 /* Returns true if the daemon stays: the machine is ready, or the table is run again. */
 static bool stays(Run *run, int r, const Error *error)
 {
@@ -256,6 +272,7 @@ static bool stays(Run *run, int r, const Error *error)
         if (r >= 0) {
                 run->n_failed = 0;
                 stack_word_ready(&run->stack);
+                ask_again_where_denied(run);
                 return true;
         }
         const Outcome *outcome = outcome_of(error);

@@ -20,6 +20,7 @@ typedef struct Run {
         MachineStatus known;  /* the same, with what earlier ones found of steps that it left out */
         bool was_ready;       /* once; from then on it is mended, not given up */
         unsigned n_failed;    /* runs in a row */
+        unsigned n_denied;    /* ready runs in a row in which a denial was only a warning */
         uint64_t again_at_ms; /* the next one; UINT64_MAX: none is due */
         int lock_fd;          /* of inotify: another run has let go of the lock */
         StepWatch *watch;

@@ -279,6 +279,22 @@ static void test_failure_to_mend(void)
         }
 }
 
+/* IAM that lags, where a denial is only a warning: long before the row is looked at again. */
+static void test_denial_that_is_a_warning(void)
+{
+        world_reset();
+        world->class = ERROR_DENIED;
+        world->apply_fails[STEP_SOURCE_DEST_CHECK] = 1;
+        start();
+        REQUIRE(systemd_hears("READY=1"));
+        while (world->applies[STEP_SOURCE_DEST_CHECK] < 3 && world_read(NULL)) {}
+        CHECK(world->applies[STEP_SOURCE_DEST_CHECK] >= 3);
+        world->apply_fails[STEP_SOURCE_DEST_CHECK] = 0;
+        while (!world->so[STEP_SOURCE_DEST_CHECK] && world_read(NULL)) {}
+        CHECK_INT(world->so[STEP_SOURCE_DEST_CHECK], 1);
+        CHECK_INT(stop(), 0);
+}
+
 static void test_waits_for_a_run_by_hand(void)
 {
         world_reset();
@@ -390,6 +406,7 @@ int main(void)
         test_case("failures end it, with the class's status", test_failure);
         test_case("what cannot be mended leaves it degraded, and is tried again",
                   test_failure_to_mend);
+        test_case("a denial that is only a warning is asked again", test_denial_that_is_a_warning);
         test_case("it waits for a run by hand", test_waits_for_a_run_by_hand);
         test_case("a failed reload leaves what is known of the other steps", test_failed_reload);
         test_case("it tells when it looked", test_tells_when_it_looked);
