@@ -235,12 +235,13 @@ class Front:
         return [{"ResourceType": kind, "Tags": tags} for kind in ("instance", "network-interface")]
 
     def let_attach_any_volume(self, role="kb-master"):
-        """What the stack's role may to the stack's volume alone: for checks that bring volumes of their own."""
+        """What the stack's role may to the stack and its volume alone: for checks that bring volumes of their own."""
         self.client("iam").put_role_policy(
             RoleName=role, PolicyName="any-volume", PolicyDocument=json.dumps({
                 "Version": "2012-10-17", "Statement": [
                     {"Effect": "Allow", "Action": ["ec2:AttachVolume", "ec2:DetachVolume"],
-                     "Resource": "arn:aws:ec2:*:*:volume/*"}]}))
+                     "Resource": "arn:aws:ec2:*:*:volume/*"},
+                    {"Effect": "Allow", "Action": "cloudformation:SignalResource", "Resource": "*"}]}))
 
     def describe(self, instance):
         found = self.ec2.describe_instances(InstanceIds=[instance])
@@ -253,6 +254,17 @@ class Front:
         volume = self.ec2.create_volume(AvailabilityZone=zone, Size=1, **params)["VolumeId"]
         self.wait_volume(volume, "available")
         return volume
+
+    def new_stack(self, name):
+        """A stack of one volume as the template's: encrypted, and tagged by CloudFormation; both ids."""
+        client = self.client("cloudformation")
+        stack = client.create_stack(StackName=name, TemplateBody=json.dumps({"Resources": {"MasterVolume": {
+            "Type": "AWS::EC2::Volume", "Properties": {
+                "AvailabilityZone": "us-east-1a", "Size": 1, "VolumeType": "gp3", "Encrypted": True}}}}))["StackId"]
+        volume = client.describe_stack_resource(
+            StackName=stack, LogicalResourceId="MasterVolume")["StackResourceDetail"]["PhysicalResourceId"]
+        self.wait_volume(volume, "available")
+        return volume, stack
 
     def volume(self, volume):
         return self.ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]

@@ -5,7 +5,8 @@
 usage: noise FILE BYTES SEED sparse|whole [IMITATE]
 
 Makes FILE. The same seed makes the same noise. To keep it small, "sparse" has noise where anybody looks:
-the first and the last 4 MiB, and one 4-KiB block in 64 of the rest, at a place of its own among the 64.
+the first and the last 4 MiB, the 2048 blocks that the daemon samples (bootstrap/host/filesystem_internal.h), and
+one 4-KiB block in 64 of the rest, at a place of its own among the 64.
 
 IMITATE names a signature that libblkid takes random data for, since it has a short magic and no checksum:
   atari    a partition table: sizes that fit the disk, an active entry, three letters
@@ -25,6 +26,7 @@ MIB = 1 << 20
 EDGE = 4 * MIB
 BLOCK = 4096
 SPREAD = 64  # blocks, one of which is noise
+SAMPLES = 2048  # of the blocks between the first and the last MiB
 WHOLE = 32 * MIB  # written at a time
 
 MODES = ("sparse", "whole")
@@ -90,6 +92,11 @@ def _draw(path, size, draw, mode, imitate):
             for at in range(edge, size - edge, SPREAD * BLOCK):
                 block = at + BLOCK * draw.randrange(min(SPREAD, (size - edge - at) // BLOCK))
                 os.pwrite(file.fileno(), draw.randbytes(BLOCK), block)
+            between = (size - 2 * MIB) // BLOCK
+            for sample in range(SAMPLES):
+                block = MIB + sample * between // SAMPLES * BLOCK
+                if edge <= block < size - edge:
+                    os.pwrite(file.fileno(), draw.randbytes(BLOCK), block)
         file.seek(size - edge)
         file.write(end)
 

@@ -139,6 +139,9 @@ def _user_data(role, values, settings, files):
         "MASTER_PRIVATE_IP": values["private_ip"],
         "MASTER_IAM_ROLE": values["master_role"],
         "NODE_IAM_ROLE": values["node_role"],
+        # The volume is proven new by the tag that its stack gave it; it has no groups, and takes no signal.
+        "STACK_NAME": values["stack_id"],
+        "STACK_RESOURCE": f"{role.title()}Group",
         **settings,
     }
     content = "".join(f"{key}={shlex.quote(value)}\n" for key, value in keys.items())

@@ -96,8 +96,21 @@ CHOICES = {"noise.mode": ("none", "sparse", "whole"), "noise.imitate": ("", "ata
 # What --knobs NAME turns, in the form of POST /settings.
 PRESETS: dict[str, dict[str, Any]] = {
     "none": {},
-    "aws": {},
-    "brief": {},
+    "aws": {
+        "imds": {"credentials_absent_s": 5.0, "other_code_s": 1.0, "stale_s": 2.0},
+        "iam": {"lag_s": 2.0},
+        "reads": {"stale_s": 2.0},
+        "s3": {"bucket_lag_s": 1.0},
+        "noise": {"mode": "sparse"},
+        "ec2": {"shutting_down_s": 3.0, "throttled": True},
+    },
+    # For boots that take a second, and by the thousand. A run by hand ends with a denial, so IAM does not lag.
+    "brief": {
+        "imds": {"credentials_absent_s": 0.4, "other_code_s": 0.2, "stale_s": 0.3},
+        "reads": {"stale_s": 0.3},
+        "noise": {"mode": "sparse"},
+        "ec2": {"shutting_down_s": 0.3, "throttled": True},
+    },
     "hostile": {
         "imds": {"credentials_absent_s": 10.0, "other_code_s": 5.0, "stale_s": 5.0},
         "iam": {"lag_s": 15.0},
