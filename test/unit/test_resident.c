@@ -140,6 +140,8 @@ static void test_stack_is_told_again(void)
         while (world->probes[STEP_ETCD] < 3 && wait_sleep(&wait, 5, NULL) == 0) {}
         CHECK_INT(stop(), 0);
         CHECK_INT(world->stack_ready, 1);
+        CHECK_CONTAINS(program.output, "no operation of the stack waits for this instance");
+        CHECK(!strstr(program.output, "CREATE_COMPLETE")); /* it reads like a fault */
 }
 
 /* What systemd does not start again. */
