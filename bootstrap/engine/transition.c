@@ -312,7 +312,7 @@ static void probe_said_no(Machine *m, size_t i)
                 step_fail(m, i, &error);
         } else if (m->options->mode == MACHINE_PLAN) {
                 step_enter(m, i, step->apply ? STEP_WOULD_APPLY : STEP_UNKNOWN);
-        } else if (step->destroys_data && m->status.steps[i].attempts > 0) {
+        } else if (step->destroys_data && m->contexts[i].applied) {
                 /* the probe that was to verify it could not tell, and now it says no */
                 Error error = { 0 };
                 (void) error_set(&error, ERROR_FATAL, EIO, "applied, but still not so");

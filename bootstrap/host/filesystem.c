@@ -36,6 +36,9 @@
 #define FSCK_UNKNOWN_FEATURE "unsupported feature"
 #define FSCK_TOO_OLD         "newer version of e2fsck"
 
+/* What it says, with exit status 8, where the superblock's checksum or magic is wrong. */
+#define FSCK_BAD_SUPERBLOCK "superblock could not be read or does not describe a valid"
+
 /* Puts the end of a stream into ret, in one line. */
 static void last_line(const Buffer *text, char *ret, size_t size)
 {
@@ -62,6 +65,12 @@ static void last_words(const ProcessResult *result, char ret[512])
                 size_t used = strlen(ret);
                 (void) snprintf(ret + used, 512 - used, "%s%s", used ? "; " : "", output);
         }
+}
+
+static bool says(const ProcessResult *result, const char *text)
+{
+        return (result->errors.size > 0 && strstr(result->errors.data, text)) ||
+               (result->output.size > 0 && strstr(result->output.data, text));
 }
 
 static int open_device(const Blockdev *device, int flags, int *ret_fd, Error *err)
@@ -318,12 +327,19 @@ int filesystem_check(const Blockdev *device, const Wait *wait, Error *err)
         }
         char said[512];
         last_words(&result, said);
-        if (strstr(said, FSCK_UNKNOWN_FEATURE) || strstr(said, FSCK_TOO_OLD)) {
+        if (says(&result, FSCK_UNKNOWN_FEATURE) || says(&result, FSCK_TOO_OLD)) {
                 return error_set(err, ERROR_CONFIG, ENOTSUP,
                                  "%s has ext4 features that this image's e2fsprogs does not know, "
                                  "so a newer one made or changed it: boot an image with an "
                                  "e2fsprogs as new (e2fsck -p: exit status %d: %s)",
                                  device->node, status, said);
+        }
+        if (says(&result, FSCK_BAD_SUPERBLOCK)) {
+                return error_set(err, ERROR_UNSAFE, EUCLEAN,
+                                 "e2fsck -p %s: the superblock is damaged (exit status %d): take a "
+                                 "snapshot of the volume, run e2fsck -b 32768 -B 4096 %s, which "
+                                 "takes a copy of the superblock, then run kube-bootstrap again",
+                                 device->node, status, device->node);
         }
         if (status > 0 && status & FSCK_ERRORS_LEFT) {
                 return error_set(

@@ -12,7 +12,7 @@ typedef enum DiskContent {
         DISK_BLANK,       /* no signature; first and last MiB and the samples between all zero */
         DISK_NOISE,       /* no signature that random bytes do not imitate; what was read is zero or
                              random, not all zero: new and encrypted, or encrypted data */
-        DISK_UNRECOGNISED, /* no signature, but data */
+        DISK_UNRECOGNISED, /* no signature, but data, or the mark of another's formatting */
         DISK_OURS,         /* whole: ext4 carrying the label asked for, no marker left */
         DISK_INTERRUPTED,  /* our own mkfs was killed: its marker, and nothing but what it wrote */
         DISK_FOREIGN,      /* anything else: `what` says what was found */

@@ -153,9 +153,11 @@ static DiskContent content_of(const DiskFacts *facts, const char *label)
                 return DISK_FOREIGN;
         }
         if (!facts->type[0]) {
-                return facts->marker == DISK_MARKER_OURS && facts->block_zero && facts->last_zero
+                /* was_mounted: somebody used what mkfs had made, and its signature is lost */
+                return facts->marker == DISK_MARKER_OURS && facts->block_zero && facts->last_zero &&
+                                       !facts->was_mounted
                                ? DISK_INTERRUPTED
-                               : DISK_FOREIGN;
+                               : DISK_UNRECOGNISED;
         }
         if (!streq(facts->type, "ext4")) {
                 return DISK_FOREIGN;
@@ -184,7 +186,12 @@ void disk_judge(const DiskFacts *facts, const char *label, DiskProbe *ret)
                 (void) snprintf(ret->what, sizeof(ret->what), "random bytes from byte %llu on", at);
                 break;
         case DISK_UNRECOGNISED:
-                (void) snprintf(ret->what, sizeof(ret->what), "unrecognised data at byte %llu", at);
+                if (facts->marker != DISK_MARKER_NONE) {
+                        describe(facts, ret->what, sizeof(ret->what));
+                } else {
+                        (void) snprintf(ret->what, sizeof(ret->what),
+                                        "unrecognised data at byte %llu", at);
+                }
                 break;
         case DISK_INTERRUPTED:
                 (void) snprintf(ret->what, sizeof(ret->what),

@@ -8,7 +8,8 @@
 
 /* What the blocks of a disk look like on which no signature was found. */
 
-#define BLOCK_BYTES 4096
+#define BLOCK_BYTES  4096
+#define SECTOR_BYTES 512
 
 /* So many blocks are asked of the disk at once; between them the wait is asked for its end. */
 #define BATCH_BLOCKS 64
@@ -20,9 +21,21 @@
 #define CHI_SQUARED_MIN 80
 #define CHI_SQUARED_MAX 500
 
+static bool is_zero(const unsigned char *data, size_t n)
+{
+        return data[0] == 0 && memcmp(data, data + 1, n - 1) == 0;
+}
+
 DiskBytes disk_bytes_of_block(const unsigned char *data, size_t n)
 {
-        if (data[0] == 0 && memcmp(data, data + 1, n - 1) == 0) {
+        /* A power cut may leave zeros in some of the block's sectors only. */
+        for (; n > SECTOR_BYTES && is_zero(data, SECTOR_BYTES); n -= SECTOR_BYTES) {
+                data += SECTOR_BYTES;
+        }
+        while (n > SECTOR_BYTES && is_zero(data + n - SECTOR_BYTES, SECTOR_BYTES)) {
+                n -= SECTOR_BYTES;
+        }
+        if (is_zero(data, n)) {
                 return DISK_BYTES_ZERO;
         }
         uint64_t count[256] = {}, squares = 0;

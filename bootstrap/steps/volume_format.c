@@ -52,11 +52,12 @@ FormatOutcome format_decide(const FormatScene *scene)
         case DISK_OURS: /* without a record: from before there were any */
                 return formatting ? FORMAT_SETTLE : FORMAT_DONE;
         case DISK_BLANK:
+                return scene->given_up || (!formatted && !scene->named) ? FORMAT_MAKE
+                                                                        : FORMAT_REFUSE;
         case DISK_INTERRUPTED:
-                return !formatted || scene->given_up ? FORMAT_MAKE : FORMAT_REFUSE;
-        case DISK_NOISE:
-                return scene->given_up || (!formatted && !scene->named &&
-                                           (formatting || scene->is_stacks_own))
+                return scene->given_up || !formatted ? FORMAT_MAKE : FORMAT_REFUSE;
+        case DISK_NOISE: /* a record `formatting` alone may have been for a disk of zeros */
+                return scene->given_up || (!formatted && !scene->named && scene->is_stacks_own)
                                ? FORMAT_MAKE
                                : FORMAT_REFUSE;
         case DISK_UNRECOGNISED:
@@ -66,10 +67,25 @@ FormatOutcome format_decide(const FormatScene *scene)
         }
 }
 
+/* Puts the object's address before a message about what is in it, and what to do after it. */
+static int name_object(const Boot *boot, const char *name, Error *err)
+{
+        char said[ERROR_MESSAGE_MAX];
+        (void) snprintf(said, sizeof(said), "%s", err->message);
+        (void) snprintf(err->message, sizeof(err->message),
+                        "s3://%s/%s/%s: %.600s. Restore an earlier version of that object, or "
+                        "delete it if nothing was kept on the volume",
+                        boot->config.s3_bucket, boot->config.s3_prefix, name, said);
+        return -err->error;
+}
+
+/* Reads the record anew; what was known of it is forgotten. */
 static int get_record(const Boot *boot, StepContext *context, Look *look, Error *err)
 {
         _cleanup_buffer_ Buffer text = {};
         char name[FORMAT_RECORD_NAME_MAX];
+        look->scene.has_record = false;
+        look->record = (FormatRecord) {};
         format_record_name(boot->config.master_volume_id, name);
         int r = secrets_get(boot, context, name, FORMAT_RECORD_BYTES_MAX, &text, look->etag, err);
         if (r <= 0) {
@@ -77,12 +93,11 @@ static int get_record(const Boot *boot, StepContext *context, Look *look, Error 
         }
         r = format_record_parse(text.data, text.size, &look->record, err);
         if (r >= 0 && !streq(look->record.volume_id, boot->config.master_volume_id)) {
-                r = error_set(err, ERROR_UNSAFE, EBADMSG, "%s is about volume %s", name,
+                r = error_set(err, ERROR_UNSAFE, EBADMSG, "the record is about volume %s",
                               look->record.volume_id);
         }
         if (r < 0) {
-                return error_prefix(err, "s3://%s/%s", boot->config.s3_bucket,
-                                    boot->config.s3_prefix);
+                return name_object(boot, name, err);
         }
         look->scene.has_record = true;
         look->scene.state = look->record.state;
@@ -104,13 +119,13 @@ static int look_for_name(const Boot *boot, StepContext *context, Look *look, Err
         _cleanup_buffer_ Buffer text = {};
         Claim claim = {};
         r = secrets_get(boot, context, ARTIFACTS_CLAIM_NAME, CLAIM_BYTES_MAX, &text, NULL, err);
-        if (r > 0) {
-                r = claim_parse(text.data, text.size, &claim, err);
-                found = r >= 0 && streq(claim.volume_id, id) ? ARTIFACTS_CLAIM_NAME : found;
-        }
         if (r < 0) {
                 return r;
         }
+        if (r > 0 && claim_parse(text.data, text.size, &claim, err) < 0) {
+                return name_object(boot, ARTIFACTS_CLAIM_NAME, err);
+        }
+        found = streq(claim.volume_id, id) ? ARTIFACTS_CLAIM_NAME : found;
         look->scene.named = found != NULL;
         if (found) {
                 (void) snprintf(look->not_new, sizeof(look->not_new),
@@ -168,10 +183,14 @@ static int look_at_volume(const Boot *boot, StepContext *context, Look *look, Er
         look->scene.content = look->probe.content;
         look->scene.given_up = boot->overrides.format_volume;
         r = get_record(boot, context, look, err);
-        if (r >= 0 && look->scene.content == DISK_NOISE && !look->scene.has_record) {
+        bool formatted = look->scene.has_record && look->scene.state == FORMAT_FORMATTED;
+        if (r < 0 || formatted || look->scene.given_up) {
+                return r; /* the rest would decide nothing */
+        }
+        if (look->scene.content == DISK_NOISE) {
                 r = look_at_origin(boot, context, look, err);
         }
-        if (r >= 0 && look->scene.content == DISK_NOISE) {
+        if (r >= 0 && (look->scene.content == DISK_NOISE || look->scene.content == DISK_BLANK)) {
                 r = look_for_name(boot, context, look, err);
         }
         return r < 0 ? r : 0;
@@ -190,6 +209,11 @@ static void say_why(const StackConfig *config, const Look *look, char *ret, size
                                 ", but was formatted on %s (UUID %s): its filesystem is damaged or "
                                 "was erased",
                                 look->record.created, look->record.uuid);
+        } else if (look->scene.has_record && !look->not_new[0]) {
+                (void) snprintf(ret, size,
+                                ", though instance %s began to format it on %s: it has changed "
+                                "since, or has grown",
+                                look->record.instance_id, look->record.created);
         } else {
                 (void) snprintf(ret, size, ", and is not proven new%s%s",
                                 look->not_new[0] ? ": " : "", look->not_new);
@@ -202,12 +226,17 @@ static int refuse(const Boot *boot, const Look *look, Error *err)
         const char *node = boot->volume.node;
         char why[512], advice[256];
         say_why(config, look, why, sizeof(why));
-        if (look->scene.content == DISK_FOREIGN) {
+        if (string_starts_with(look->probe.what, "ext4 ")) {
                 (void) snprintf(advice, sizeof(advice),
                                 "If its data may go, run wipefs --all %s, then kube-bootstrap run "
                                 "--format-volume; if it is this cluster's, from before a change of "
                                 "name, run e2label %s %s, then run kube-bootstrap again",
                                 node, node, look->label);
+        } else if (look->scene.content == DISK_FOREIGN) {
+                (void) snprintf(advice, sizeof(advice),
+                                "If its data may go, run wipefs --all %s, then kube-bootstrap run "
+                                "--format-volume",
+                                node);
         } else {
                 (void) snprintf(advice, sizeof(advice),
                                 "If it held data, restore a snapshot; if its data may go, run "
@@ -276,11 +305,14 @@ static int put_record(const Boot *boot, StepContext *context, Look *look, const 
         }
         if (!look->scene.has_record || look->record.state != state ||
             !streq(look->record.uuid, uuid)) {
-                return error_set(err, ERROR_UNSAFE, EBUSY,
-                                 "s3://%s/%s/%s was written by instance %s meanwhile: another "
-                                 "master is formatting volume %s",
-                                 config->s3_bucket, config->s3_prefix, name,
-                                 look->record.instance_id, config->master_volume_id);
+                /* Perhaps an earlier write of this instance that came late. The volume is attached
+                 * here, so nobody else writes it: the next look decides by what is there then. */
+                const char *writer = look->scene.has_record ? look->record.instance_id : "nobody";
+                return error_set(err, ERROR_RETRY, EBUSY,
+                                 "s3://%s/%s/%s is not what was just written to it (its writer is "
+                                 "%s): volume %s is looked at again before anything is written",
+                                 config->s3_bucket, config->s3_prefix, name, writer,
+                                 config->master_volume_id);
         }
         return 0;
 }

@@ -196,6 +196,11 @@ static void blocks_are_classed(void)
                         test_fail(__FILE__, __LINE__, "random block %u of %zu bytes", i, n);
                 }
         }
+        memset(block, 0, 1536); /* a power cut left some sectors of it zero */
+        CHECK_INT(disk_bytes_of_block(block, sizeof(block)), DISK_BYTES_NOISE);
+        draw_noise(block, 1536);
+        memset(block + 1536, 0, sizeof(block) - 1536);
+        CHECK_INT(disk_bytes_of_block(block, sizeof(block)), DISK_BYTES_NOISE);
         memset(block, 0, sizeof(block));
         CHECK_INT(disk_bytes_of_block(block, sizeof(block)), DISK_BYTES_ZERO);
         block[4095] = 1;
@@ -364,7 +369,7 @@ static void marker_alone(void)
         put_marker(VOLUME, LABEL, 64 * MIB + 512);
         CHECK_CONTENT(DISK_INTERRUPTED, "interrupted");
         put(63 * MIB + 600000, "x", 1); /* the rest of the last MiB is nobody's */
-        CHECK_CONTENT(DISK_FOREIGN, "changed by another");
+        CHECK_CONTENT(DISK_UNRECOGNISED, "changed by another");
 }
 
 static void marker_and_half_a_filesystem(void)
@@ -375,21 +380,21 @@ static void marker_and_half_a_filesystem(void)
         put(20 * MIB, "inodes", 6);
         CHECK_CONTENT(DISK_INTERRUPTED, "interrupted");
         put(100, "boot", 4); /* mkfs leaves the boot block alone */
-        CHECK_CONTENT(DISK_FOREIGN, "changed by another");
+        CHECK_CONTENT(DISK_UNRECOGNISED, "changed by another");
 }
 
 static void marker_of_another(void)
 {
         make_disk(64 * MIB);
         put_marker("vol-0fffffffffffffff0", LABEL, 64 * MIB); /* a snapshot's copy */
-        CHECK_CONTENT(DISK_FOREIGN, "another volume");
+        CHECK_CONTENT(DISK_UNRECOGNISED, "another volume");
         make_disk(64 * MIB);
         put_marker(VOLUME, "kb-other", 64 * MIB);
-        CHECK_CONTENT(DISK_FOREIGN, "another volume");
+        CHECK_CONTENT(DISK_UNRECOGNISED, "another volume");
         make_disk(64 * MIB);
         put_marker(VOLUME, LABEL, 64 * MIB);
         put(disk_marker_offset(64 * MIB) + 300, "x", 1);
-        CHECK_CONTENT(DISK_FOREIGN, "another volume");
+        CHECK_CONTENT(DISK_UNRECOGNISED, "another volume");
         make_disk(64 * MIB);
         put_marker(VOLUME, LABEL, 32 * MIB); /* in the middle: the volume has grown since */
         CHECK_CONTENT(DISK_BLANK, "nothing");
@@ -479,12 +484,15 @@ static DiskContent expected_verdict(const DiskFacts *facts, size_t type, size_t 
                        : facts->bytes == DISK_BYTES_ZERO ? DISK_BLANK
                                                          : DISK_UNRECOGNISED;
         }
-        if (table == 2 || type > 1 || facts->marker == DISK_MARKER_OTHER) {
+        if (table == 2 || type > 1) {
                 return DISK_FOREIGN;
         }
-        if (facts->marker == DISK_MARKER_OURS) {
-                bool unused = type == 0 || (is_ours && !facts->was_mounted);
-                return clean && unused ? DISK_INTERRUPTED : DISK_FOREIGN;
+        if (facts->marker == DISK_MARKER_OURS && clean && !facts->was_mounted &&
+            (type == 0 || is_ours)) {
+                return DISK_INTERRUPTED;
+        }
+        if (facts->marker != DISK_MARKER_NONE) {
+                return type == 0 ? DISK_UNRECOGNISED : DISK_FOREIGN;
         }
         return streq(facts->label, LABEL) && !facts->bad_checksum ? DISK_OURS : DISK_FOREIGN;
 }

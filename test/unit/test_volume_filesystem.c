@@ -209,6 +209,29 @@ static void unknown_features_are_named(void)
         }
 }
 
+/* Its checksum is wrong: no retry mends that, and a person needs the command that can. */
+static void damaged_superblock_is_told(void)
+{
+        MachineStatus status;
+        MountState state;
+        Error err;
+        REQUIRE(fresh(256));
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
+        CHECK(umount(MASTER_MOUNT_POINT) == 0);
+        int fd = open(loop, O_WRONLY | O_CLOEXEC);
+        CHECK(fd >= 0 && pwrite(fd, "\xa5", 1, 1024 + 0x16e) == 1 && fsync(fd) == 0);
+        (void) close(fd);
+        CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
+        CHECK_STR(error_class_to_string(err.class), "unsafe");
+        CHECK_CONTAINS(err.message, "superblock is damaged");
+        CHECK_CONTAINS(err.message, "take a snapshot");
+        CHECK_OK(mount_look(MASTER_MOUNT_POINT, &state, &err), err);
+        CHECK(!state.mounted);
+        /* the advice works: 1, errors were corrected */
+        CHECK(!COMMAND(NULL, "/sbin/e2fsck", "-y", "-b", "32768", "-B", "4096", loop));
+        CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
+}
+
 int main(void)
 {
         static const struct {
@@ -223,6 +246,7 @@ int main(void)
                 { "a larger disk is grown into, or a warning", larger_disk },
                 { "errors that e2fsck leaves stop before the mount", errors_left_stop },
                 { "features that e2fsck does not know are named", unknown_features_are_named },
+                { "a damaged superblock is told, with what mends it", damaged_superblock_is_told },
         };
         start_world_with_bucket();
         server_reset(&server, respond);

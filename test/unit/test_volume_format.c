@@ -12,6 +12,7 @@
 
 #define STACK   "arn:aws:cloudformation:us-east-1:123456789012:stack/kube/0a1b2c3d"
 #define CLUSTER "00112233445566778899aabbccddeeff"
+#define UUID    "6f0c4a9d-2c4e-4b0f-a5d0-a8b8f3a0c101"
 #define SIZE    (72 * MIB)
 
 static char record_key[96];
@@ -168,6 +169,7 @@ static void decision_table(void)
                                 .given_up = bits & 16,
                         };
                         bool was_formatted = (bits & 3) == 3, was_begun = (bits & 3) == 1;
+                        bool has_word = scene.is_stacks_own || content != DISK_NOISE;
                         FormatOutcome expected = FORMAT_REFUSE;
                         if (content == DISK_OURS) {
                                 expected = was_begun ? FORMAT_SETTLE : FORMAT_DONE;
@@ -177,9 +179,7 @@ static void decision_table(void)
                                 expected = FORMAT_MAKE;
                         } else if (was_formatted || content == DISK_UNRECOGNISED) {
                                 expected = FORMAT_REFUSE;
-                        } else if (content != DISK_NOISE) {
-                                expected = FORMAT_MAKE;
-                        } else if (!scene.named && (was_begun || scene.is_stacks_own)) {
+                        } else if (content == DISK_INTERRUPTED || (!scene.named && has_word)) {
                                 expected = FORMAT_MAKE;
                         }
                         CHECK_INT(format_decide(&scene), expected);
@@ -255,6 +255,41 @@ static void named_in_the_bucket(void)
                 volume_id);
         bucket_put("pki/claim", claim);
         CHECK_REFUSAL("claim in s3://bucket/pki names it");
+        REQUIRE(fresh(SIZE / MIB)); /* nor one that reads as zeros */
+        bucket_put("pki/claim", claim);
+        CHECK_REFUSAL("claim in s3://bucket/pki names it");
+}
+
+/* A marker of another name of the cluster, as an interrupted format before a correction leaves it.
+ * A person can give it up, and nothing else can. */
+static void marker_of_another_is_given_up(void)
+{
+        char sector[DISK_MARKER_BYTES];
+        disk_marker_make(volume_id, "kb-another", UUID, sector);
+        REQUIRE(fresh_noise());
+        REQUIRE(fresh(SIZE / MIB));
+        put(disk_marker_offset(SIZE), sector, sizeof(sector));
+        CHECK_REFUSAL("the mark of another volume's unfinished formatting");
+        boot.overrides.format_volume = true;
+        CHECK_FORMATTED();
+        boot.overrides.format_volume = false;
+}
+
+/* Formatted, the mark not yet erased; then mounted by hand, and its signature lost. */
+static void used_before_the_mark_went(void)
+{
+        static const unsigned char mounts[2] = { 1, 0 }, magic[2] = { 0, 0 };
+        char sector[DISK_MARKER_BYTES], label[] = "kb-9f86d081884c";
+        disk_marker_make(volume_id, label, UUID, sector);
+        REQUIRE(fresh_noise());
+        REQUIRE(fresh(SIZE / MIB));
+        CHECK(COMMAND(NULL, "/sbin/mkfs.ext4", "-q", "-b", "4096", "-U", UUID, "-L", label, "-E",
+                      "nodiscard", loop, "18176"));
+        put(disk_marker_offset(SIZE), sector, sizeof(sector));
+        put(1024 + 0x34, mounts, sizeof(mounts));
+        CHECK_REFUSAL("changed by another after its making was interrupted");
+        put(1024 + 0x38, magic, sizeof(magic));
+        CHECK_REFUSAL("changed by another after its making was interrupted");
 }
 
 /* Data between random blocks, and signatures that random bytes do not imitate by chance. */
@@ -305,11 +340,11 @@ static void a_person_gives_it_up(void)
 /* The record says `formatting`: the disk as a kill leaves it after each write. */
 static void begun_goes_on(void)
 {
-        static const char uuid[] = "6f0c4a9d-2c4e-4b0f-a5d0-a8b8f3a0c101";
+        static const char uuid[] = UUID;
         static const unsigned char zero[MIB] = {};
         for (unsigned written = 0; written < 4; written++) {
                 REQUIRE(fresh_noise());
-                ec2.encrypted = false; /* the record alone decides */
+                ec2.encrypted = written < 3; /* from the marker on, that alone decides */
                 _cleanup_free_ char *record = string_format(
                         "{\"schema\":1,\"state\":\"formatting\",\"cluster_name\":\"test\","
                         "\"volume_id\":\"%s\",\"instance_id\":\"" HOLDER "\",\"uuid\":\"%s\","
@@ -339,6 +374,37 @@ static void answers_get_lost(void)
         bucket_lost_answers = 1;
         CHECK_FORMATTED();
         CHECK_INT(bucket_lost_answers, 0);
+}
+
+static char *respond_late(const char *request, unsigned number)
+{
+        static const char late[] = "{\"schema\":1,\"state\":\"formatting\",\"cluster_name\":"
+                                   "\"test\",\"volume_id\":\"%s\",\"instance_id\":\"" INSTANCE
+                                   "\",\"uuid\":\"" UUID "\",\"created\":\"2026-01-01T00:00:00Z\"}";
+        if (string_starts_with(request, "PUT ") && !bucket_find(record_key)) {
+                char record[512];
+                (void) snprintf(record, sizeof(record), late, volume_id);
+                bucket_put(record_key, record);
+        }
+        return respond(request, number);
+}
+
+/* An earlier write of this instance lands between the look and the write: nothing is written to the
+ * disk, the daemon is started again, and goes on with that record. */
+static void a_late_record_is_adopted(void)
+{
+        StepStatus status;
+        Error err = {};
+        REQUIRE(fresh_noise());
+        keep_copy();
+        server_reset(&server, respond_late);
+        CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
+        server_reset(&server, respond);
+        CHECK_STR(error_class_to_string(err.class), "retry");
+        CHECK_CONTAINS(err.message, "its writer is " INSTANCE);
+        CHECK(unchanged());
+        CHECK_FORMATTED();
+        CHECK_CONTAINS(bucket_body(record_key), UUID);
 }
 
 /* Ours, and the record says `formatting`: killed before the last write. */
@@ -375,6 +441,8 @@ static void no_record_no_write(void)
         CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
         CHECK_INT(err.class, ERROR_UNSAFE);
         CHECK_CONTAINS(err.message, "record of the volume's formatting");
+        CHECK_CONTAINS(err.message, record_key);
+        CHECK_CONTAINS(err.message, "or delete it if nothing was kept on the volume");
         CHECK(unchanged());
 }
 
@@ -386,10 +454,13 @@ int main(void)
                 { "noise that EC2 does not vouch for is refused", not_proven_new },
                 { "noise on a volume that the bucket names is refused", named_in_the_bucket },
                 { "data among random blocks is refused", data_is_no_noise },
+                { "another's mark is given up by a person alone", marker_of_another_is_given_up },
+                { "what was used under the mark is not made again", used_before_the_mark_went },
                 { "what was formatted is never new again", formatted_is_never_new_again },
                 { "a person may give up what nobody knows", a_person_gives_it_up },
                 { "what was begun goes on with its UUID", begun_goes_on },
                 { "a record whose answer is lost is recognised", answers_get_lost },
+                { "a record that came late is adopted", a_late_record_is_adopted },
                 { "a whole filesystem settles its record", whole_is_settled },
                 { "without a record nothing is written", no_record_no_write },
         };
