@@ -113,7 +113,9 @@ class Machine:
             "S3_BUCKET": seed["bucket"], "S3_PREFIX": seed["prefix"],
             "MASTER_VOLUME_ID": volume_id, "MASTER_EIP_ALLOCATION_ID": seed["allocation_id"],
             "MASTER_PRIVATE_IP": seed["private_ip"], "MASTER_IAM_ROLE": seed["master_role"],
-            "NODE_IAM_ROLE": seed["node_role"]} | changed
+            "NODE_IAM_ROLE": seed["node_role"],
+            # What proves the volume new. A stack that waits for no group refuses a signal, which ends that.
+            "STACK_NAME": self.world.stack_id, "STACK_RESOURCE": "MasterVolume"} | changed
         (self.root / "etc/kubernetes/stack-config.sh").write_text(
             "".join(f"{key}={value}\n" for key, value in values.items()))
 
@@ -204,7 +206,7 @@ class World:
         self.hardware.mkdir()
         os.environ |= {"HARDWARE": str(self.hardware), "NOISE": str(ROOT / "test/lab/kblab/noise.py")}
         tempfile.tempdir = str(self.folder)
-        self.front = Front("--hypervisor", str(HOOK))
+        self.front = Front("--hypervisor", str(HOOK), "--knobs", "brief")
         self.machines = []
         self.scene = ""  # what a check has prepared, for those after it that want the same
 
@@ -212,7 +214,8 @@ class World:
         self.front.__enter__()
         self.seed = self.front.seed
         self.front.let_attach_any_volume()
-        self.volume_id = self.seed["volume_id"]
+        self.volume_id, self.stack_id = self.seed["volume_id"], self.seed["stack_id"]
+        self.stacks = 0
         return self
 
     def __exit__(self, *_):
@@ -240,7 +243,8 @@ class World:
             self.front.s3.delete_object(Bucket=self.seed["bucket"], Key=key)
         for image in self.hardware.glob("*.img"):
             image.unlink()
-        self.volume_id = self.front.new_volume()
+        self.stacks += 1
+        self.volume_id, self.stack_id = self.front.new_stack(f"world-{self.stacks}")
         self.scene = ""
 
     def image(self, volume_id=""):

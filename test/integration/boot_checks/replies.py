@@ -17,6 +17,7 @@ EFFECTS = {
                                                  "imds": "503"}),
     "denied": ({"effect": "error", "status": 403}, {"ec2": "UnauthorizedOperation",
                                                     "s3": "AccessDenied", "imds": "403"}),
+    "revoked": ({"effect": "error", "status": 400}, {"ec2": "CustomerKeyHasBeenRevoked"}),
     "expired": ({"effect": "expired"}, {"ec2": "xpired", "s3": "xpired"}),
     "closed": ({"effect": "close"}, {}),
     "lost": ({"effect": "lost"}, {}),
@@ -26,7 +27,7 @@ EFFECTS = {
     "a page": ({"effect": "html"}, {}),
     "silence": ({"effect": "silence"}, {}),
 }
-CODES = ("500", "503", "denied")
+CODES = ("500", "503", "denied", "revoked")
 DEADLINE = 90  # a request that is not answered is given up after 30 s
 LASTING = 4  # seconds until it has failed, or said what it waits for
 SKEWS = (1200, -1200)
@@ -54,6 +55,8 @@ def all_replies(world):
             for effect in EFFECTS:
                 if effect == "expired" and request.startswith("imds:"):
                     continue
+                if effect == "revoked" and request != "ec2:AttachVolume":
+                    continue  # the one request that needs a volume's key
                 if effect == "silence":
                     yield role, request, 1, effect
                     continue
