@@ -271,7 +271,7 @@ static bool other_reason(const char *message, char *ret, size_t size)
         return true;
 }
 
-/* What the role needs on the key that the volume or the object is encrypted with.
+/* Returns the action that the role needs on the key by which the volume or the object is encrypted.
  * https://docs.aws.amazon.com/ebs/latest/userguide/ebs-encryption-requirements.html#ebs-encryption-permissions
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html#require-sse-kms */
 static const char *kms_action(const char *service, const char *operation)

@@ -59,7 +59,7 @@ static bool is_anything(const char *s)
 
 #define MACS "meta-data/network/interfaces/macs/"
 
-/* What IMDS says below one interface. */
+/* Reads one value that IMDS has below one interface. */
 static int get_of_interface(Imds *imds, const char *mac, const char *name, Check *check,
                             const Wait *wait, char *ret, size_t size, Error *err)
 {

@@ -17,7 +17,7 @@
 #define REGION_MAX 64
 #define OWNER_MAX  13
 
-/* Of a put, and the owner, which each request has. */
+/* Headers of a put; every request has one more, the owner's. */
 #define PUT_HEADERS_MAX 5
 #define HEADERS_MAX     (PUT_HEADERS_MAX + 1)
 

@@ -16,7 +16,7 @@ typedef enum ErrorClass {
         _ERROR_CLASS_INVALID = -22,
 } ErrorClass;
 
-/* Where a failure was found out. What AWS answered (IMDS is part of it) may be another answer in a
+/* The place where a failure was found out. AWS's answer (IMDS's too) may be another answer in a
  * minute, though nobody changes a file of this machine: IAM lags, roles appear late. */
 typedef enum ErrorSource {
         ERROR_HERE,

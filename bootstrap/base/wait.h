@@ -34,8 +34,8 @@ int wait_sleep(const Wait *wait, uint64_t sleep_ms, Error *err);
 /* Until fd has `events` (poll(2)): 1, or 0 when the deadline passed, or -ECANCELED. */
 int wait_fd(const Wait *wait, int fd, short events, Error *err);
 
-/* As wait_fd(), for several: the first of `fds` is left for the stop request, the others say in
- * `revents` what there is. */
+/* Waits as wait_fd() does, for several: the first of `fds` is left for the stop request, the others
+ * say in `revents` what there is. */
 struct pollfd;
 int wait_fds(const Wait *wait, struct pollfd *fds, size_t n, Error *err);
 

@@ -111,8 +111,8 @@ static void tell_changes(Watch *w, const StateFile *now)
         }
 }
 
-/* Whether that is a result: of a holder's run once it is over, which an earlier one's phase does
- * not tell of, and also where the daemon will run the table again; else of whoever wrote last,
+/* Returns true if that is a result: of a holder's run once it is over, which an earlier one's phase
+ * does not tell of, and also where the daemon will run the table again; else of whoever wrote last,
  * unless a daemon that is gone said ready. */
 static bool has_result(const Watch *w, const StateFile *now)
 {

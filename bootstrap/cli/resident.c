@@ -132,7 +132,7 @@ static void watch_lock(Run *run)
         }
 }
 
-/* Whether this process has the last word: 1, 0 after another run, and -EBUSY during one. */
+/* Returns 1 if this process has the last word, 0 after another run, and -EBUSY during one. */
 static int has_last_word(Run *run, Error *err)
 {
         Lock lock = LOCK_INIT;
@@ -188,8 +188,8 @@ static Wait idle_wait(Run *run, const Schedule *schedule)
         return wait;
 }
 
-/* Until the table is to be run again: 0; -ECANCELED when asked to end. While an administrator's run
- * has the lock nothing is probed, and after it the table is run. */
+/* Waits until the table is to be run again: 0; -ECANCELED when asked to end. While an
+ * administrator's run has the lock nothing is probed, and after it the table is run. */
 static int idle(Run *run, Error *err)
 {
         Schedule schedule;

@@ -22,10 +22,11 @@ int runtime_init(Runtime *ret, Error *err);
 /* The folder, 0755. */
 int runtime_make_folder(const Runtime *runtime, Error *err);
 
-/* Whether there is a process of that pid; 0: no. */
+/* Returns true if there is a process of that pid; there is none of pid 0. */
 bool runtime_is_alive(int pid);
 
-/* Whether nobody is there any more who would find out what changes. A failure is told by its end.
+/* Returns true if no process is left that would find out what changes. A failure is told by its
+ * end.
  */
 bool runtime_is_abandoned(const StateFile *state);
 

@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-/* What dockerd reads and says. Pure.
+/* The file that dockerd reads, and the words that it says. Pure.
  * https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file */
 
 typedef enum Dockerd {

@@ -57,7 +57,7 @@ typedef struct DocumentField {
                 .name = #member, .syntax = (form), .offset = offsetof(type, member), \
                 .size = sizeof(((type *) 0)->member), .optional = true               \
         }
-/* Of a structure within the structure; the name is that of the inner member. */
+/* A field of a structure within the structure; the name is that of the inner member. */
 #define DOCUMENT_OPTIONAL_IN(type, outer, member, form)                                    \
         {                                                                                  \
                 .name = #member, .syntax = (form), .offset = offsetof(type, outer.member), \

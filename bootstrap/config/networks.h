@@ -4,7 +4,7 @@
 #include "base/network.h"
 #include "config/stack_config.h"
 
-/* What OVERLAY_NETWORK and SERVICE_NETWORK must be, so that flannel and the API server can work
+/* Checks OVERLAY_NETWORK and SERVICE_NETWORK: flannel and the API server must be able to work
  * with them and no address belongs to two. All return 0, or -ENOMEM. */
 
 /* One value alone: form, size, and the ranges that are nobody's. Appends what is wrong as the end

@@ -96,7 +96,7 @@ extern const size_t stack_config_n_keys;
 int stack_config_check(const char *path, StackConfig *ret, StringList *ret_problems,
                        StringList *ret_warnings, Error *err);
 
-/* As stack_config_check(), with all problems in the one message of *err ("; " between).
+/* Does as stack_config_check(), with all problems in the one message of *err ("; " between).
  * ret_warnings (may be NULL) is set on success. */
 int stack_config_load(const char *path, StackConfig *ret, StringList *ret_warnings, Error *err);
 

@@ -10,7 +10,7 @@
 #define AT_ONCE   OUTCOME_AT_ONCE
 #define LATER     OUTCOME_LATER
 
-/* What the daemon ends with before "ready", systemd starts again, but for exit status 65 and 78
+/* A daemon that ends before "ready" is started again by systemd, but for exit status 65 and 78
  * (RestartPreventExitStatus= of the unit): those two are what the stack hears of at once, because
  * SignalResource cannot be taken back.
  * https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_SignalResource.html */

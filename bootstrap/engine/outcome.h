@@ -3,8 +3,8 @@
 
 #include "base/error.h"
 
-/* What follows from a failure, by its class and its source: one table for the engine, the resident
- * daemon and the word to the stack. */
+/* The consequences of a failure, by its class and its source: one table for the engine, the
+ * resident daemon and the word to the stack. */
 
 typedef enum OutcomeStep {
         OUTCOME_FAILS,     /* the step fails, and what needs it does not start */

@@ -31,12 +31,12 @@
 #define FSCK_OPERATIONAL 8
 #define FSCK_CANCELLED   32
 
-/* What it says of a superblock with a feature that it does not know, with exit status 8 or 12
+/* e2fsck's words for a superblock with a feature that it does not know, with exit status 8 or 12
  * (e2fsck/unix.c, e2fsck/super.c). */
 #define FSCK_UNKNOWN_FEATURE "unsupported feature"
 #define FSCK_TOO_OLD         "newer version of e2fsck"
 
-/* What it says, with exit status 8, where the superblock's checksum or magic is wrong. */
+/* Its words, with exit status 8, for a superblock whose checksum or magic is wrong. */
 #define FSCK_BAD_SUPERBLOCK "superblock could not be read or does not describe a valid"
 
 /* Puts the end of a stream into ret, in one line. */
@@ -54,8 +54,8 @@ static void last_line(const Buffer *text, char *ret, size_t size)
         }
 }
 
-/* What a program said last, on both streams: e2fsck tells the reason on the one and what to do on
- * the other. */
+/* Joins the last words of a program on both streams: e2fsck tells the reason on the one and what to
+ * do on the other. */
 static void last_words(const ProcessResult *result, char ret[512])
 {
         char output[250];

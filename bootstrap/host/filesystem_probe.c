@@ -132,7 +132,7 @@ bool disk_needs_sample(const DiskFacts *facts)
                is_imitable(facts->table) && is_imitable(facts->type);
 }
 
-/* Where no signature and no marker decides. */
+/* Returns the content where no signature and no marker decides. */
 static DiskContent content_by_sample(const DiskFacts *facts)
 {
         if (facts->bytes == DISK_BYTES_NOISE) {

@@ -6,7 +6,7 @@
 #include "base/string.h"
 #include "host/filesystem_internal.h"
 
-/* What the blocks of a disk look like on which no signature was found. */
+/* Looks at the blocks of a disk on which no signature was found. */
 
 #define BLOCK_BYTES  4096
 #define SECTOR_BYTES 512
@@ -51,7 +51,7 @@ DiskBytes disk_bytes_of_block(const unsigned char *data, size_t n)
         return random ? DISK_BYTES_NOISE : DISK_BYTES_DATA;
 }
 
-/* Where the i-th block is that is looked at: those of the first MiB, those of the last, then
+/* The order in which blocks are looked at: those of the first MiB, those of the last, then
  * DISK_SAMPLES spread evenly over what lies between (all of it where that is less). */
 typedef struct Plan {
         uint64_t size, edge; /* bytes */

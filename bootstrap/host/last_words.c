@@ -93,7 +93,7 @@ static bool logfmt_value(const char *line, const char *key, char *ret, size_t si
         return n > 0;
 }
 
-/* What the line says, without the time, the place in the source and the like. */
+/* Returns the line's message, without the time, the place in the source and the like. */
 static void message_of(const char *line, char ret[LAST_WORDS_MAX])
 {
         char message[LAST_WORDS_MAX] = "", error[LAST_WORDS_MAX] = "";

@@ -32,7 +32,7 @@ int netif_has_address(const Netif *netif, struct in_addr address, Error *err);
 int netif_add_address(const Netif *netif, struct in_addr address, Error *err);
 int netif_remove_address(const Netif *netif, struct in_addr address, Error *err);
 
-/* Whether there is an interface of that name with that hardware address: 1 or 0. */
+/* Returns 1 if there is an interface of that name with that hardware address, else 0. */
 int netif_has_mac(const char *name, const char *mac, Error *err);
 
 /* The first IPv4 address of the interface and its prefix length: 1, or 0 if it has none. */

@@ -7,7 +7,7 @@
 
 #include "base/string.h"
 
-/* As systemctl(1) run by root does, PID 1 is asked on its private socket: it is there before
+/* PID 1 is asked on its private socket, as systemctl(1) run by root does: it is there before
  * dbus-daemon, and without it. On that socket every signal is delivered, without Subscribe(), and
  * no message names its sender. Who may not use it goes to the system bus. */
 #define PRIVATE_SOCKET "unix:path=/run/systemd/private"

@@ -9,7 +9,7 @@
 
 #define UNITS_MAX 64
 
-/* For what is asked of the system bus; the private socket asks nothing. */
+/* The longest wait for the answer of the system bus; on the private socket nothing is asked. */
 #define SUBSCRIBE_MS 5000
 
 typedef struct Ear {

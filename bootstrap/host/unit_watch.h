@@ -17,7 +17,7 @@ int unit_watch_open(const char *const *names, size_t n, UnitWatch **ret, Error *
 void unit_watch_free(UnitWatch *watch);
 DEFINE_CLEANUP(UnitWatch *, unit_watch_free);
 
-/* What to poll for. */
+/* Returns the events to poll for. */
 struct pollfd unit_watch_poll(const UnitWatch *watch);
 
 /* Takes what has come, without waiting: *ret has a bit for each unit that has settled in another

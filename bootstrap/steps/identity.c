@@ -8,8 +8,8 @@
 
 /* config, identity: what this instance is told, and what it is. Both only learn. */
 
-/* Where the master volume is mounted already, its cluster's settings are compared before anything
- * is touched. Whatever is wrong with the volume itself is for the steps that need it. */
+/* Compares the settings with those of the volume's cluster, where it is mounted already, before
+ * anything is touched. Whatever is wrong with the volume itself is for the steps that need it. */
 static int check_settings(const StackConfig *config, Error *err)
 {
         _cleanup_secrets_scene_ SecretsScene scene = {};

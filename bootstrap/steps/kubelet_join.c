@@ -43,7 +43,7 @@ static int began_with_certificate(const struct timespec *since, Error *err)
         return r;
 }
 
-/* Whether kubelet's Node is there, or may still come: 1, or 0 for one that was deleted. */
+/* Returns 1 if kubelet's Node is there or may still come, 0 if it was deleted. */
 static int is_registered(const Boot *boot, const struct timespec *since, StepContext *context,
                          Error *err)
 {

@@ -110,7 +110,7 @@ static int record_settings(const Boot *boot, const SecretsScene *scene, Error *e
                        : 0;
 }
 
-/* What is installed, and what it says of the settings. */
+/* Looks at the installed files, and at what they say of the settings. */
 static int probe_installed(Boot *boot, StepContext *context, const SecretsScene *scene, Error *err)
 {
         int r = probe_index(boot, &scene->index, err);

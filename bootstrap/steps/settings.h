@@ -28,5 +28,5 @@ int settings_check_certificate(const StackConfig *config, Error *err);
  * to be. */
 int settings_check_overlay(const StackConfig *config, const char *in_etcd, Error *err);
 
-/* As settings_check_overlay(), and records them. 0 once they are. */
+/* Does as settings_check_overlay(), and records them. Returns 0 once they are recorded. */
 int settings_record_overlay(const StackConfig *config, const char *in_etcd, Error *err);

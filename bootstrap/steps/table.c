@@ -44,7 +44,7 @@ const Step boot_steps[_STEP_ID_MAX] = {
                 .probe = volume_attach_probe, .apply = volume_attach_apply,
                 .retry = RETRY_AWS, .reprobe_s = 300,
         },
-        /* Whether the filesystem is still the one that was mounted is for volume-mount to see. */
+        /* volume-mount sees to it that the filesystem is still the one that was mounted. */
         [STEP_VOLUME_FORMAT] = {
                 .name = "volume-format", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_ATTACH),
                 .makes_true = "this cluster's filesystem is on the volume",

@@ -21,7 +21,7 @@
 #define LABEL_HASH_BYTES 6
 #define LABEL_MAX        (3 + 2 * LABEL_HASH_BYTES + 1)
 
-/* What the decision looks at, and what a refusal says. */
+/* The facts that the decision looks at, and those that a refusal tells. */
 typedef struct Look {
         FormatScene scene;
         char label[LABEL_MAX];

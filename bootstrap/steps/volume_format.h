@@ -4,7 +4,7 @@
 #include "cluster/format_record.h"
 #include "host/filesystem.h"
 
-/* What may be done with the volume, from what is on it and what the bucket and EC2 say of it. */
+/* Decides what may be done with the volume, from its content and the words of bucket and EC2. */
 
 typedef struct FormatScene {
         DiskContent content;

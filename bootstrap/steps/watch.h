@@ -6,7 +6,7 @@
 
 #include "base/cleanup.h"
 
-/* What tells an idle daemon which steps to look at before their time: systemd, of units that
+/* Tells an idle daemon which steps to look at before their time: systemd, of units that
  * changed, and the kernel, of files in SECRETS_DIR. */
 typedef struct StepWatch StepWatch;
 
