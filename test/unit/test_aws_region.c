@@ -85,7 +85,8 @@ static void test_volume_refusals(void)
         Wait wait = test_wait(20);
         Error err = {};
         CHECK_REFUSED(ec2_describe_volume(a.client, "vol-00000000000000000", &wait, &volume, &err),
-                      err, ERROR_CONFIG, "InvalidVolume.NotFound", "vol-00000000000000000");
+                      err, ERROR_RETRY, "InvalidVolume.NotFound",
+                      "vol-00000000000000000"); /* it may appear: for the first minute */
         CHECK(err.http_status == 400 && err.request_id[0]);
         CHECK_REFUSED(ec2_describe_volume(a.client, "vol-x", &wait, &volume, &err), err,
                       ERROR_CONFIG, "InvalidParameterValue", "vol-x");
@@ -187,10 +188,11 @@ static void test_elastic_ip(void)
                 CHECK(address.association_id[0]);
         }
         CHECK_REFUSED(ec2_describe_address(a.client, "eipalloc-00000000", &wait, &address, &err),
-                      err, ERROR_CONFIG, "InvalidAllocationID.NotFound", "eipalloc-00000000");
+                      err, ERROR_RETRY, "InvalidAllocationID.NotFound",
+                      "eipalloc-00000000"); /* it may appear: for the first minute */
         CHECK_REFUSED(ec2_associate_address(a.client, "eipalloc-00000000", of("master", "eni"),
                                             of("master", "private_ip"), &wait, &err),
-                      err, ERROR_CONFIG, "InvalidAllocationID.NotFound", "ec2:AssociateAddress");
+                      err, ERROR_RETRY, "InvalidAllocationID.NotFound", "ec2:AssociateAddress");
 }
 
 static void test_denials(void)
