@@ -51,10 +51,11 @@ fresh() {
     truncate -s "$1M" "$image"
     loop=$(losetup --find --show "$image") || exit 1
 }
-# An encrypted volume that nobody has written: all of it random.
+# An encrypted volume that nobody has written: random at its ends, where a signature would be.
 fresh_noise() {
     fresh "$1"
-    head -c "$1M" /dev/urandom >"$loop"
+    head -c 4M /dev/urandom >"$loop"
+    head -c 4M /dev/urandom | dd of="$loop" bs=1M seek=$(($1 - 4)) status=none
 }
 run() { # VERB
     said=$("$tool" "$1" "$loop" "$VOLUME" "$LABEL" 2>/dev/null)
