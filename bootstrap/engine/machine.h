@@ -88,7 +88,7 @@ typedef struct MachineOptions {
  * by side. Returns 0 when every step of the role is done (with `only`: when all hold; with plan:
  * when no probe failed), else negative: *err is the first decisive failure, by its class the exit
  * status.
- * What a failure leads to is in engine/outcome.c:
+ * engine/outcome.c has the consequences of each failure:
  *  - ERROR_RETRY: backoff and again, until the step's deadline; then the step fails.
  *  - ERROR_UNSAFE: everything running is cancelled, nothing more is started, and it is the decisive
  *    failure whatever failed before.
