@@ -56,8 +56,6 @@ typedef struct Program {
 
 #define WORDS(...) ((const char *const[]) { __VA_ARGS__ __VA_OPT__(, ) NULL })
 
-#define PATIENCE_MS 20000
-
 static World *world;
 
 static int fake_probe(StepId id, StepContext *context, Error *err)
@@ -310,13 +308,23 @@ static void program_start(Program *p, bool terminal, const char *const *words)
 static int systemd_fd = -EBADF;
 static char systemd_heard[OUTPUT_MAX];
 
+static void systemd_read(void)
+{
+        size_t used = strlen(systemd_heard);
+        ssize_t n = recv(systemd_fd, systemd_heard + used, sizeof(systemd_heard) - used - 2, 0);
+        if (n > 0) {
+                (void) strcpy(systemd_heard + used + n, "\n");
+        }
+}
+
 /* Waits for more from the program (where there is one) and for systemd, and reads it: false at the
  * program's end, or when nothing came for long. */
 static bool world_read(Program *p)
 {
         struct pollfd fds[] = { { .fd = p ? p->fd : -1, .events = POLLIN },
                                 { .fd = systemd_fd, .events = POLLIN } };
-        if (poll(fds, 2, PATIENCE_MS) <= 0) {
+        Wait wait = test_patience();
+        if (poll(fds, 2, wait_left_ms(&wait)) <= 0) {
                 printf("# nothing came for long, after: %s\n", p ? p->output : systemd_heard);
                 if (p) {
                         (void) kill(p->pid, SIGKILL);
@@ -324,12 +332,7 @@ static bool world_read(Program *p)
                 return false;
         }
         if (fds[1].revents) {
-                size_t used = strlen(systemd_heard);
-                ssize_t n =
-                        recv(systemd_fd, systemd_heard + used, sizeof(systemd_heard) - used - 2, 0);
-                if (n > 0) {
-                        (void) strcpy(systemd_heard + used + n, "\n");
-                }
+                systemd_read();
         }
         if (!fds[0].revents) {
                 return true;
@@ -342,6 +345,22 @@ static bool world_read(Program *p)
         p->output[p->n] = '\0';
         return true;
 }
+
+/* Waits until the condition holds, and reads meanwhile what systemd is told. */
+#define WORLD_UNTIL(condition)                                                       \
+        do {                                                                         \
+                Wait _wait = test_patience();                                        \
+                bool _holds;                                                         \
+                while (!(_holds = (condition)) && wait_check(&_wait, NULL) == 0) {   \
+                        struct pollfd _fd = { .fd = systemd_fd, .events = POLLIN };  \
+                        if (poll(&_fd, 1, 5) > 0) {                                  \
+                                systemd_read();                                      \
+                        }                                                            \
+                }                                                                    \
+                if (!_holds) {                                                       \
+                        test_fail(__FILE__, __LINE__, "never came: %s", #condition); \
+                }                                                                    \
+        } while (0)
 
 /* Reads what it says until `text` was said; false when it ended without. */
 MAYBE_UNUSED static bool program_says(Program *p, const char *text)

@@ -18,7 +18,7 @@
 
 static ScriptedServer server;
 static Boot boot;
-static unsigned deadline_s = 20; /* of the step */
+static unsigned deadline_s = 180; /* of the step */
 
 static inline char *ec2_reply(const char *format, ...) __attribute__((format(printf, 1, 2)));
 static inline char *ec2_reply(const char *format, ...)

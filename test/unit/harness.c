@@ -94,3 +94,8 @@ Wait test_wait(unsigned seconds)
 {
         return (Wait) { .deadline_ms = wait_now_ms() + (uint64_t) seconds * 1000, .stop_fd = -1 };
 }
+
+Wait test_patience(void)
+{
+        return test_wait(getenv("TORTURE_FAIL_AT") ? 20 : 180);
+}

@@ -89,3 +89,8 @@ const char *test_folder(void);
 
 /* A wait of so many seconds, without a stop request. */
 Wait test_wait(unsigned seconds);
+
+/* A wait that only keeps the test from hanging: minutes, because the machine may be slow and busy.
+ * It is short where an allocation was made to fail, because the awaited event may then never come.
+ */
+Wait test_patience(void);

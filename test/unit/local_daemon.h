@@ -53,7 +53,7 @@ static int shell(const char *format, ...)
 {
         char script[1024];
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         ProcessResult result = { 0 };
         va_list ap;
         va_start(ap, format);

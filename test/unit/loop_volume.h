@@ -21,7 +21,7 @@ static inline bool command(Buffer *output, const char *const *argv)
 {
         _cleanup_process_result_ ProcessResult result = {};
         Error err = {};
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         int r = process_run_checked(&(ProcessOptions) { .argv = argv }, &wait, &result, &err);
         if (r >= 0 && output && result.output.size > 0) {
                 r = buffer_append(output, result.output.data, result.output.size);

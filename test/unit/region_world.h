@@ -80,7 +80,7 @@ static inline Actor make_actor(const char *name)
 static inline json_t *control(const char *method, const char *path, const char *body)
 {
         char url[256];
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         _cleanup_http_reply_ HttpReply reply = {};
         (void) snprintf(url, sizeof(url), "%s%s", in_world("control"), path);

@@ -254,7 +254,7 @@ static void changes_are_read_back(void)
         CHECK(count_action("DescribeNetworkInterfaces") > 1);
         CHECK(RUN(elastic_ip, &status, &err) < 0);
         CHECK(count_action("DescribeAddresses") > 1);
-        deadline_s = 20;
+        deadline_s = 180;
 }
 
 static void denials_name_the_action(void)
@@ -306,7 +306,7 @@ static void elastic_ip_stays_with_the_volume(void)
                 world.holder = *holder;
                 deadline_s = 1;
                 CHECK(RUN(elastic_ip, &status, &err) < 0);
-                deadline_s = 20;
+                deadline_s = 180;
                 CHECK_INT(err.class, ERROR_RETRY);
                 CHECK(count_action("DescribeVolumes") > 0);
                 CHECK_STR(world.eip_eni, OTHER_ENI);
@@ -410,7 +410,7 @@ static bool ip(const char *const *arguments)
         }
         _cleanup_process_result_ ProcessResult result = {};
         Error err = {};
-        Wait wait = test_wait(20);
+        Wait wait = test_patience();
         return process_run_checked(&(ProcessOptions) { .argv = argv }, &wait, &result, &err) == 0;
 }
 

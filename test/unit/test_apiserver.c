@@ -178,7 +178,7 @@ static int get(json_t **ret, const char *format, ...)
 {
         char path[300];
         Error err = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         _cleanup_kube_api_ KubeApi *api = NULL;
         json_auto_t *json = NULL;
         va_list ap;
@@ -208,7 +208,7 @@ static const char *label_of(const char *node, const char *role)
 static void test_starts(void)
 {
         Error err = {};
-        Wait wait = test_wait(90);
+        Wait wait = test_patience();
         _cleanup_kube_api_ KubeApi *api = NULL;
         CHECK_OK(join_open_api(&boot, &api, &err), err);
         REQUIRE(api);
@@ -375,7 +375,7 @@ static void make_node(const char *name, int lease_s)
 static void take_certificate(const char *csr, const char *pem_path)
 {
         Error err = {};
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         _cleanup_secret_ Secret pem = SECRET_INIT;
         do {
                 json_auto_t *json = NULL;
@@ -449,7 +449,7 @@ static void test_master(void)
 static void test_certificate(void)
 {
         Error err = {};
-        Wait wait = test_wait(30);
+        Wait wait = test_patience();
         _cleanup_kube_api_ KubeApi *api = NULL;
         json_auto_t *node = NULL, *other = NULL;
         char config[256];

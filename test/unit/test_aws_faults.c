@@ -29,7 +29,7 @@ static void test_faults(void)
                 _cleanup_actor_ Actor a = make_actor("master");
                 Ec2Volume volume = {};
                 char body[256];
-                Wait wait = test_wait(20);
+                Wait wait = test_patience();
                 Error err = {};
                 (void) snprintf(body, sizeof(body), "{\"action\":\"DescribeVolumes\",%s}",
                                 c->fault);
@@ -75,7 +75,7 @@ static void test_expired(void)
                 _cleanup_s3_bucket_ S3Bucket *bucket = NULL;
                 _cleanup_buffer_ Buffer text = {};
                 Ec2Volume volume = {};
-                Wait wait = test_wait(20);
+                Wait wait = test_patience();
                 Error err = {};
                 bool s3 = streq(*service, "s3");
                 CHECK_OK(s3_bucket_new(a.client, in_world("bucket"), "123456789012", NULL, &bucket,
@@ -108,7 +108,7 @@ static void test_skew(void)
                 _cleanup_s3_bucket_ S3Bucket *bucket = NULL;
                 _cleanup_buffer_ Buffer text = {};
                 Ec2Volume volume = {};
-                Wait wait = test_wait(20);
+                Wait wait = test_patience();
                 Error err = {};
                 bool known;
                 int64_t offset;
@@ -155,7 +155,7 @@ static void test_metadata_faults(void)
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 _cleanup_actor_ Actor a = make_actor("master");
                 ImdsIdentity id = {};
-                Wait wait = test_wait(2);
+                Wait wait = c->class == ERROR_RETRY ? test_wait(3) : test_patience();
                 Error err = {};
                 control_do("POST", "/imds-faults", c->fault);
                 uint64_t before = wait_now_ms();
@@ -174,7 +174,7 @@ static void test_metadata_recovers(void)
         _cleanup_actor_ Actor a = make_actor("master"), none = make_actor("no_role");
         ImdsIdentity id = {};
         AwsKeys keys = {};
-        Wait wait = test_wait(20), brief = test_wait(2);
+        Wait wait = test_patience(), brief = test_wait(5);
         Error err = {};
         control_do("POST", "/imds-faults", "{\"effect\":\"close\",\"count\":2}");
         CHECK_OK(imds_identity(a.imds, &wait, &id, &err), err);

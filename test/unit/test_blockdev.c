@@ -264,7 +264,7 @@ static void wait_for_it(void)
         fresh();
         pthread_t thread;
         REQUIRE(pthread_create(&thread, NULL, appear_later, NULL) == 0);
-        Wait wait = test_wait(20);
+        Wait wait = test_patience();
         int r = blockdev_wait(VOLUME, "/dev/sdf", &wait, &device, &err);
         (void) pthread_join(thread, NULL);
         CHECK_OK(r, err);
@@ -283,7 +283,7 @@ static void wait_ends(void)
         int pipe_fds[2];
         REQUIRE(pipe(pipe_fds) == 0);
         REQUIRE(write(pipe_fds[1], "x", 1) == 1);
-        wait = test_wait(20);
+        wait = test_patience();
         wait.stop_fd = pipe_fds[0];
         CHECK_INT(blockdev_wait(VOLUME, "/dev/sdf", &wait, &device, &err), -ECANCELED);
         (void) close(pipe_fds[0]);

@@ -92,7 +92,7 @@ static void test_signed(void)
         char names[][16] = { "host", "content-type" };
         const HttpHeader headers[] = { { names[0], host }, { names[1], type } };
         _cleanup_aws_keys_ AwsKeys keys = {};
-        Wait wait = test_wait(1);
+        Wait wait = test_patience();
         CHECK_OK(credentials_get(fixed, &wait, &keys, &err), err);
         Sigv4Request again = {
                 .method = "POST",
@@ -223,7 +223,7 @@ static void test_gives_up(void)
 
 static void *stop_soon(void *userdata)
 {
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         (void) wait_sleep(&wait, 200, NULL);
         (void) eventfd_write(((const Wait *) userdata)->stop_fd, 1);
         return NULL;
@@ -232,7 +232,7 @@ static void *stop_soon(void *userdata)
 static void test_stop(void)
 {
         _cleanup_(aws_client_freep) AwsClient *client = make_client(fixed);
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         HttpReply reply = {};
         Error err = {};
         pthread_t thread;

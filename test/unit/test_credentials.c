@@ -92,7 +92,7 @@ static void begin(int absent, int lifetime, Imds **ret_imds, Credentials **ret)
 static void check_id(Credentials *credentials, const char *expected)
 {
         _cleanup_aws_keys_ AwsKeys keys = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         CHECK_OK(credentials_get(credentials, &wait, &keys, &err), err);
         CHECK_STR(keys.access_key_id, expected);
@@ -103,7 +103,7 @@ static void test_fetch(void)
         _cleanup_(imds_freep) Imds *imds = NULL;
         _cleanup_(credentials_freep) Credentials *credentials = NULL;
         _cleanup_aws_keys_ AwsKeys keys = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         begin(2, 3600, &imds, &credentials); /* a young instance: 404 at first */
         CHECK_OK(credentials_get(credentials, &wait, &keys, &err), err);
@@ -121,7 +121,7 @@ static void test_refused(void)
         _cleanup_(imds_freep) Imds *imds = NULL;
         _cleanup_(credentials_freep) Credentials *credentials = NULL;
         _cleanup_aws_keys_ AwsKeys first = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         begin(0, 3600, &imds, &credentials);
         CHECK_OK(credentials_get(credentials, &wait, &first, &err), err);
@@ -159,7 +159,7 @@ static void test_renewal(void)
 static void *get_from_thread(void *userdata)
 {
         _cleanup_aws_keys_ AwsKeys keys = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         return credentials_get(userdata, &wait, &keys, NULL) == 0 &&
                                streq(keys.access_key_id, "ASIA1")
                        ? userdata
@@ -188,7 +188,7 @@ static void test_no_role(void)
         _cleanup_(imds_freep) Imds *imds = NULL;
         _cleanup_(credentials_freep) Credentials *credentials = NULL;
         AwsKeys keys = { .access_key_id = "kept" };
-        Wait wait = test_wait(30);
+        Wait wait = test_wait(10);
         Error err = {};
         begin(1000, 3600, &imds, &credentials);
         absent_takes_s = 50;
@@ -254,7 +254,7 @@ static void test_static(void)
 {
         _cleanup_(credentials_freep) Credentials *credentials = NULL;
         _cleanup_aws_keys_ AwsKeys keys = {}, empty = {};
-        Wait wait = test_wait(1);
+        Wait wait = test_patience();
         Error err = {};
         CHECK_OK(credentials_new_static("AKID", "secret", NULL, &credentials, &err), err);
         CHECK_OK(credentials_get(credentials, &wait, &keys, &err), err);

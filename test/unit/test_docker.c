@@ -70,7 +70,7 @@ static DockerContainer container(void)
 static DockerContainerState state_of(const DockerContainer *c)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         DockerContainerState state = _DOCKER_CONTAINER_STATE_INVALID;
         CHECK_OK(docker_container_look(docker_socket, c, &wait, &state, &err), err);
         return state;
@@ -79,7 +79,7 @@ static DockerContainerState state_of(const DockerContainer *c)
 static void test_no_docker(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         char path[128];
         DockerInfo info;
         (void) snprintf(path, sizeof(path), "%s/stale", test_folder());
@@ -98,7 +98,7 @@ static void test_no_docker(void)
 static void test_bad_replies(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         DockerInfo info;
         CHECK_INT(docker_ping(local_socket, &wait, &err), -EIO);
         CHECK_INT(err.class, ERROR_RETRY);
@@ -119,7 +119,7 @@ static void test_bad_replies(void)
 static void test_info(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         DockerInfo info = { 0 };
         CHECK_OK(docker_info(docker_socket, &wait, &info, &err), err);
         CHECK(info.server_version[0]);
@@ -131,7 +131,7 @@ static void test_info(void)
 static void test_image(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         DockerContainer c = container();
         DockerContainerState state;
         char path[128];
@@ -152,7 +152,7 @@ static void test_image(void)
 static void test_create(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         DockerContainer c = container();
         CHECK_INT(state_of(&c), DOCKER_CONTAINER_ABSENT);
         CHECK_OK(docker_container_create(docker_socket, &c, &wait, &err), err);
@@ -172,7 +172,7 @@ static void test_create(void)
 static void test_run(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(30);
+        Wait wait = test_patience();
         DockerContainer c = container();
         DockerInfo info = { 0 };
         Daemon start = { 0 };
@@ -205,7 +205,7 @@ static void test_run(void)
 static void test_replace(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         DockerContainer c = container();
         const char *const argv[] = { "/program", "again", NULL };
         REQUIRE(shell("/usr/bin/docker -H unix://%s start " NAME, docker_socket) == 0);
@@ -231,7 +231,7 @@ static Daemon containerd, dockerd;
 static void test_start(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         (void) snprintf(docker_socket, sizeof(docker_socket), "%s/docker.sock", folder);
         (void) snprintf(data_path, sizeof(data_path), "%s/data", folder);
         REQUIRE(shell("cd %s && mkdir data && echo '{}' > docker.json", folder) == 0);

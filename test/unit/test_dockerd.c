@@ -168,7 +168,7 @@ static void test_real(void)
                 }
                 _cleanup_free_ char *text = string_format("{\"%s\": %s}", c->key, c->value);
                 _cleanup_process_result_ ProcessResult result = {};
-                Wait wait = test_wait(30);
+                Wait wait = test_patience();
                 CHECK_OK(file_write(file, text, strlen(text), 0644, &err), err);
                 CHECK(process_run_checked(&(ProcessOptions) { .argv = argv, .output_max = 65536 },
                                           &wait, &result, &err) < 0);

@@ -56,7 +56,7 @@ static const char *asked(void)
 static void test_volume(void)
 {
         Ec2Volume volume = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         answer("describe-volumes");
         CHECK_OK(ec2_describe_volume(client, VOLUME, &wait, &volume, &err), err);
@@ -95,7 +95,7 @@ static void test_volume(void)
 static void test_instance(void)
 {
         char state[24] = "kept";
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         answer("describe-instances");
         CHECK_INT(ec2_describe_instance_state(client, INSTANCE, &wait, state, &err), 1);
@@ -146,7 +146,7 @@ static void test_named_instances(void)
                         RESERVATION(INSTANCE_ITEM("i-7", "running", "ip-7",
                                                   "")) "</reservationSet></Response>";
         Ec2Instance found[EC2_NAMES_MAX + 1] = { { "kept" } };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         server_reset(&server, NULL);
         server_script(&server, "200 OK", "", reply);
@@ -190,7 +190,7 @@ static void test_instance_names(void)
                 { "", false, false },
         };
         static const char *const names[] = { "ip-1.ec2.internal" };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 Ec2Instance found = {};
                 Error err = {};
@@ -223,7 +223,7 @@ static void test_instance_with_a_namesake(void)
                                 INSTANCE_ITEM("i-8", "running", "ip-1.corp.example",
                                               "")) "</reservationSet></Response>";
         Ec2Instance found = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         server_reset(&server, NULL);
         server_script(&server, "200 OK", "", reply);
@@ -245,7 +245,7 @@ static void test_named_instances_refused(void)
         };
         const char *names[EC2_NAMES_MAX + 1] = { "ip-1" };
         Ec2Instance found[EC2_NAMES_MAX + 1] = { { "kept" } };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         FOREACH_ARRAY(reply, replies, ELEMENTS(replies)) {
                 Error err = {};
                 server_reset(&server, NULL);
@@ -266,7 +266,7 @@ static void test_interfaces(void)
 {
         static Ec2Interface interfaces[EC2_INTERFACES_MAX];
         const char *ids[EC2_INTERFACES_MAX + 1] = { "eni-0123456789abcdef1", INTERFACE };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         answer("describe-network-interfaces");
         CHECK_OK(ec2_describe_interfaces(client, ids, 2, &wait, interfaces, &err), err);
@@ -330,7 +330,7 @@ static void test_interfaces_without_a_check(void)
 static void test_find_interface(void)
 {
         static Ec2Interface interface;
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         answer("describe-network-interfaces");
         CHECK_INT(ec2_find_interface_by_address(client, "subnet-1", "172.20.128.9", &wait,
@@ -355,7 +355,7 @@ static void test_find_interface(void)
 static void test_address(void)
 {
         Ec2Address address = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         answer("describe-addresses");
         CHECK_OK(ec2_describe_address(client, ALLOCATION, &wait, &address, &err), err);
@@ -420,7 +420,7 @@ static void test_changes(void)
                   "&PrivateIpAddress=172.20.128.10&AllowReassociation=true",
                   "AssociateAddress" },
         };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 Error err = {};
                 char expected[512];

@@ -74,7 +74,7 @@ static int free_port(void)
 static void start_etcd(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         _cleanup_etcd_client_ EtcdClient client = client_of(NULL, NULL);
         daemon_start(&etcd,
                      "cd %s && exec %s --data-dir data --listen-client-urls %s "
@@ -96,7 +96,7 @@ static bool etcdctl(const char *name, const char *command, Buffer *ret)
 {
         char script[1024];
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         _cleanup_process_result_ ProcessResult result = { 0 };
         (void) snprintf(script, sizeof(script),
                         "exec 2>&1; cd %s && export ETCDCTL_API=3; %s --endpoints %s --cacert "
@@ -114,7 +114,7 @@ static bool etcdctl(const char *name, const char *command, Buffer *ret)
 static void test_bad_replies(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         char url[128];
         EtcdClient client = { .endpoint = url };
         _cleanup_buffer_ Buffer value = { 0 };
@@ -156,7 +156,7 @@ static void test_start(void)
 static void check_value(EtcdClient *client, const char *key, const char *expected)
 {
         Error err = { 0 };
-        Wait wait = test_wait(30);
+        Wait wait = test_patience();
         _cleanup_buffer_ Buffer value = { 0 };
         CHECK_OK(etcd_get(client, key, &wait, &value, &err), err);
         CHECK_STR(value.data, expected);
@@ -173,7 +173,7 @@ static int collect(const char *key, const char *value, void *userdata, Error *er
 static void test_keys(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(30);
+        Wait wait = test_patience();
         _cleanup_etcd_client_ EtcdClient client = client_of(NULL, NULL);
         _cleanup_buffer_ Buffer all = { 0 }, part = { 0 }, none = { 0 }, ended = { 0 };
         static const char *const pairs[][2] = {
@@ -202,7 +202,7 @@ static void test_keys(void)
 static void test_list_limit(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         _cleanup_etcd_client_ EtcdClient client = client_of(NULL, NULL);
         _cleanup_buffer_ Buffer all = { 0 };
         int r = 0;
@@ -220,7 +220,7 @@ static void test_list_limit(void)
 static void ensure_all(EtcdClient *root)
 {
         Error err = { 0 };
-        Wait wait = test_wait(30);
+        Wait wait = test_patience();
         CHECK_OK(etcd_role_ensure(root, "root", NULL, NULL, NULL, &wait, &err), err);
         CHECK_OK(etcd_role_ensure(root, "overlay", PREFIX, PREFIX_END, "READWRITE", &wait, &err),
                  err);
@@ -233,7 +233,7 @@ static void ensure_all(EtcdClient *root)
 static void test_enable(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(30);
+        Wait wait = test_patience();
         _cleanup_etcd_client_ EtcdClient root = client_of("root", ROOT_PASSWORD);
         CHECK_OK(etcd_put(&root, "/registry/secret", "s", &wait, &err), err);
         CHECK_OK(etcd_put(&root, PREFIX "config", "{}", &wait, &err), err);
@@ -251,7 +251,7 @@ static void test_enable(void)
 static void test_strangers(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(30);
+        Wait wait = test_patience();
         _cleanup_buffer_ Buffer value = { 0 };
         _cleanup_etcd_client_ EtcdClient nobody = client_of(NULL, NULL);
         _cleanup_etcd_client_ EtcdClient wrong = client_of("root", "guess");
@@ -276,7 +276,7 @@ static void test_strangers(void)
 static void test_tokens(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         _cleanup_etcd_client_ EtcdClient root = client_of("root", ROOT_PASSWORD);
         _cleanup_etcd_client_ EtcdClient other = client_of("root", ROOT_PASSWORD);
         check_value(&root, "/registry/secret", "s");

@@ -15,7 +15,7 @@ static char *client_cert, *client_key;
 
 static int ask(Server *server, const char *path, HttpRequest request, HttpReply *ret, Error *err)
 {
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         char url[256];
         (void) snprintf(url, sizeof(url), "%s://127.0.0.1:%d%s", server->tls ? "https" : "http",
                         server->port, path);
@@ -125,7 +125,7 @@ static void test_reply_max(void)
 static void test_nobody(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         HttpReply reply;
         Server closed = plain;
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -172,7 +172,7 @@ static void test_nobody(void)
 static void test_unix_socket(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         _cleanup_http_reply_ HttpReply reply = { 0 };
         HttpRequest request = { .method = "GET",
                                 .url = "http://docker/ok",
@@ -238,7 +238,7 @@ static void test_timeout(void)
 
 static void *stop_soon(void *userdata)
 {
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         (void) wait_sleep(&wait, 200, NULL);
         (void) eventfd_write(((const Wait *) userdata)->stop_fd, 1);
         return NULL;
@@ -248,7 +248,7 @@ static void test_stop(void)
 {
         Error err = { 0 };
         HttpReply reply;
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         pthread_t thread;
         char url[64];
         (void) snprintf(url, sizeof(url), "http://127.0.0.1:%d/silent", plain.port);
@@ -304,7 +304,7 @@ static void test_resumption(void)
 static void test_tls_refusals(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         HttpReply reply;
         HttpTls ca = { .ca_file = ca_path };
         CHECK_INT(ASK(&tls, "/ok", &reply, &err), -EKEYREJECTED); /* the system's authorities */

@@ -31,7 +31,7 @@ static void test_value(void)
 {
         _cleanup_imds_ Imds *imds = make_imds();
         _cleanup_buffer_ Buffer text = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         char word[32];
         server_reset(&server, NULL);
@@ -55,7 +55,7 @@ static void test_absent(void)
 {
         _cleanup_imds_ Imds *imds = make_imds();
         _cleanup_buffer_ Buffer text = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         char word[8] = "kept";
         server_reset(&server, NULL);
@@ -73,7 +73,7 @@ static void test_renewal(void)
 {
         _cleanup_imds_ Imds *imds = make_imds();
         _cleanup_buffer_ Buffer text = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         server_reset(&server, NULL);
         server_script(&server, TOKEN_OK, "old");
@@ -116,7 +116,7 @@ static void test_refusals(void)
                 { "503 Slow", "", "", ERROR_RETRY, "503" },
                 { "429 Many", "", "", ERROR_RETRY, "429" },
         };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 for (unsigned on_token = 0; on_token < 2; on_token++) {
                         _cleanup_imds_ Imds *imds = make_imds();
@@ -143,7 +143,7 @@ static void test_disabled(void)
 {
         _cleanup_imds_ Imds *imds = make_imds();
         _cleanup_buffer_ Buffer text = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         server_reset(&server, NULL);
         server_script(&server, "403 Forbidden", "", "");
@@ -181,7 +181,7 @@ static void test_too_large(void)
 {
         _cleanup_imds_ Imds *imds = make_imds();
         _cleanup_buffer_ Buffer text = {}, small = { .max = 16 };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         char word[16];
         server_reset(&server, respond_huge);
@@ -211,7 +211,7 @@ static void test_unreachable(void)
 {
         _cleanup_imds_ Imds *imds = make_imds(), *nobody = NULL;
         _cleanup_buffer_ Buffer text = {};
-        Wait wait = test_wait(1), longer = test_wait(10);
+        Wait wait = test_wait(1), longer = test_patience();
         Error err = {};
         uint64_t before = wait_now_ms();
         CHECK_OK(imds_new("http://127.0.0.1:1", &nobody, &err), err);
@@ -239,7 +239,7 @@ static void test_fallback(void)
 {
         _cleanup_imds_ Imds *imds = NULL;
         _cleanup_buffer_ Buffer text = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         char url[64];
         (void) snprintf(url, sizeof(url), "http://127.0.0.1:%d", server.port);
@@ -261,7 +261,7 @@ static void test_fallback(void)
 
 static void *stop_soon(void *userdata)
 {
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         (void) wait_sleep(&wait, 200, NULL);
         (void) eventfd_write(((const Wait *) userdata)->stop_fd, 1);
         return NULL;
@@ -271,7 +271,7 @@ static void test_stop(void)
 {
         _cleanup_imds_ Imds *nobody = NULL;
         _cleanup_buffer_ Buffer text = {};
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         Error err = {};
         pthread_t thread;
         wait.stop_fd = eventfd(0, EFD_CLOEXEC);
@@ -298,7 +298,7 @@ static void test_endpoints(void)
         char url[64];
         _cleanup_imds_ Imds *by_variable = NULL;
         _cleanup_buffer_ Buffer text = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         (void) snprintf(url, sizeof(url), "http://127.0.0.1:%d", server.port);
         CHECK_INT(setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", url, 1), 0);
         CHECK_OK(imds_new(NULL, &by_variable, &err), err);
@@ -358,7 +358,7 @@ static char *respond_metadata(const char *request, unsigned number)
 static void test_identity(void)
 {
         _cleanup_imds_ Imds *imds = make_imds();
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         ImdsIdentity id = {};
         Error err = {};
         server_reset(&server, respond_metadata);
@@ -398,7 +398,7 @@ static void test_identity_absent(void)
                 { MACS "0a:00:00:00:00:02/device-number", false },
                 { MACS "0a:00:00:00:00:02/local-ipv4s", false },
         };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 _cleanup_imds_ Imds *imds = make_imds();
                 ImdsIdentity id = {};
@@ -417,7 +417,7 @@ static void test_identity_absent(void)
 static void test_identity_without_ipv4(void)
 {
         _cleanup_imds_ Imds *imds = make_imds();
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         ImdsIdentity id = {};
         Error err = {};
         server_reset(&server, respond_metadata);
@@ -456,7 +456,7 @@ static void test_identity_syntax(void)
                 { MACS "0a:00:00:00:00:02/subnet-ipv4-cidr-block", "172.20.128.0/33" },
                 { MACS "0a:00:00:00:00:02/subnet-ipv4-cidr-block", "172.20.128.0" },
         };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 _cleanup_imds_ Imds *imds = make_imds();
                 ImdsIdentity id = { .n_interfaces = 99 };
@@ -511,7 +511,7 @@ static void test_account(void)
                 CHECK_STR(id, "kept");
         }
         _cleanup_imds_ Imds *imds = make_imds();
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         server_reset(&server, NULL);
         server_script(&server, TOKEN_OK, "t");

@@ -58,7 +58,7 @@ static void write_credentials(void)
 static void test_credentials(void)
 {
         Error err = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         _cleanup_kube_api_ KubeApi *file = NULL, *config = NULL;
         server_reset(&strict, NULL);
         server_script(&strict, "200 OK", "", "ok");
@@ -96,7 +96,7 @@ static void test_no_credentials(void)
 static void test_ready(void)
 {
         Error err = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         _cleanup_kube_api_ KubeApi *api = open_plain(), *nobody = NULL;
         answer("200 OK", "ok");
         CHECK_INT(kube_api_is_ready(api, &wait, &err), 1);
@@ -114,7 +114,7 @@ static void test_ready(void)
 static void test_get(void)
 {
         Error err = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         _cleanup_kube_api_ KubeApi *api = open_plain();
         json_auto_t *object = NULL;
         answer("200 OK", "{\"metadata\":{\"name\":\"a\"},\"spec\":{\"n\":1}}");
@@ -151,7 +151,7 @@ static void test_classes(void)
                 { "500 Oops", EIO, ERROR_RETRY },       { "503 Later", EIO, ERROR_RETRY },
                 { "504 Late", EIO, ERROR_RETRY },
         };
-        Wait wait = test_wait(30);
+        Wait wait = test_patience();
         _cleanup_kube_api_ KubeApi *api = open_plain();
         json_auto_t *body = json_object();
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
@@ -182,7 +182,7 @@ static void test_changes(void)
                 { KUBE_API_DELETE, "DELETE /p HTTP/1.1\r\n", "application/json" },
         };
         Error err = {};
-        Wait wait = test_wait(30);
+        Wait wait = test_patience();
         _cleanup_kube_api_ KubeApi *api = open_plain();
         json_auto_t *body = json_pack("{s:s}", "a", "b");
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
@@ -230,7 +230,7 @@ static char *pages(const char *request, unsigned number)
 static void test_list(void)
 {
         Error err = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         char seen[16] = "";
         int visits = 0;
         _cleanup_kube_api_ KubeApi *api = open_plain();
@@ -270,7 +270,7 @@ static char *for_ever(const char *request, unsigned number)
 static void test_list_has_an_end(void)
 {
         Error err = {};
-        Wait wait = test_wait(30);
+        Wait wait = test_patience();
         char seen[16] = "";
         _cleanup_kube_api_ KubeApi *api = open_plain();
         server_reset(&server, for_ever);

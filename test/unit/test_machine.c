@@ -41,7 +41,7 @@ static void lose_first(int n)
 static void dawdle(int n)
 {
         if (n == 2) {
-                Wait wait = test_wait(10);
+                Wait wait = test_patience();
                 fakes[0].waiting_for = NULL;
                 (void) wait_sleep(&wait, 1100, NULL);
         }
@@ -429,7 +429,7 @@ static void test_unsafe_cancels_all(void)
 
 static void *stop_later(void *fd)
 {
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         (void) wait_sleep(&wait, 50, NULL);
         (void) eventfd_write(*(int *) fd, 1);
         return NULL;

@@ -30,7 +30,7 @@ static bool try_ip(const char *arguments)
         }
         _cleanup_process_result_ ProcessResult result = {};
         Error err = {};
-        Wait wait = test_wait(20);
+        Wait wait = test_patience();
         return process_run(&(ProcessOptions) { .argv = argv }, &wait, &result, &err) == 0 &&
                result.exit_status == 0;
 }

@@ -23,7 +23,7 @@ static int shell_with(const char *script, ProcessOptions options, const Wait *wa
 
 static int shell(const char *script, ProcessResult *ret, Error *err)
 {
-        Wait wait = test_wait(20);
+        Wait wait = test_patience();
         return shell_with(script, (ProcessOptions) { 0 }, &wait, ret, err);
 }
 
@@ -45,7 +45,7 @@ static void test_result(void)
 static void test_environment(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(20);
+        Wait wait = test_patience();
         _cleanup_process_result_ ProcessResult result = { 0 };
         const char *argv[] = { "/usr/bin/env", NULL }, *environment[] = { "A=b c", NULL };
         ProcessOptions options = { .argv = argv, .environment = environment };
@@ -113,7 +113,7 @@ static void test_signals(void)
 static void test_input(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(20);
+        Wait wait = test_patience();
         size_t n = 300000;
         _cleanup_free_ char *input = malloc(n);
         _cleanup_process_result_ ProcessResult result = { 0 }, ignored = { 0 };
@@ -143,7 +143,7 @@ static void test_output_limits(void)
 static void test_cannot_start(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(20);
+        Wait wait = test_patience();
         ProcessResult result = { .exit_status = 42 };
         const char *missing[] = { "/nonexistent/mkfs", NULL }, *folder[] = { "/tmp", NULL };
         ProcessOptions options = { .argv = missing };
@@ -161,7 +161,7 @@ static void test_cannot_start(void)
 static void test_checked(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(20);
+        Wait wait = test_patience();
         _cleanup_process_result_ ProcessResult result = { 0 };
         const char *fails[] = { "/bin/sh", "-c", "echo out; printf 'a\\nbad\\tluck\\n' >&2; exit 8",
                                 NULL };
@@ -209,7 +209,7 @@ static void test_stubborn(void)
 
 static void *stop_soon(void *userdata)
 {
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         (void) wait_sleep(&wait, 200, NULL);
         (void) eventfd_write(((const Wait *) userdata)->stop_fd, 1);
         return NULL;
@@ -219,7 +219,7 @@ static void test_stop(void)
 {
         Error err = { 0 };
         ProcessResult result;
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         pthread_t thread;
         wait.stop_fd = eventfd(0, EFD_CLOEXEC);
         REQUIRE(pthread_create(&thread, NULL, stop_soon, &wait) == 0);

@@ -16,7 +16,7 @@ static void test_end_of_a_run_by_hand(void)
         world_reset();
         start();
         REQUIRE(systemd_hears("READY=1"));
-        world->probe_ms[STEP_DOCKER_BOOTSTRAP] = 20000;
+        world->probe_ms[STEP_DOCKER_BOOTSTRAP] = 60000;
         program_start(&other, false, WORDS("run"));
         REQUIRE(program_says(&other, "docker-bootstrap: probing"));
         CHECK_INT(program_run(&third, WORDS("status")), 0);
@@ -27,13 +27,11 @@ static void test_end_of_a_run_by_hand(void)
         (void) kill(other.pid, SIGINT);
         CHECK_INT(program_end(&other), 2);
         CHECK_INT(program_run(&other, WORDS("status")), 0);
-        Wait wait = test_wait(PATIENCE_MS / 1000);
-        while (world->probes[STEP_CONFIG] == before && wait_sleep(&wait, 5, NULL) == 0) {}
+        WORLD_UNTIL(world->probes[STEP_CONFIG] != before);
         CHECK_INT(world->probes[STEP_CONFIG], before + 1);
         _cleanup_free_ char *pid = string_format("\"pid\":%d,", program.pid);
-        do { /* the daemon's first word after it */
-                CHECK_INT(program_run(&other, WORDS("status", "--json")), 0);
-        } while (!strstr(other.output, pid) && wait_sleep(&wait, 5, NULL) == 0);
+        WORLD_UNTIL(program_run(&other, WORDS("status", "--json")) != 0 ||
+                    strstr(other.output, pid)); /* the daemon's first word after it */
         CHECK_CONTAINS(other.output, pid);
         CHECK_INT(stop(), 0);
 }
@@ -44,15 +42,14 @@ static void test_death_of_a_run_by_hand(void)
         world_reset();
         start();
         REQUIRE(systemd_hears("READY=1"));
-        world->probe_ms[STEP_ELASTIC_IP] = 5000;
+        world->probe_ms[STEP_ELASTIC_IP] = 60000;
         program_start(&other, false, WORDS("run"));
         REQUIRE(program_says(&other, "elastic-ip: probing"));
         int before = world->probes[STEP_CONFIG];
         world->probe_ms[STEP_ELASTIC_IP] = 0;
         (void) kill(other.pid, SIGKILL);
         CHECK_INT(program_end(&other), -1);
-        Wait wait = test_wait(PATIENCE_MS / 1000);
-        while (world->probes[STEP_CONFIG] == before && wait_sleep(&wait, 5, NULL) == 0) {}
+        WORLD_UNTIL(world->probes[STEP_CONFIG] != before);
         CHECK_INT(world->probes[STEP_CONFIG], before + 1);
         CHECK_INT(stop(), 0);
 }
@@ -87,8 +84,7 @@ static void test_what_happens_to_a_step(void)
         int config = world->probes[STEP_CONFIG], etcd = world->probes[STEP_ETCD];
         int kubelet = world->probes[STEP_KUBELET];
         happens_to(STEP_MASK(STEP_ETCD));
-        Wait wait = test_wait(PATIENCE_MS / 1000);
-        while (world->probes[STEP_ETCD] == etcd && wait_sleep(&wait, 5, NULL) == 0) {}
+        WORLD_UNTIL(world->probes[STEP_ETCD] != etcd);
         CHECK_INT(world->probes[STEP_ETCD], etcd + 1);
         CHECK_INT(world->probes[STEP_KUBELET], kubelet);
 

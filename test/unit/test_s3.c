@@ -32,7 +32,7 @@ static void test_get(void)
 {
         _cleanup_s3_bucket_ S3Bucket *bucket = make_bucket(NULL);
         _cleanup_buffer_ Buffer text = {};
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         char etag[S3_ETAG_MAX] = "";
         Error err = {};
         script("200 OK", "ETag: \"0123\"\r\n", "content");
@@ -83,7 +83,7 @@ static void test_get_answers(void)
                   "PreconditionFailed" },
                 { "206 Part", "part", -1, ERROR_FATAL, "HTTP status 206" },
         };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 _cleanup_s3_bucket_ S3Bucket *bucket = make_bucket(NULL);
                 _cleanup_buffer_ Buffer text = {};
@@ -102,7 +102,7 @@ static void test_sizes(void)
 {
         _cleanup_s3_bucket_ S3Bucket *bucket = make_bucket(NULL);
         _cleanup_buffer_ Buffer text = {}, small = { .max = 3 };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         char etag[S3_ETAG_MAX] = "kept", long_etag[S3_ETAG_MAX + 16];
         Error err = {};
         script("200 OK", "ETag: \"x\"\r\n", "12345");
@@ -121,7 +121,7 @@ static void test_sizes(void)
 static void test_put(void)
 {
         _cleanup_s3_bucket_ S3Bucket *bucket = make_bucket(NULL), *kms = make_bucket("alias/k");
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         char etag[S3_ETAG_MAX] = "";
         Error err = {};
         script("200 OK", "ETag: \"new\"\r\n", "");
@@ -176,7 +176,7 @@ static void test_put_answers(void)
                   "and "
                   "kms:Decrypt" },
         };
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 _cleanup_s3_bucket_ S3Bucket *bucket = make_bucket("alias/k");
                 Error err = {};
@@ -193,7 +193,7 @@ static void test_put_answers(void)
 static void test_conflict(void)
 {
         _cleanup_s3_bucket_ S3Bucket *bucket = make_bucket(NULL);
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         script("409 Conflict", "", ERROR_XML("ConditionalRequestConflict", "two"));
         server_script(&server, "412 Failed", "", ERROR_XML("PreconditionFailed", "no"));
@@ -210,7 +210,7 @@ static void test_region(void)
                 { "307 Moved", "TemporaryRedirect" },
                 { "400 Bad", "AuthorizationHeaderMalformed" },
         };
-        Wait wait = test_wait(20);
+        Wait wait = test_patience();
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 _cleanup_s3_bucket_ S3Bucket *bucket = make_bucket(NULL);
                 _cleanup_buffer_ Buffer text = {};
@@ -249,7 +249,7 @@ static void test_evil_region(void)
 {
         _cleanup_s3_bucket_ S3Bucket *bucket = make_bucket(NULL);
         _cleanup_buffer_ Buffer text = {};
-        Wait wait = test_wait(5);
+        Wait wait = test_patience();
         Error err = {};
         script("301 Moved", "x-amz-bucket-region: evil.example/\r\n",
                ERROR_XML("PermanentRedirect", ""));
@@ -287,7 +287,7 @@ static void test_urls(void)
 static void test_delete(void)
 {
         _cleanup_s3_bucket_ S3Bucket *bucket = make_bucket(NULL);
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         script("204 Gone", "", "");
         CHECK_OK(s3_delete(bucket, "k", &wait, &err), err);
@@ -325,7 +325,7 @@ static void test_names(void)
         }
         _cleanup_s3_bucket_ S3Bucket *bucket = make_bucket(NULL);
         _cleanup_buffer_ Buffer text = {};
-        Wait wait = test_wait(1);
+        Wait wait = test_patience();
         char long_key[1026];
         memset(long_key, 'k', 1025);
         long_key[1025] = '\0';

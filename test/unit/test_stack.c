@@ -31,7 +31,7 @@ static void fresh(const char *name, const char *resource)
 
 static void test_words(void)
 {
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         fresh(STACK, "MasterGroup");
         server_script(&server, "200 OK", XML, TAKEN);
@@ -57,7 +57,7 @@ static void test_names(void)
                 { "kubernetes", "StackName=kubernetes&" },
         };
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
-                Wait wait = test_wait(10);
+                Wait wait = test_patience();
                 Error err = {};
                 fresh(c->stack, "NodeGroup");
                 server_script(&server, "200 OK", XML, TAKEN);
@@ -69,7 +69,7 @@ static void test_names(void)
 
 static void test_nobody_to_tell(void)
 {
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         fresh("", "");
         CHECK_INT(stack_signal(&boot, true, &wait, &err), 0);
@@ -113,7 +113,7 @@ static void test_answers(void)
 
 static void test_throttled(void)
 {
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         Error err = {};
         fresh(STACK, "MasterGroup");
         server_script(&server, "400 Bad Request", XML, REFUSED("Throttling", "Rate exceeded"));

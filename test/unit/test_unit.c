@@ -35,7 +35,7 @@ static void test_refused(void)
 {
         Error err = { 0 };
         UnitState state = { .load = "untouched" };
-        Wait wait = test_wait(5);
+        Wait wait = test_patience();
         CHECK(unit_look("good.service", &wait, &state, &err) < 0);
         CHECK(string_starts_with(err.message, "look at good.service: connect to systemd: "));
         CHECK_STR(state.load, "untouched");
@@ -49,7 +49,7 @@ static void test_refused(void)
 static void test_units_are_written(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         UnitState state = { 0 };
         CHECK_OK(file_make_directory(UNIT_DIR, 0755, &err), err);
         FOREACH_ARRAY(u, units, ELEMENTS(units)) {
@@ -70,7 +70,7 @@ static void test_units_are_written(void)
 static void test_reload(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         UnitState state = { 0 };
         const char *name = PREFIX "good.service", *text = "[Service]\nExecStart=/bin/sleep 601\n";
         CHECK_OK(unit_start(name, &wait, &err), err);
@@ -86,7 +86,7 @@ static void test_reload(void)
 static void test_start_restart_stop(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         UnitState first = { 0 }, again = { 0 }, restarted = { 0 }, stopped = { 0 };
         const char *name = PREFIX "good.service";
         CHECK_OK(unit_start(name, &wait, &err), err);
@@ -113,7 +113,7 @@ static void test_start_restart_stop(void)
 static void test_not_found_and_masked(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         UnitState state = { 0 };
         CHECK_OK(unit_look(PREFIX "none.service", &wait, &state, &err), err);
         CHECK_STR(state.load, "not-found");
@@ -134,7 +134,7 @@ static void test_not_found_and_masked(void)
 static void test_failed(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         UnitState state = { 0 };
         const char *name = PREFIX "bad.service";
         CHECK_INT(unit_start(name, &wait, &err), -EIO);
@@ -154,7 +154,7 @@ static void test_failed(void)
 static void test_start_limit(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         const char *name = PREFIX "limited.service";
         CHECK_INT(unit_start(name, &wait, &err), -EIO); /* lacks its flag */
         CHECK_OK(file_write(FLAG, "", 0, 0644, &err), err);
@@ -167,7 +167,7 @@ static void test_start_limit(void)
 static void test_wait_change(void)
 {
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         UnitState state = { 0 }, old = { 0 };
         const char *name = PREFIX "brief.service";
         CHECK_OK(unit_look(name, &wait, &old, &err), err);
@@ -192,7 +192,7 @@ static void test_wait_change(void)
 static uint64_t hear(UnitWatch *watch)
 {
         Error err = { 0 };
-        Wait wait = test_wait(30);
+        Wait wait = test_patience();
         uint64_t mask = 0;
         while (mask == 0 && wait_check(&wait, &err) >= 0) {
                 struct pollfd fds[] = { { .fd = -1 }, unit_watch_poll(watch) };
@@ -206,7 +206,7 @@ static void test_watch(void)
 {
         static const char *const names[] = { PREFIX "good.service", PREFIX "brief.service" };
         Error err = { 0 };
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         _cleanup_(unit_watch_freep) UnitWatch *watch = NULL;
         REQUIRE(unit_watch_open(names, 2, &watch, &err) >= 0);
         /* the handshake may take a turn */
@@ -228,7 +228,7 @@ static void test_watch(void)
 
 static void *stop_soon(void *userdata)
 {
-        Wait wait = test_wait(10);
+        Wait wait = test_patience();
         (void) wait_sleep(&wait, 300, NULL);
         (void) eventfd_write(((const Wait *) userdata)->stop_fd, 1);
         return NULL;
@@ -238,7 +238,7 @@ static void test_deadline_and_stop(void)
 {
         Error err = { 0 };
         UnitState state = { 0 };
-        Wait wait = test_wait(60), brief = { .deadline_ms = wait_now_ms() + 300, .stop_fd = -1 };
+        Wait wait = test_patience(), brief = { .deadline_ms = wait_now_ms() + 300, .stop_fd = -1 };
         const char *name = PREFIX "slow.service";
         pthread_t thread;
         CHECK_INT(unit_start(name, &brief, &err), -ETIMEDOUT);
@@ -259,7 +259,7 @@ static void test_deadline_and_stop(void)
 
 static void remove_units(void)
 {
-        Wait wait = test_wait(60);
+        Wait wait = test_patience();
         FOREACH_ARRAY(u, units, ELEMENTS(units)) {
                 char path[256];
                 (void) snprintf(path, sizeof(path), UNIT_DIR "%s", u->name);
