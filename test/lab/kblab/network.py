@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """The VPC: a network namespace with a bridge that carries each subnet's gateway address.
 
 The region's front listens in the same namespace, and instance metadata is on its loopback, so an

@@ -1,4 +1,4 @@
-# SPDX-License-Identifier: MIT
+# SPDX-License-Identifier: Apache-2.0
 """EBS volumes: a sparse file each, named after the volume, and a loop device while attached."""
 
 import contextlib
