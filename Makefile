@@ -54,6 +54,7 @@ LIBRARY := $(B)/libbootstrap.a
 PROGRAM := $(B)/kube-bootstrap
 UNITS   := $(patsubst test/unit/%.c,$(B)/unit/%,$(wildcard test/unit/test_*.c))
 FUZZERS := $(patsubst test/fuzz/%.c,$(B)/fuzz/%,$(wildcard test/fuzz/fuzz_*.c))
+REPLAYS := $(FUZZERS:$(B)/fuzz/fuzz_%=$(B)/replay/%)
 
 .PHONY: all
 all: $(PROGRAM) ## the program (VARIANT=release|debug|asan|torture|effects|coverage|fuzz)
@@ -82,9 +83,15 @@ $(B)/fuzz/%: $(B)/test/fuzz/%.o $(LIBRARY)
 	@mkdir -p $(@D)
 	@$(CC) $(LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LDLIBS)
 
-.PHONY: units fuzzers
+# a fuzz target that reads the files it is given, once
+$(B)/replay/%: $(B)/test/fuzz/fuzz_%.o $(B)/test/bench/replay.o $(LIBRARY)
+	@mkdir -p $(@D)
+	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: units fuzzers replays
 units: $(UNITS)
 fuzzers: $(FUZZERS)
+replays: $(REPLAYS)
 
 .PHONY: check
 check: units ## unit tests (TAP) of this variant

@@ -127,12 +127,16 @@ class Machine:
                         "peer", "name", name + "p"], check=True)
         return name
 
-    def start(self, *flags, kill="", log=None):
-        """Starts a run; the one before it must have ended."""
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | {
+    def environment(self):
+        """What leads the program to this region and to this machine's metadata."""
+        return {k: v for k, v in os.environ.items() if not k.startswith("AWS_")} | {
             "AWS_ENDPOINT_URL": self.world.front.endpoint,
             "AWS_CA_BUNDLE": str(self.world.front.state / "ca.pem"),
             "AWS_EC2_METADATA_SERVICE_ENDPOINT": self.imds}
+
+    def start(self, *flags, kill="", log=None):
+        """Starts a run; the one before it must have ended."""
+        environment = self.environment()
         if kill:
             environment["KUBE_BOOTSTRAP_EFFECTS_KILL"] = kill
         if log:
