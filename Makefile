@@ -95,7 +95,7 @@ replays: $(REPLAYS)
 
 .PHONY: check
 check: units ## unit tests (TAP) of this variant
-	@test/run $(UNITS)
+	@test/run -j 8 $(UNITS)
 
 .PHONY: fuzz
 fuzz: ## build the fuzz targets and run each for FUZZ_SECONDS (60)
