@@ -240,11 +240,14 @@ static int run_mkfs(const Blockdev *device, const FormatOrder *order, const Wait
         (void) snprintf(
                 blocks, sizeof(blocks), "%llu",
                 (unsigned long long) ((device->size_bytes - DISK_EDGE_BYTES) / BLOCK_BYTES));
-        /* nodiscard: the middle of the disk was not looked at, so it is not thrown away either. */
-        const char *const argv[] = { MKFS,   "-q",        "-b",         "4096",       "-m",
-                                     "1",    "-e",        "remount-ro", "-E",         "nodiscard",
-                                     "-U",   order->uuid, "-L",         order->label, device->node,
-                                     blocks, NULL };
+        /* metadata_csum: the default since e2fsprogs 1.44, and what the probe relies on. nodiscard:
+         * the middle of the disk was not looked at, so it is not thrown away either. */
+        const char *const argv[] = {
+                MKFS,         "-q",         "-b",         "4096",      "-m",
+                "1",          "-e",         "remount-ro", "-O",        "metadata_csum",
+                "-E",         "nodiscard",  "-U",         order->uuid, "-L",
+                order->label, device->node, blocks,       NULL
+        };
         _cleanup_process_result_ ProcessResult result = {};
         int r = process_run(&(ProcessOptions) { .argv = argv }, wait, &result, err);
         if (r < 0) {
@@ -336,9 +339,8 @@ int filesystem_check(const Blockdev *device, const Wait *wait, Error *err)
         }
         if (says(&result, FSCK_BAD_SUPERBLOCK)) {
                 return error_set(err, ERROR_UNSAFE, EUCLEAN,
-                                 "e2fsck -p %s: the superblock is damaged (exit status %d): take a "
-                                 "snapshot of the volume, run e2fsck -b 32768 -B 4096 %s, which "
-                                 "takes a copy of the superblock, then run kube-bootstrap again",
+                                 "e2fsck -p %s: the superblock is damaged (exit status "
+                                 "%d): " DISK_SUPERBLOCK_ADVICE,
                                  device->node, status, device->node);
         }
         if (status > 0 && status & FSCK_ERRORS_LEFT) {

@@ -29,13 +29,22 @@ typedef struct DiskProbe {
         char what[192]; /* for people: "ext4 labelled \"x\" (UUID ...)", "partition table (gpt)",
                            "LUKS" */
         char uuid[64];  /* of a filesystem, or that DISK_INTERRUPTED will have; "" if none */
+        bool bad_superblock; /* ext2 to ext4, its making not interrupted, with a wrong checksum,
+                                or with our label and none */
 } DiskProbe;
 
+/* What a person does about a bad superblock; the node goes into it. The copy is where mke2fs puts
+ * the first one of a filesystem with blocks of 4 KiB. */
+#define DISK_SUPERBLOCK_ADVICE                                                                  \
+        "take a snapshot of the volume, run e2fsck -b 32768 -B 4096 %s, which takes a copy of " \
+        "the superblock, then run kube-bootstrap again"
+
 /* What is on the device, by libblkid's safe probe with superblocks AND partition tables, on the
- * device opened O_RDONLY after blockdev_verify(). Where that finds nothing, the first and the last
- * MiB and some two thousand blocks between them are read. A read error, a short read or an
- * ambivalent result is an error or DISK_FOREIGN, never blank. `label` is what our own filesystem
- * carries.
+ * device opened O_RDONLY after blockdev_verify(). The checksum of an ext4 superblock is verified,
+ * unless another has the exclusive claim on the device (it is mounted, or being checked). Where no
+ * signature is found, the first and the last MiB and some two thousand blocks between them are
+ * read. A read error, a short read or an ambivalent result is an error or DISK_FOREIGN, never
+ * blank. `label` is what our own filesystem carries.
  * https://mirrors.edge.kernel.org/pub/linux/utils/util-linux/v2.38/libblkid-docs/
  * (blkid_do_safeprobe) */
 int filesystem_probe(const Blockdev *device, const char *volume_id, const char *label,

@@ -71,6 +71,18 @@ int disk_sample(int fd, const char *name, uint64_t size, const Wait *wait, DiskB
 /* Reads n bytes at the offset: all of them, or an error; what cannot be read is not zero. */
 int disk_read(int fd, const char *name, void *data, size_t n, uint64_t offset, Error *err);
 
+/* ext4's superblock; https://docs.kernel.org/filesystems/ext4/super.html */
+#define DISK_EXT4_SUPER_OFFSET 1024
+#define DISK_EXT4_SUPER_BYTES  1024
+
+/* Returns true if the checksum of an ext4 superblock is wrong, or is not there though the
+ * filesystem is ours: ours are made with one, so one that lacks it has lost the bit that says so.
+ * Pure. */
+bool disk_ext4_is_damaged(const unsigned char super[DISK_EXT4_SUPER_BYTES], bool is_ours);
+
+/* Goes on with a CRC32C over n bytes: neither begun with all bits set nor inverted at the end. */
+uint32_t disk_crc32c(uint32_t crc, const unsigned char *data, size_t n);
+
 /* What was seen on a disk: what the verdict follows from, and nothing else. */
 typedef struct DiskFacts {
         bool ambivalent; /* libblkid found signatures that contradict each other */
@@ -78,7 +90,7 @@ typedef struct DiskFacts {
         char label[64];
         char uuid[64];
         char table[16];    /* of a partition table; "" if none */
-        bool bad_checksum; /* of the superblock */
+        bool bad_checksum; /* of the superblock; for ext2 to ext4 as disk_ext4_is_damaged() */
         bool was_mounted;  /* ext4: at least once */
         bool last_zero;    /* the last MiB but for the marker's sector */
         bool block_zero;   /* the first 4 KiB but for where ext4 has its superblock */

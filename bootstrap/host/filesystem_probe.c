@@ -15,11 +15,9 @@
 
 #define BLOCK_BYTES 4096
 
-/* ext4's superblock; https://docs.kernel.org/filesystems/ext4/super.html */
-#define EXT4_SUPER_OFFSET 1024
-#define EXT4_SUPER_BYTES  1024
-#define EXT4_S_MTIME      0x2C
-#define EXT4_S_MNT_COUNT  0x34
+/* in ext4's superblock */
+#define EXT4_S_MTIME     0x2C
+#define EXT4_S_MNT_COUNT 0x34
 
 static const char *const content_names[_DISK_CONTENT_MAX] = {
         [DISK_CANNOT_TELL] = "cannot-tell",
@@ -174,10 +172,18 @@ static DiskContent content_of(const DiskFacts *facts, const char *label)
                        : DISK_FOREIGN;
 }
 
+/* ext2, ext3 and ext4 have one superblock; libblkid tells them apart by its feature bits. */
+static bool is_ext(const DiskFacts *facts)
+{
+        return string_starts_with(facts->type, "ext");
+}
+
 void disk_judge(const DiskFacts *facts, const char *label, DiskProbe *ret)
 {
         unsigned long long at = facts->data_at;
-        *ret = (DiskProbe) { .content = content_of(facts, label) };
+        *ret = (DiskProbe) { .content = content_of(facts, label),
+                             .bad_superblock = is_ext(facts) && facts->bad_checksum &&
+                                               facts->marker == DISK_MARKER_NONE };
         switch (ret->content) {
         case DISK_BLANK:
                 (void) snprintf(ret->what, sizeof(ret->what), "nothing");
@@ -249,14 +255,14 @@ static int look_at_edges(int fd, const char *name, uint64_t size, const char *vo
         if (r < 0) {
                 return r;
         }
-        const unsigned char *super = edge + EXT4_SUPER_OFFSET;
+        const unsigned char *super = edge + DISK_EXT4_SUPER_OFFSET;
         uint32_t mtime;
         uint16_t mounts;
         memcpy(&mtime, super + EXT4_S_MTIME, sizeof(mtime));
         memcpy(&mounts, super + EXT4_S_MNT_COUNT, sizeof(mounts));
         facts->was_mounted = le32toh(mtime) != 0 || le16toh(mounts) != 0;
-        size_t after = EXT4_SUPER_OFFSET + EXT4_SUPER_BYTES;
-        facts->block_zero = zeros(edge, EXT4_SUPER_OFFSET) == EXT4_SUPER_OFFSET &&
+        size_t after = DISK_EXT4_SUPER_OFFSET + DISK_EXT4_SUPER_BYTES;
+        facts->block_zero = zeros(edge, DISK_EXT4_SUPER_OFFSET) == DISK_EXT4_SUPER_OFFSET &&
                             zeros(edge + after, BLOCK_BYTES - after) == BLOCK_BYTES - after;
 
         r = disk_read(fd, name, edge, n, size - n, err);
@@ -323,6 +329,17 @@ static int look_for_signatures(int fd, const char *name, DiskFacts *facts, Error
         return 0;
 }
 
+static int look_at_superblock(int fd, const char *name, const char *label, DiskFacts *facts,
+                              Error *err)
+{
+        unsigned char super[DISK_EXT4_SUPER_BYTES];
+        int r = disk_read(fd, name, super, sizeof(super), DISK_EXT4_SUPER_OFFSET, err);
+        if (r >= 0) {
+                facts->bad_checksum = disk_ext4_is_damaged(super, streq(facts->label, label));
+        }
+        return r;
+}
+
 int disk_probe_fd(int fd, const char *name, const char *volume_id, const char *label,
                   const Wait *wait, DiskProbe *ret, DiskFacts *ret_facts, Error *err)
 {
@@ -345,6 +362,9 @@ int disk_probe_fd(int fd, const char *name, const char *volume_id, const char *l
                 return r;
         }
         r = look_for_signatures(fd, name, &facts, err);
+        if (r >= 0 && is_ext(&facts)) {
+                r = look_at_superblock(fd, name, label, &facts, err);
+        }
         if (r >= 0 && disk_needs_sample(&facts)) {
                 r = disk_sample(fd, name, (uint64_t) size, wait, &facts.bytes, &facts.data_at, err);
         }
@@ -356,6 +376,24 @@ int disk_probe_fd(int fd, const char *name, const char *volume_id, const char *l
                 *ret_facts = facts;
         }
         return 0;
+}
+
+/* Looks once more at a superblock that seemed damaged. The kernel (of a mounted filesystem), e2fsck
+ * and mkfs hold the exclusive claim on the disk while they change a superblock, field by field, so
+ * a reader may see half of a change. While the claim is held here nobody changes it. */
+static int look_again(const Blockdev *device, const char *volume_id, const char *label,
+                      const Wait *wait, DiskProbe *probe, DiskFacts *facts, Error *err)
+{
+        _cleanup_close_ int fd = open(device->node, O_RDONLY | O_EXCL | O_CLOEXEC);
+        if (fd < 0 && errno == EBUSY) {
+                facts->bad_checksum = false; /* not known */
+                disk_judge(facts, label, probe);
+                return 0;
+        }
+        if (fd < 0) {
+                return error_errno(err, errno, "open %s", device->node);
+        }
+        return disk_probe_fd(fd, device->node, volume_id, label, wait, probe, facts, err);
 }
 
 int filesystem_probe(const Blockdev *device, const char *volume_id, const char *label,
@@ -378,5 +416,15 @@ int filesystem_probe(const Blockdev *device, const char *volume_id, const char *
                 return error_set(err, ERROR_UNSAFE, ENODEV, "%s has become another device",
                                  device->node);
         }
-        return disk_probe_fd(fd, device->node, volume_id, label, wait, ret, NULL, err);
+        DiskProbe probe = {};
+        DiskFacts facts = {};
+        r = disk_probe_fd(fd, device->node, volume_id, label, wait, &probe, &facts, err);
+        if (r >= 0 && probe.bad_superblock) {
+                r = look_again(device, volume_id, label, wait, &probe, &facts, err);
+        }
+        if (r < 0) {
+                return r;
+        }
+        *ret = probe;
+        return 0;
 }

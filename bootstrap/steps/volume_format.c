@@ -226,7 +226,10 @@ static int refuse(const Boot *boot, const Look *look, Error *err)
         const char *node = boot->volume.node;
         char why[512], advice[256];
         say_why(config, look, why, sizeof(why));
-        if (string_starts_with(look->probe.what, "ext4 ")) {
+        if (look->probe.bad_superblock) {
+                (void) snprintf(advice, sizeof(advice),
+                                "If it is this cluster's, " DISK_SUPERBLOCK_ADVICE, node);
+        } else if (string_starts_with(look->probe.what, "ext4 ")) {
                 (void) snprintf(advice, sizeof(advice),
                                 "If its data may go, run wipefs --all %s, then kube-bootstrap run "
                                 "--format-volume; if it is this cluster's, from before a change of "

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <endian.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -300,12 +301,55 @@ static void lvm_physical_volume(void)
 }
 
 /* Not blank: libblkid would pass over it without BLKID_SUBLKS_BADCSUM. */
-static void damaged_superblock(void)
+static void damaged_lvm_header(void)
 {
         lvm_physical_volume();
         put(512 + 32, "x", 1); /* the UUID, under the checksum */
         CHECK_CONTENT(DISK_FOREIGN, "LVM2_member (UUID xbcdef-");
         CHECK_CONTENT(DISK_FOREIGN, "damaged superblock");
+}
+
+/* RFC 3720, B.4, and the check value of "CRC-32/ISCSI" in
+ * https://reveng.sourceforge.io/crc-catalogue/all.htm; both invert the result. */
+static void crc32c_vectors(void)
+{
+        unsigned char data[32] = {};
+        CHECK_INT(~disk_crc32c(UINT32_MAX, data, 32), 0x8A9136AA);
+        memset(data, 0xFF, 32);
+        CHECK_INT(~disk_crc32c(UINT32_MAX, data, 32), 0x62A8AB43);
+        for (size_t i = 0; i < 32; i++) {
+                data[i] = (unsigned char) i;
+        }
+        CHECK_INT(~disk_crc32c(UINT32_MAX, data, 32), 0x46DD794E);
+        CHECK_INT(~disk_crc32c(UINT32_MAX, (const unsigned char *) "123456789", 9), 0xE3069283);
+}
+
+/* The checksum's type and the feature's bit do not switch the check off. */
+static void checksum_of_a_superblock(void)
+{
+        unsigned char super[DISK_EXT4_SUPER_BYTES];
+        make_disk(64 * MIB);
+        make("/sbin/mkfs.ext4", LIST("-q", "-L", LABEL));
+        int fd = open(disk, O_RDONLY | O_CLOEXEC);
+        CHECK(pread(fd, super, sizeof(super), DISK_EXT4_SUPER_OFFSET) == sizeof(super));
+        (void) close(fd);
+        CHECK(!disk_ext4_is_damaged(super, true));
+        super[0x175] = 2;
+        uint32_t checksum = htole32(disk_crc32c(UINT32_MAX, super, 0x3FC));
+        memcpy(super + 0x3FC, &checksum, sizeof(checksum));
+        CHECK(disk_ext4_is_damaged(super, true));
+        put(DISK_EXT4_SUPER_OFFSET, super, sizeof(super));
+        CHECK_CONTENT(DISK_FOREIGN, "ext4 labelled \"" LABEL "\"");
+        CHECK_CONTENT(DISK_FOREIGN, "with a damaged superblock");
+
+        make_disk(64 * MIB);
+        make("/sbin/mkfs.ext4", LIST("-q", "-L", LABEL, "-O", "^metadata_csum"));
+        CHECK_CONTENT(DISK_FOREIGN, "with a damaged superblock");
+        char what[192];
+        make_disk(64 * MIB);
+        make("/sbin/mkfs.ext4", LIST("-q", "-L", "kb-other", "-O", "^metadata_csum"));
+        CHECK_INT(content(what), DISK_FOREIGN);
+        CHECK(!strstr(what, "damaged")); /* another's, and as it was made */
 }
 
 static void dos_table(void)
@@ -614,7 +658,10 @@ int main(int argc, char **argv)
                 test_skip("the backup of a GPT alone is foreign", "/sbin/sgdisk");
         }
         test_case("ext4 with our label is ours", ours);
-        test_case("a damaged superblock is foreign", damaged_superblock);
+        test_case("a damaged LVM header is foreign", damaged_lvm_header);
+        test_case("CRC32C gives what its specification says", crc32c_vectors);
+        test_case("ext4 with our label and a bad checksum, or none, is foreign",
+                  checksum_of_a_superblock);
         test_case("ext4 with our label and a partition table is foreign", ours_with_a_table);
         test_case("two signatures are foreign", two_signatures);
         test_case("a marker alone is an interrupted mkfs", marker_alone);

@@ -3,6 +3,7 @@
 #include <sys/statvfs.h>
 
 #include "base/file.h"
+#include "host/filesystem.h"
 #include "host/mount.h"
 #include "loop_volume.h"
 
@@ -209,7 +210,95 @@ static void unknown_features_are_named(void)
         }
 }
 
-/* Its checksum is wrong: no retry mends that, and a person needs the command that can. */
+/* A filesystem of the loop device's own label and UUID. */
+#define LABEL "kb-0123456789ab"
+#define UUID  "6f0c4a9d-2c4e-4b0f-a5d0-a8b8f3a0c101"
+static const FormatOrder order = { .volume_id = volume_id, .label = LABEL, .uuid = UUID };
+
+#define SUPER_OFFSET 1024
+#define SUPER_BYTES  1024
+
+static DiskContent content(void)
+{
+        Error err = {};
+        Wait wait = test_wait(60);
+        DiskProbe probe = {};
+        CHECK_OK(filesystem_probe(&boot.volume, volume_id, LABEL, &wait, &probe, &err), err);
+        return probe.content;
+}
+
+/* Any byte of the superblock: refused, and nothing is written. */
+static void each_byte_of_the_superblock(void)
+{
+        Error err = {};
+        Wait wait = test_wait(300);
+        _cleanup_buffer_ Buffer before = { .max = 65 * MIB }, after = { .max = 65 * MIB };
+        REQUIRE(fresh(64));
+        CHECK_OK(filesystem_format(&boot.volume, &order, &wait, &err), err);
+        CHECK_INT(content(), DISK_OURS);
+        CHECK_OK(file_read(image, 64 * MIB, &before, &err), err);
+        int fd = open(loop, O_RDWR | O_CLOEXEC);
+        REQUIRE(fd >= 0 && before.size == 64 * MIB);
+        for (size_t i = SUPER_OFFSET; i < SUPER_OFFSET + SUPER_BYTES; i++) {
+                char spoilt = (char) ~before.data[i];
+                CHECK(pwrite(fd, &spoilt, 1, (off_t) i) == 1);
+                DiskContent found = content();
+                if (found != DISK_FOREIGN && found != DISK_UNRECOGNISED) {
+                        test_fail(__FILE__, __LINE__, "byte %zu changed: %s", i - SUPER_OFFSET,
+                                  disk_content_to_string(found));
+                }
+                CHECK(filesystem_format(&boot.volume, &order, &wait, &err) < 0);
+                CHECK_INT(err.class, ERROR_UNSAFE);
+                CHECK(pwrite(fd, &before.data[i], 1, (off_t) i) == 1);
+        }
+        CHECK(fsync(fd) == 0);
+        (void) close(fd);
+        CHECK_OK(file_read(image, 64 * MIB, &after, &err), err);
+        REQUIRE(after.size == before.size);
+        CHECK(memcmp(before.data, after.data, before.size) == 0);
+        CHECK_INT(content(), DISK_OURS);
+}
+
+/* Whatever the machine's defaults: what the probe relies on is asked for. */
+static void made_with_a_checksum(void)
+{
+        static const char defaults[] =
+                "[fs_types]\n ext4 = {\n  features = has_journal,extent\n }\n";
+        char path[128];
+        Error err = {};
+        Wait wait = test_wait(60);
+        (void) snprintf(path, sizeof(path), "%s/mke2fs.conf", test_folder());
+        CHECK_OK(file_write(path, defaults, strlen(defaults), 0644, &err), err);
+        REQUIRE(fresh(64));
+        REQUIRE(mount(path, "/etc/mke2fs.conf", NULL, MS_BIND, NULL) == 0);
+        CHECK_OK(filesystem_format(&boot.volume, &order, &wait, &err), err);
+        CHECK(umount("/etc/mke2fs.conf") == 0);
+        CHECK_INT(content(), DISK_OURS);
+}
+
+/* The kernel changes the superblock of a mounted filesystem in the page cache, field by field. */
+static void mounted_is_not_damaged(void)
+{
+        Error err = {};
+        Wait wait = test_wait(60);
+        REQUIRE(fresh(128));
+        CHECK_OK(filesystem_format(&boot.volume, &order, &wait, &err), err);
+        CHECK_OK(file_make_directory(MASTER_MOUNT_POINT, 0700, &err), err);
+        CHECK(mount(loop, MASTER_MOUNT_POINT, "ext4", 0, NULL) == 0);
+        int fd = open(loop, O_RDWR | O_CLOEXEC);
+        char half;
+        CHECK(fd >= 0 && pread(fd, &half, 1, SUPER_OFFSET) == 1);
+        half = (char) ~half;
+        CHECK(pwrite(fd, &half, 1, SUPER_OFFSET) == 1);
+        CHECK_INT(content(), DISK_OURS);
+        half = (char) ~half;
+        CHECK(pwrite(fd, &half, 1, SUPER_OFFSET) == 1);
+        (void) close(fd);
+        CHECK(umount(MASTER_MOUNT_POINT) == 0);
+        CHECK_INT(content(), DISK_OURS); /* and the kernel's own changes keep the checksum */
+}
+
+/* No retry mends it, and a person needs the command that can. */
 static void damaged_superblock_is_told(void)
 {
         MachineStatus status;
@@ -223,8 +312,19 @@ static void damaged_superblock_is_told(void)
         (void) close(fd);
         CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
         CHECK_STR(error_class_to_string(err.class), "unsafe");
+        CHECK_CONTAINS(err.message, "with a damaged superblock");
+        CHECK_CONTAINS(err.message, "Nothing was written");
+        _cleanup_free_ char *advice = string_format("take a snapshot of the volume, run e2fsck -b "
+                                                    "32768 -B 4096 %s,",
+                                                    loop);
+        CHECK_CONTAINS(err.message, advice ? advice : "(no memory)");
+        CHECK_CONTAINS(err.message, "run kube-bootstrap again"); /* the end is not cut */
+        Wait wait = test_wait(60);
+        CHECK(filesystem_check(&boot.volume, &wait, &err) <
+              0); /* were it damaged since the probe */
+        CHECK_STR(error_class_to_string(err.class), "unsafe");
         CHECK_CONTAINS(err.message, "superblock is damaged");
-        CHECK_CONTAINS(err.message, "take a snapshot");
+        CHECK_CONTAINS(err.message, advice ? advice : "(no memory)");
         CHECK_OK(mount_look(MASTER_MOUNT_POINT, &state, &err), err);
         CHECK(!state.mounted);
         /* the advice works: 1, errors were corrected */
@@ -247,6 +347,9 @@ int main(void)
                 { "errors that e2fsck leaves stop before the mount", errors_left_stop },
                 { "features that e2fsck does not know are named", unknown_features_are_named },
                 { "a damaged superblock is told, with what mends it", damaged_superblock_is_told },
+                { "each byte of the superblock changed is refused", each_byte_of_the_superblock },
+                { "a filesystem is made with a checksum", made_with_a_checksum },
+                { "a mounted filesystem's superblock is not damaged", mounted_is_not_damaged },
         };
         start_world_with_bucket();
         server_reset(&server, respond);
