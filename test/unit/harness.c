@@ -1,27 +1,75 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "harness.h"
 
+#include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-static unsigned n_cases, n_failed;
-static bool case_failed;
-static char folder[64];
+static unsigned n_cases, n_failed, n_known;
+static bool case_runs, case_failed, failed_outside, lists;
+static const char *wanted; /* a case's number or a part of its name; NULL: all cases */
+static char folder[PATH_MAX];
+
+/* Goes to the root of the tree, where the tests' relative paths begin, from
+ * TREE/build/VARIANT/unit/. A program that was copied elsewhere stays where it was started. */
+static void go_to_root(void)
+{
+        char path[PATH_MAX];
+        ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
+        path[n > 0 ? n : 0] = '\0';
+        for (int i = 0; i < 4; i++) {
+                char *slash = strrchr(path, '/');
+                *(slash ? slash : path) = '\0';
+        }
+        int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        bool is_root = root >= 0 && faccessat(root, "bootstrap", F_OK, 0) == 0;
+        if ((is_root ? fchdir(root) : access("bootstrap", F_OK)) < 0) {
+                printf("# not in the source tree: what the tests read of it is missing\n");
+        }
+        (void) close(root);
+}
+
+/* The C library gives main()'s arguments to constructors as well. Other words are the program's. */
+static __attribute__((constructor)) void read_arguments(int argc, char **argv)
+{
+        if (argc == 3 && streq(argv[1], "-k")) {
+                wanted = argv[2];
+        } else if (argc == 2 && (streq(argv[1], "-l") || streq(argv[1], "--list"))) {
+                lists = true;
+        } else if (argc > 1) {
+                return;
+        }
+        go_to_root();
+}
+
+/* Counts a case, and returns whether it is to be run. */
+static bool is_wanted(const char *name)
+{
+        char number[16];
+        (void) snprintf(number, sizeof(number), "%u", ++n_known);
+        if (lists) {
+                printf("%s %s\n", number, name);
+                return false;
+        }
+        bool is_number = wanted && wanted[strspn(wanted, "0123456789")] == '\0';
+        return !wanted || (is_number ? streq(wanted, number) : strstr(name, wanted) != NULL);
+}
 
 /* What follows lacks what was to be made; and servers of the test may yet be at work. */
 static void end_if_tortured(void)
 {
         if (getenv("TORTURE_FAIL_AT")) {
                 (void) fflush(stdout);
-                _exit(n_failed || case_failed ? EXIT_FAILURE : EXIT_SUCCESS);
+                _exit(n_failed || case_failed || failed_outside ? EXIT_FAILURE : EXIT_SUCCESS);
         }
 }
 
 void test_fail(const char *file, int line, const char *format, ...)
 {
-        case_failed = true;
+        *(case_runs ? &case_failed : &failed_outside) = true;
         printf("# %s:%d: ", file, line);
         va_list ap;
         va_start(ap, format);
@@ -33,8 +81,13 @@ void test_fail(const char *file, int line, const char *format, ...)
 
 void test_case(const char *name, void (*function)(void))
 {
+        if (!is_wanted(name)) {
+                return;
+        }
         case_failed = false;
+        case_runs = true;
         function();
+        case_runs = false;
         n_cases++;
         n_failed += case_failed;
         printf("%s %u - %s\n", case_failed ? "not ok" : "ok", n_cases, name);
@@ -43,8 +96,10 @@ void test_case(const char *name, void (*function)(void))
 
 void test_skip(const char *name, const char *reason)
 {
-        printf("ok %u - %s # SKIP %s\n", ++n_cases, name, reason);
-        (void) fflush(stdout);
+        if (is_wanted(name)) {
+                printf("ok %u - %s # SKIP %s\n", ++n_cases, name, reason);
+                (void) fflush(stdout);
+        }
 }
 
 void test_cases_if(bool possible, const char *needs, const TestCase *cases, size_t n)
@@ -71,9 +126,18 @@ int test_done(void)
         if (folder[0] && nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0) {
                 perror(folder);
         }
+        if (lists) {
+                return EXIT_SUCCESS;
+        }
+        if (failed_outside) {
+                printf("# a check outside the cases failed\n");
+        }
+        if (n_cases == 0) {
+                printf("# there is no such case\n");
+        }
         printf("1..%u\n", n_cases);
         end_if_tortured();
-        return n_failed || !n_cases ? EXIT_FAILURE : EXIT_SUCCESS;
+        return n_failed || failed_outside || !n_cases ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 const char *test_folder(void)

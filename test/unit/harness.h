@@ -2,7 +2,10 @@
 #pragma once
 
 /* A unit test is a program: cases run in order, each prints a TAP line (https://testanything.org).
- */
+ *   PROGRAM               all of them
+ *   PROGRAM -k CASE       those with this number, or with this text in their name
+ *   PROGRAM -l, --list    their numbers and names
+ * It goes to the root of the source tree that it was built in. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,7 +27,7 @@ typedef struct TestCase {
 void test_cases_if(bool possible, const char *needs, const TestCase *cases, size_t n);
 int test_done(void); /* the plan; main()'s result */
 
-/* A diagnostic; the running case fails. */
+/* A diagnostic; the running case fails, or outside of one the program does. */
 void test_fail(const char *file, int line, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 
