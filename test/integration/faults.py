@@ -66,12 +66,10 @@ def cases_of(part):
 
 def try_cases(part, cases):
     """Some of a part's, in a region of their own; returns their tally and the front's own errors."""
-    tally = Tally(part)
     with machines.World() as world:
+        tally = Tally(part, f"(SEED={SEED} DRAW={world.front.draw()})")
         for name, case, arguments in cases:
             tally.attempt(name, case, world, *arguments)
-        if not tally.is_good():
-            print(world.front.drawn_by(), file=sys.stderr)
         return tally, world.front.bugs()
 
 

@@ -17,7 +17,6 @@ from boot_checks.crashes import SCENES  # noqa: E402
 PROGRAM = machines.ROOT / "build/debug/kube-bootstrap"
 VALGRIND = machines.ROOT / "build/valgrind"
 COMMAND = (machines.ROOT / "test/valgrind", VALGRIND, PROGRAM)
-SECONDS = 300
 
 
 def boot(world, scene):
@@ -26,7 +25,7 @@ def boot(world, scene):
     world.clear()
     machine = prepare(world, role)
     machine.program = COMMAND
-    outcome = machine.run(seconds=SECONDS)
+    outcome = machine.run()
     return (machine.root / "run/valgrind").read_text() if outcome.done else outcome.said or "ended late"
 
 

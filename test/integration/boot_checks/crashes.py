@@ -7,7 +7,6 @@ side by side, so that numbers are not the same from run to run.
 
 import json
 import re
-import time
 from collections import Counter
 
 from .machines import JOIN
@@ -115,7 +114,7 @@ def takeover(world, when, name, nth):
     assert killed.status == -9 or killed.done, killed
     before = keep(world, first)
     if holder(world) == first.id:
-        time.sleep(0.5)
+        wait(lambda: waiting.poll() is not None or names(second.look()[2], first), f"{second.id} waits for {first.id}")
         check_waits(world, first, second)
     else:
         before = Kept(b"", "", b"")  # the second has begun already
@@ -130,11 +129,16 @@ def holder(world):
     return found["attachments"][0]["instance"] if found["attachments"] else ""
 
 
+def names(waits, machine):
+    """Whether it waits for that machine to let go of the volume."""
+    return machine.id in waits.get("volume-attach", "")
+
+
 def check_waits(world, first, second):
     """The one without the volume has written nothing anywhere."""
     wrote = {name for name, entry in world.front.control(
         "GET", f"/calls?instance={second.id}")["by_action"].items() if entry["mutating"]}
     if wrote - HARMLESS:
         raise SecondMaster(f"{second.id} without the volume of {first.id}: {wrote}")
-    states = second.look()[0]
-    assert states.get("volume-attach") == "applying", states
+    states, errors, waits = second.look()
+    assert states.get("volume-attach") == "applying" and names(waits, first), (states, errors, waits)

@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = ROOT / "build/effects/kube-bootstrap"
 HOOK = Path(__file__).with_name("hook-program")
 CLONE_NEWNET = 0x40000000  # linux/sched.h
-SECONDS = 40  # a boot here takes one or two
+PATIENCE_S = 300  # a boot here takes one or two; no pass waits so long
 JOIN = {"schema": 1, "token": "abcdef.0123456789abcdef", "expires": "2099-01-01T00:00:00Z"}
 
 # The rows of the table that need neither systemd nor docker.
@@ -161,29 +161,32 @@ class Machine:
                 {s["name"]: s["error"] for s in steps if s.get("error")},
                 {s["name"]: s["waiting_for"] for s in steps if s.get("waiting_for")})
 
-    def follow(self, process, seconds=SECONDS, wanted=None):
-        """Waits until what can be done here is, or nothing more will be; ends the run then."""
+    def follow(self, process, wanted=None, until=lambda _: False):
+        """Waits until the wanted steps are done, one of them has failed, the run has ended, or what it
+        says of itself is what until() waits for; ends the run then."""
         wanted = wanted or STEPS[self.role]
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + PATIENCE_S
         outcome = Outcome(0)
-        while process.poll() is None and time.monotonic() < deadline:
+        while process.poll() is None:
             outcome.states, outcome.errors, outcome.waits = self.look()
-            outcome.done = all(outcome.states.get(name) == "done" for name in wanted)
-            if outcome.done or "failed" in (outcome.states.get(name) for name in wanted):
+            if {outcome.states.get(name) for name in wanted} == {"done"} or until(outcome) or \
+                    "failed" in (outcome.states.get(name) for name in wanted):
+                process.terminate()
                 break
+            if time.monotonic() > deadline:
+                process.kill()
+                outcome.said = process.communicate()[0]
+                raise AssertionError(f"{self.id}: not so far in {PATIENCE_S} s: {outcome}")
             time.sleep(0.02)
-        if process.poll() is None:
-            process.terminate()
-            outcome.said = process.communicate(timeout=30)[0]
         else:
-            outcome.said = process.communicate(timeout=30)[0]
             outcome.states, outcome.errors, outcome.waits = self.look()
+        outcome.said = process.communicate(timeout=PATIENCE_S)[0]
         outcome.status = process.returncode
         outcome.done = all(outcome.states.get(name) == "done" for name in wanted)
         return outcome
 
-    def run(self, *flags, seconds=SECONDS, wanted=None, **how):
-        return self.follow(self.start(*flags, **how), seconds, wanted)
+    def run(self, *flags, wanted=None, until=lambda _: False, **how):
+        return self.follow(self.start(*flags, **how), wanted, until)
 
     def calls(self):
         counted = self.world.front.control("GET", f"/calls?instance={self.id}")["by_action"]

@@ -3,6 +3,7 @@
 condition, and with a winner that dies. There is one of them, and one authority."""
 
 import os
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from .crashes import HARMLESS, holder
@@ -25,13 +26,28 @@ def wrote(world, machine):
         "GET", f"/calls?instance={machine.id}")["by_action"].items() if entry["mutating"]}
 
 
+def race(world, machines, wanted, named, kill=""):
+    """The outcomes of all of them. One that waits runs until another has ended and it says what named() knows."""
+    decided = threading.Event()
+    runs = [(machine, machine.start(kill=kill)) for machine in machines]
+
+    def follow(run):
+        outcome = run[0].follow(run[1], wanted, lambda seen: decided.is_set() and named(seen))
+        decided.set()
+        return outcome
+    with ThreadPoolExecutor(RACERS) as pool:
+        return list(pool.map(follow, runs))
+
+
+def names_claimant(seen):
+    return "making the secrets" in seen.waits.get("secrets", "")
+
+
 def of_one_volume(world, _):
     """One gets it and boots; the others write nothing anywhere, for as long as it lives."""
     world.clear()
     machines = [world.machine() for _ in range(RACERS)]
-    runs = [(machine, machine.start()) for machine in machines]
-    with ThreadPoolExecutor(RACERS) as pool:
-        ended = list(pool.map(lambda run: run[0].follow(run[1], seconds=15), runs))
+    ended = race(world, machines, STEPS["master"], lambda seen: holder(world) in seen.waits.get("volume-attach", ""))
     winners = [m for m, outcome in zip(machines, ended) if outcome.done]
     if len(winners) != 1 or holder(world) != winners[0].id:
         raise SecondMaster(f"{len(winners)} of {RACERS} are master")
@@ -48,10 +64,7 @@ def of_a_volume_each(world, kill):
     world.clear()
     volumes = [world.front.new_volume() for _ in range(RACERS)]
     machines = [world.machine(volume_id=volume) for volume in volumes]
-    runs = [(machine, machine.start(kill=kill)) for machine in machines]
-    with ThreadPoolExecutor(RACERS) as pool:
-        ended = list(pool.map(
-            lambda run: run[0].follow(run[1], seconds=15, wanted=UNTIL_SECRETS), runs))
+    ended = race(world, machines, UNTIL_SECRETS, names_claimant, kill)
     if len(authorities(world)) > 1:
         raise SecondMaster(f"{authorities(world)}")
     winners = [outcome for outcome in ended if outcome.done]
@@ -69,10 +82,7 @@ def without_conditions(world, _):
     world.clear()
     with world.front.settings(s3={"ignore_if_none_match": True}):
         machines = [world.machine(volume_id=world.front.new_volume()) for _ in range(4)]
-        runs = [(machine, machine.start()) for machine in machines]
-        with ThreadPoolExecutor(RACERS) as pool:
-            ended = list(pool.map(
-                lambda run: run[0].follow(run[1], seconds=15, wanted=UNTIL_SECRETS), runs))
+        ended = race(world, machines, UNTIL_SECRETS, names_claimant)
     if authorities(world) or any(outcome.done for outcome in ended):
         raise SecondMaster(f"{authorities(world)}")
     told = [text for outcome in ended for text in outcome.told()]

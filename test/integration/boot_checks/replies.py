@@ -28,8 +28,6 @@ EFFECTS = {
     "silence": ({"effect": "silence"}, {}),
 }
 CODES = ("500", "503", "denied", "revoked")
-DEADLINE = 90  # a request that is not answered is given up after 30 s
-LASTING = 4  # seconds until it has failed, or said what it waits for
 SKEWS = (1200, -1200)
 NAMED = {"imds:PutToken": ("latest/api/token", "instance metadata"),
          "imds:GetMetadata": ("meta-data", "instance metadata", "IAM role", "interface", "subnet")}
@@ -72,22 +70,21 @@ def fault(machine, request, nth, effect):
             "count": 1 if nth else 0, **given, **code}
 
 
-def check_named(outcome, request, effect):
-    """What is shown names the request, and what came of it."""
+def is_named(outcome, request, effect):
+    """Whether what is shown names the request, and what came of it."""
     service, _, action = request.partition(":")
     word = EFFECTS[effect][1].get(service, "")
     named = NAMED.get(request, (action, "s3://", "index.json"))
     told = outcome.told()
-    assert any(any(name in text for name in named) and word in text for text in told) or \
-        any(name in text for name in WAITS.get(request, ()) for text in outcome.waits.values()), \
-        (request, effect, word, told)
+    return any(any(name in text for name in named) and word in text for text in told) or \
+        any(name in text for name in WAITS.get(request, ()) for text in outcome.waits.values())
 
 
 def spoil(world, role, request, nth, effect):
     world.scene = ""
     machine = first_boot(world, role)
     world.front.control("POST", "/faults", fault(machine, request, nth, effect))
-    outcome = machine.run(seconds=DEADLINE if nth else LASTING)
+    outcome = machine.run(until=lambda seen: not nth and is_named(seen, request, effect))
     met = world.front.control("GET", "/faults")[0]["applied"]
     world.front.control("DELETE", "/faults")
     assert met or outcome.done, f"{request} {nth} was never asked"
@@ -95,7 +92,7 @@ def spoil(world, role, request, nth, effect):
     if outcome.done:
         check_whole(world, machine, before, outcome)
         return "converged" if met else "missed"
-    check_named(outcome, request, effect)
+    assert is_named(outcome, request, effect), (request, effect, outcome.told())
     check_whole(world, machine, before, machine.run())
     return "refused"
 
@@ -106,7 +103,7 @@ def skew(world, role, seconds):
     machine = first_boot(world, role)
     world.front.control("POST", "/faults", {"action": "*", "effect": "skew", "seconds": seconds,
                                             "count": 0, "instance": machine.id})
-    outcome = machine.run(seconds=LASTING)
+    outcome = machine.run(until=lambda seen: any("clock" in text for text in seen.told()))
     world.front.control("DELETE", "/faults")
     before = keep(world, machine)
     if outcome.done:

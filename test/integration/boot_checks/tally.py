@@ -28,8 +28,9 @@ OUTCOMES = ("converged", "refused", "missed", "lost", "second", "other")
 class Tally:
     """Counts the cases of one part, and shows what went wrong as it happens."""
 
-    def __init__(self, part):
-        self.part = part
+    def __init__(self, part, again=""):
+        """again: what makes a run that fails the same again, for whoever reads of it."""
+        self.part, self.again = part, again
         self.count = Counter()
         self.began, self.took = time.monotonic(), 0
 
@@ -43,9 +44,8 @@ class Tally:
             outcome = case(*arguments)
         except Exception as problem:
             outcome = {Lost: "lost", SecondMaster: "second"}.get(type(problem), "other")
-            print(f"# {self.part}, {name}: {outcome}", file=sys.stderr)
-            for line in traceback.format_exc().splitlines():
-                print(f"#   {line}", file=sys.stderr, flush=True)
+            told = [f"{self.part}, {name}: {outcome} {self.again}", *traceback.format_exc().splitlines()]
+            print("\n#   ".join(told).join(("# ", "\n")), end="", flush=True)  # at once: others print too
         self.add({outcome: 1})
 
     def add(self, count):

@@ -25,8 +25,8 @@ from botocore.exceptions import ClientError
 
 REGION = Path(__file__).resolve().parents[2] / "lab" / "region"
 CACHE = Path(os.environ.get("LAB_CACHE", "/var/cache/kube-bootstrap-lab"))
-START_S = 30
-STOP_S = 10
+START_S = 120
+STOP_S = 60
 VERSION = "2016-11-15"
 
 
@@ -100,9 +100,9 @@ class Front:
         log = (self.state / "front.log").read_text()
         return found + ([log] if "Traceback" in log else [])
 
-    def drawn_by(self):
-        """What a failure must tell, to be had again."""
-        return f"# drawn by DRAW={self.control('GET', '/settings')['seed']}"
+    def draw(self):
+        """What DRAW must be to have what was drawn again."""
+        return self.control("GET", "/settings")["seed"]
 
     def reset(self):
         self.control("DELETE", "/faults")
@@ -205,7 +205,7 @@ class Front:
         request = urllib.request.Request(
             self.control_url + path, method=method,
             data=None if body is None else json.dumps(body).encode())
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=120) as reply:
             return json.loads(reply.read())
 
     @contextlib.contextmanager
@@ -276,7 +276,7 @@ class Front:
         wait(reached, f"{volume} {state}")
 
 
-def wait(condition, what, seconds=5):
+def wait(condition, what, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
