@@ -65,7 +65,7 @@ $(B)/%.o: %.c Makefile
 
 ifneq ($(TORTURE),)
 $(OBJECTS): CPPFLAGS += -include test/unit/torture.h
-$(B)/test/unit/test_%.o: CPPFLAGS += -Dabort=torture_give_up
+$(B)/test/unit/%.o: CPPFLAGS += -Dabort=torture_give_up
 endif
 
 $(LIBRARY): $(OBJECTS)
@@ -75,9 +75,20 @@ $(LIBRARY): $(OBJECTS)
 $(PROGRAM): $(B)/bootstrap/main.o $(TORTURE) $(LIBRARY)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(B)/unit/%: $(B)/test/unit/%.o $(B)/test/unit/harness.o $(TORTURE) $(LIBRARY)
+# The harness, servers, and worlds of the unit tests; those that stand in for steps/ are linked by name.
+STAND_INS    := $(patsubst %,$(B)/test/unit/%.o,cli_world resident_world)
+UNIT_SOURCES := $(filter-out test/unit/test_% test/unit/torture.c,$(wildcard test/unit/*.c))
+UNIT_LIBRARY := $(B)/libunit.a
+
+$(UNIT_LIBRARY): $(filter-out $(STAND_INS),$(UNIT_SOURCES:%.c=$(B)/%.o))
+	@rm -f $@
+	@$(AR) rcs $@ $^
+
+$(B)/unit/test_cli: $(B)/test/unit/cli_world.o
+$(B)/unit/test_resident $(B)/unit/test_resident_events: $(STAND_INS)
+$(B)/unit/%: $(B)/test/unit/%.o $(UNIT_LIBRARY) $(TORTURE) $(LIBRARY)
 	@mkdir -p $(@D)
-	@$(CC) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+	@$(CC) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LDLIBS)
 
 $(B)/fuzz/%: $(B)/test/fuzz/%.o $(LIBRARY)
 	@mkdir -p $(@D)

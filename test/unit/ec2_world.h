@@ -4,8 +4,6 @@
 /* What tests of steps share: EC2's answers as a function of the request, and one row of the table
  * run by the real engine. */
 
-#include <stdarg.h>
-
 #include "engine/machine.h"
 #include "host/http.h"
 #include "scripted_server.h"
@@ -16,104 +14,24 @@
 #define ENI      "eni-0123456789abcdef0"
 #define ZONE     "us-east-1a"
 
-static ScriptedServer server;
-static Boot boot;
-static unsigned deadline_s = 180; /* of the step */
+extern ScriptedServer server;
+extern Boot boot;
+extern unsigned deadline_s; /* of the step */
 
-static inline char *ec2_reply(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static inline char *ec2_reply(const char *format, ...)
-{
-        char *inner = NULL;
-        va_list ap;
-        va_start(ap, format);
-        int n = vasprintf(&inner, format, ap);
-        va_end(ap);
-        _cleanup_free_ char *body =
-                n < 0 ? NULL
-                      : string_format("<Response><requestId>r</requestId>%s</Response>", inner);
-        free(inner);
-        if (!body) {
-                abort();
-        }
-        return make_reply("200 OK", "Content-Type: text/xml\r\n", body);
-}
+char *ec2_reply(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-static inline char *ec2_error(const char *status, const char *code, const char *message)
-{
-        _cleanup_free_ char *body = string_format(
-                "<Response><Errors><Error><Code>%s</Code><Message>%s</Message></Error></Errors>"
-                "<RequestID>r-1</RequestID></Response>",
-                code, message);
-        return make_reply(status, "Content-Type: text/xml\r\n", body);
-}
+char *ec2_error(const char *status, const char *code, const char *message);
 
-static inline bool is_action(const char *request, const char *action)
-{
-        char text[64];
-        (void) snprintf(text, sizeof(text), "Action=%s&", action);
-        return strstr(request, text) != NULL;
-}
+bool is_action(const char *request, const char *action);
 
 /* How often the action was asked for. */
-static inline unsigned count_action(const char *action)
-{
-        unsigned n = 0;
-        for (unsigned i = 0; i < server_count(&server); i++) {
-                n += is_action(server_request(&server, i), action);
-        }
-        return n;
-}
+unsigned count_action(const char *action);
 
 /* A boot that knows its instance and talks to the server. */
-static inline void start_world(void)
-{
-        static char url[64];
-        static Credentials *credentials;
-        Error err = {};
-        server_start(&server);
-        (void) snprintf(url, sizeof(url), "http://127.0.0.1:%d", server.port);
-        (void) setenv("AWS_ENDPOINT_URL_EC2", url, 1);
-        if (http_init(&err) < 0 ||
-            credentials_new_static("AKIDEXAMPLE", "secret", NULL, &credentials, &err) < 0 ||
-            aws_client_new(credentials, "us-east-1", NULL, &boot.aws, &err) < 0) {
-                (void) fprintf(stderr, "%s\n", err.message);
-                exit(EXIT_FAILURE);
-        }
-        boot.credentials = credentials;
-        (void) snprintf(boot.identity.instance_id, sizeof(boot.identity.instance_id), INSTANCE);
-        (void) snprintf(boot.identity.zone, sizeof(boot.identity.zone), ZONE);
-        (void) snprintf(boot.identity.region, sizeof(boot.identity.region), "us-east-1");
-}
+void start_world(void);
 
-static inline unsigned all_known(void *userdata)
-{
-        (void) userdata;
-        return ROLE_MASTER;
-}
+unsigned all_known(void *userdata);
 
 /* Runs one row alone: machine_run()'s result; *ret_status of that step. */
-static inline int run_step(StepFunction *probe, StepFunction *apply, MachineMode mode,
-                           StepStatus *ret_status, Error *err)
-{
-        const Step step = {
-                .name = "step",
-                .makes_true = "what the test is about",
-                .roles = ROLE_MASTER,
-                .probe = probe,
-                .apply = apply,
-                .retry = { .first_ms = 50, .max_ms = 200 },
-                .deadline_s = deadline_s,
-        };
-        MachineStatus status = {};
-        *err = (Error) {};
-        int r = machine_run(&(MachineOptions) { .steps = &step,
-                                                .n_steps = 1,
-                                                .userdata = &boot,
-                                                .role = all_known,
-                                                .all_roles = ROLE_ALL,
-                                                .mode = mode,
-                                                .stop_fd = -1 },
-                            &status, err);
-        *ret_status = status.steps[0];
-        return r;
-}
+int run_step(StepFunction *probe, StepFunction *apply, MachineMode mode, StepStatus *ret_status,
+             Error *err);

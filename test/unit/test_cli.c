@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The verbs as a person or a script sees them: output and exit status, over fake steps. */
+#include <signal.h>
+
 #include "cli_world.h"
 
 #include "base/file.h"

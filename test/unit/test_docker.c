@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -281,7 +283,7 @@ int main(void)
                 return EXIT_FAILURE;
         }
         (void) snprintf(local_socket, sizeof(local_socket), "%s/socket", test_folder());
-        server_start_unix(&local, local_socket);
+        loopback_start_unix(&local, local_socket);
         test_case("nobody there", test_no_docker);
         test_case("errors and odd replies", test_bad_replies);
         test_cases_if(real, "needs root, dockerd, containerd and docker", cases, ELEMENTS(cases));
@@ -292,7 +294,7 @@ int main(void)
                 (void) rmdir(folder);
         }
         http_done();
-        server_stop(&local);
+        loopback_stop(&local);
         connections_join();
         return test_done();
 }

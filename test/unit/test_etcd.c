@@ -353,7 +353,7 @@ int main(void)
         if (http_init(&err) < 0) {
                 return EXIT_FAILURE;
         }
-        server_start_tcp(&local);
+        loopback_start_tcp(&local);
         (void) snprintf(local_url, sizeof(local_url), "http://127.0.0.1:%d", local.port);
         test_case("nobody there, errors and odd replies", test_bad_replies);
         test_cases_if(real, "needs etcd, etcdctl and openssl", cases, ELEMENTS(cases));
@@ -363,7 +363,7 @@ int main(void)
         free(client_cert);
         free(client_key);
         http_done();
-        server_stop(&local);
+        loopback_stop(&local);
         connections_join();
         return test_done();
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/http.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <errno.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 
 #include "base/file.h"
+#include "certificate_maker.h"
 #include "harness.h"
 #include "loopback_server.h"
 
@@ -363,10 +366,10 @@ static void servers_start(void)
         X509_free(server);
         X509_free(client);
         (void) snprintf(socket_path, sizeof(socket_path), "%s/socket", test_folder());
-        server_start_unix(&local, socket_path);
-        server_start_tcp(&plain);
-        server_start_tcp(&tls);
-        server_start_tcp(&tls_old);
+        loopback_start_unix(&local, socket_path);
+        loopback_start_tcp(&plain);
+        loopback_start_tcp(&tls);
+        loopback_start_tcp(&tls_old);
 }
 
 int main(void)
@@ -397,7 +400,7 @@ int main(void)
         http_done();
         Server *servers[] = { &local, &plain, &tls, &tls_old };
         FOREACH_ARRAY(server, servers, ELEMENTS(servers)) {
-                server_stop(*server);
+                loopback_stop(*server);
         }
         connections_join();
         SSL_CTX_free(tls.tls);

@@ -2,6 +2,10 @@
 /* `run --resident`, as systemd starts it: what it tells, what it mends, and how it gives way. */
 #define REPROBE_S 1 /* where the real rows take a minute */
 
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "resident_table.h"
 #include "resident_world.h"
 
 static void test_ready_and_stop(void)

@@ -4,7 +4,9 @@
 #define REPROBE_S 900
 
 #include <fcntl.h>
+#include <signal.h>
 
+#include "resident_table.h"
 #include "resident_world.h"
 
 static Program third;

@@ -317,7 +317,7 @@ static void force_only_what_does_not_run(void)
 
 static void begin_attaching(const char *device)
 {
-        fresh(600);
+        fresh(1800);             /* as the looks count, far more than any case takes */
         world.looks_take_s = 50; /* 90 s are enough to be stuck */
         (void) snprintf(world.holder, sizeof(world.holder), INSTANCE);
         (void) snprintf(world.device, sizeof(world.device), "%s", device);
@@ -348,7 +348,7 @@ static void stuck_attaching(void)
         /* One name after the other. */
         StepStatus status;
         Error err;
-        fresh(600);
+        fresh(1800);
         world.looks_take_s = 50;
         world.hangs_up_to = 'g';
         CHECK_OK(run(&status, &err), err);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/random.h>
 
@@ -381,7 +382,7 @@ static char *respond_late(const char *request, unsigned number)
         static const char late[] = "{\"schema\":1,\"state\":\"formatting\",\"cluster_name\":"
                                    "\"test\",\"volume_id\":\"%s\",\"instance_id\":\"" INSTANCE
                                    "\",\"uuid\":\"" UUID "\",\"created\":\"2026-01-01T00:00:00Z\"}";
-        if (string_starts_with(request, "PUT ") && !bucket_find(record_key)) {
+        if (string_starts_with(request, "PUT ") && !bucket_body(record_key)[0]) {
                 char record[512];
                 (void) snprintf(record, sizeof(record), late, volume_id);
                 bucket_put(record_key, record);

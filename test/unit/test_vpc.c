@@ -2,15 +2,10 @@
 #include <errno.h>
 
 #include "aws/imds_parse.h"
-#include "ec2_world.h"
+#include "imds_world.h"
 
 /* The VPC's networks, as IMDS lists them, and step identity, which compares the cluster's with
  * them. The machine has an interface in each of two VPCs. */
-
-#define MACS   "meta-data/network/interfaces/macs/"
-#define FIRST  MACS "0a:00:00:00:00:01/"
-#define SECOND MACS "0a:00:00:00:00:02/"
-#define CARD   "eni-0fedcba9876543210"
 
 static void list_is_read(void)
 {
@@ -56,46 +51,7 @@ static void list_is_read(void)
         CHECK_INT(n, IMDS_VPC_NETWORKS_MAX);
 }
 
-static const struct {
-        const char *path, *value;
-} metadata[] = {
-        { "meta-data/instance-id", INSTANCE },
-        { "meta-data/placement/region", "us-east-1" },
-        { "meta-data/placement/availability-zone", ZONE },
-        { "meta-data/services/partition", "aws" },
-        { "meta-data/services/domain", "amazonaws.com" },
-        { "meta-data/local-ipv4", "172.20.128.10" },
-        { "meta-data/iam/security-credentials/", "kb-master" },
-        { "dynamic/instance-identity/document", "{\"accountId\":\"123456789012\"}" },
-        { "meta-data/mac", "0a:00:00:00:00:01" },
-        { MACS, "0a:00:00:00:00:01/\n0a:00:00:00:00:02/" },
-        { FIRST "interface-id", ENI },
-        { SECOND "interface-id", CARD },
-        { FIRST "subnet-ipv4-cidr-block", "172.20.128.0/20" },
-};
-
 static const char *blocks[2]; /* NULL: IMDS has none */
-
-static char *get_metadata(const char *request)
-{
-        static const char *const block_paths[] = { FIRST "vpc-ipv4-cidr-blocks",
-                                                   SECOND "vpc-ipv4-cidr-blocks" };
-        char line[128];
-        FOREACH_ARRAY(row, metadata, ELEMENTS(metadata)) {
-                (void) snprintf(line, sizeof(line), "GET /2021-07-15/%s HTTP/1.1\r\n", row->path);
-                if (string_starts_with(request, line)) {
-                        return make_reply("200 OK", "Content-Type: text/plain\r\n", row->value);
-                }
-        }
-        for (size_t i = 0; i < ELEMENTS(blocks); i++) {
-                (void) snprintf(line, sizeof(line), "GET /2021-07-15/%s HTTP/1.1\r\n",
-                                block_paths[i]);
-                if (blocks[i] && string_starts_with(request, line)) {
-                        return make_reply("200 OK", "Content-Type: text/plain\r\n", blocks[i]);
-                }
-        }
-        return make_reply("404 Not Found", "", "");
-}
 
 #define INTERFACE(eni)                                                                        \
         "<item><networkInterfaceId>" eni "</networkInterfaceId><subnetId>subnet-1</subnetId>" \
@@ -105,15 +61,19 @@ static char *get_metadata(const char *request)
 
 static char *respond(const char *request, unsigned number)
 {
+        static const char *const paths[] = { ENIS_MAC "vpc-ipv4-cidr-blocks",
+                                             CARDS_MAC "vpc-ipv4-cidr-blocks" };
         (void) number;
-        if (string_starts_with(request, "PUT ")) {
-                return make_reply("200 OK", "", "token");
+        for (size_t i = 0; i < ELEMENTS(blocks); i++) {
+                char *reply = blocks[i] ? imds_answer_path(request, paths[i], blocks[i]) : NULL;
+                if (reply) {
+                        return reply;
+                }
         }
-        if (string_starts_with(request, "GET ")) {
-                return get_metadata(request);
-        }
-        return ec2_reply("<networkInterfaceSet>" INTERFACE(ENI)
-                                 INTERFACE(CARD) "</networkInterfaceSet>");
+        char *reply = imds_answer(request);
+        return reply ? reply
+                     : ec2_reply("<networkInterfaceSet>" INTERFACE(ENI)
+                                         INTERFACE(CARD) "</networkInterfaceSet>");
 }
 
 static int run(const char *first, const char *second, Error *err)
@@ -159,17 +119,10 @@ static void zones_of_every_partition(void)
 
 int main(void)
 {
-        static char role[] = "kb-master", node_role[] = "kb-node", bucket[] = "bucket-1";
         static char overlay[] = "10.244.0.0/16", service[] = "10.96.0.0/16";
-        start_world();
-        (void) setenv("AWS_EC2_METADATA_SERVICE_ENDPOINT", getenv("AWS_ENDPOINT_URL_EC2"), 1);
-        (void) setenv("AWS_ENDPOINT_URL_S3", getenv("AWS_ENDPOINT_URL_EC2"), 1);
-        boot.config = (StackConfig) { .role = ROLE_MASTER,
-                                      .master_iam_role = role,
-                                      .node_iam_role = node_role,
-                                      .s3_bucket = bucket,
-                                      .overlay_network = overlay,
-                                      .service_network = service };
+        start_world_with_imds();
+        boot.config.overlay_network = overlay;
+        boot.config.service_network = service;
         FOREACH_ARRAY(key, stack_config_keys, stack_config_n_keys) {
                 if (streq(key->name, "OVERLAY_NETWORK")) {
                         boot.config.lines[key - stack_config_keys] = 7;
@@ -178,11 +131,6 @@ int main(void)
         test_case("imds: the networks of a VPC", list_is_read);
         test_case("imds: zones of every partition", zones_of_every_partition);
         test_case("identity: the cluster's networks beside those of each VPC", identity_compares);
-        server_reset(&server, NULL);
-        s3_bucket_free(boot.bucket);
-        aws_client_free(boot.aws);
-        credentials_free(boot.credentials);
-        imds_free(boot.imds);
-        http_done();
+        end_world_with_imds();
         return test_done();
 }
