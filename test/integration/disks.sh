@@ -1,11 +1,11 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 # Formatting on real loop devices: what is not proven blank, or known to be new, keeps every byte, and a
-# mkfs killed anywhere is taken up again. TAP. Needs root; drives test_filesystem as a tool.
+# mkfs killed anywhere is taken up again. TAP. Needs root and strace; drives test_filesystem as a tool.
+# shellcheck disable=SC2030,SC2031 # aside() has a folder and a volume of its own
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 
-VOLUME=vol-0$(od -An -N8 -tx8 /dev/urandom | tr -d " ") # of this run alone: two disks of one volume are refused
 LABEL=kb-0123456789ab
 n=0 failed=0
 ok() { n=$((n + 1)) && echo "ok $n - $1"; }
@@ -27,22 +27,56 @@ tool=${DISK_TOOL:-build/${VARIANT:-debug}/unit/test_filesystem}
 [ -n "${DISK_TOOL:-}" ] || make -s VARIANT="${VARIANT:-debug}" "$tool" || exit 1
 work=$(mktemp -d)
 mount -t tmpfs disks "$work" || exit 1 # fsync costs nothing there
-image=$work/$VOLUME.img
 loop=
+new_volume() { # of this run alone: two disks of one volume are refused
+    VOLUME=vol-0$(od -An -N8 -tx8 /dev/urandom | tr -d " ")
+    image=$work/$VOLUME.img
+}
+new_volume
 detach() {
     [ -z "$loop" ] || losetup --detach "$loop"
     loop=
 }
 cleanup() {
     trap - EXIT
+    for pid in "${!asides[@]}"; do kill "$pid" 2>/dev/null && wait "$pid"; done
     mountpoint -q "$work/mnt" && umount "$work/mnt"
     detach
     mountpoint -q "$work/full" && umount "$work/full"
     umount "$work"
     rmdir "$work"
 }
+asides=() # by the process: where its cases are
 trap cleanup EXIT
 trap 'exit 130' INT TERM
+
+# Runs cases at the same time as what follows, with a volume of their own; tell_asides() shows them.
+aside() { # COMMAND...
+    local place=$work/aside${#asides[@]}
+    mkdir "$place"
+    (
+        trap detach EXIT
+        trap 'exit 130' INT TERM
+        work=$place loop=
+        new_volume
+        "$@"
+    ) >"$place/cases" &
+    asides[$!]=$place/cases
+}
+tell_asides() {
+    local pid line
+    for pid in "${!asides[@]}"; do
+        wait "$pid" || not_ok "${asides[$pid]##*/work/} ends" "status $?"
+        while IFS= read -r line; do
+            case $line in
+            "ok "*) ok "${line#ok * - }" ;;
+            "not ok "*) not_ok "${line#not ok * - }" ;;
+            *) echo "$line" ;;
+            esac
+        done <"${asides[$pid]}"
+        unset "asides[$pid]"
+    done
+}
 
 # A volume of so many MiB, all zero.
 fresh() {
@@ -61,6 +95,11 @@ run() { # VERB
     said=$("$tool" "$1" "$loop" "$VOLUME" "$LABEL" 2>/dev/null)
 }
 sum() { sha256sum <"$loop"; }
+# The blocks of 512 bytes that were ever written: the image's, which is in a tmpfs, once the device is synced.
+blocks_written() {
+    sync "$loop"
+    stat -c %b "$image"
+}
 is_whole() {
     run probe
     [[ $said == "ours: "* ]] && e2fsck -fn "$loop" >"$work/fsck" 2>&1 &&
@@ -170,14 +209,18 @@ fi
 umount "$work/mnt"
 
 fresh 64
-flock --shared "$loop" sh -c "touch '$work/locked'; sleep 2; touch '$work/unlocking'" &
+mkfifo "$work/unlock"
+flock --shared "$loop" sh -c "touch '$work/locked'; read -r _ <'$work/unlock'" &
 until [ -e "$work/locked" ]; do sleep 0.05; done
-if run format && [ -e "$work/unlocking" ] && is_whole; then
+strace -qq -o "$work/calls" -e trace=flock "$tool" format "$loop" "$VOLUME" "$LABEL" >"$work/said" 2>&1 &
+until grep -q EAGAIN "$work/calls" 2>/dev/null || ! kill -0 $! 2>/dev/null; do sleep 0.05; done
+before=$(blocks_written)
+echo >"$work/unlock"
+if wait $! && grep -q EAGAIN "$work/calls" && [ "$before" = 0 ] && is_whole; then
     ok "a volume that another program has locked is waited for"
 else
-    not_ok "a volume that another program has locked is waited for" "$said"
+    not_ok "a volume that another program has locked is waited for" "$(tail -1 "$work/said")"
 fi
-wait
 
 mkdir "$work/full" && mount -t tmpfs -o size=1500k full "$work/full" # writing to the disk fails before long
 detach
@@ -211,13 +254,17 @@ rm -f "$other"
 # through. -f: the calls of mkfs as well as our own, each counted by itself.
 survives() { # SYSCALL [VERB FRESH]
     local call=$1 verb=${2:-format} fresh=${3:-fresh} i states='' status
+    "$fresh" 200
     for ((i = 1; i < 400; i++)); do
-        "$fresh" 200
         {
             strace -f -qq -o /dev/null -e trace="$call" -e inject="$call:signal=SIGKILL:when=$i" \
                 "$tool" "$verb" "$loop" "$VOLUME" "$LABEL"
             status=$?
         } >/dev/null 2>&1
+        if [ "$status" -ne 0 ] && [ "$(blocks_written)" = 0 ]; then
+            states+=$'untouched\n' # killed before it wrote: the disk is the one that it was
+            continue
+        fi
         run probe
         states+="${said%%:*}"$'\n'
         case $said in
@@ -235,7 +282,8 @@ survives() { # SYSCALL [VERB FRESH]
             not_ok "format killed at $call $i is taken up again" "$said"
             return
         fi
-        [ $status -ne 0 ] || break
+        [ "$status" -ne 0 ] || break
+        "$fresh" 200
     done
     if [ "$status" -ne 0 ]; then
         not_ok "format gets through $call in the end" "status $status after $i tries"
@@ -246,35 +294,51 @@ survives() { # SYSCALL [VERB FRESH]
         printf %s "$states" | sort | uniq -c | sed 's/^ *\([0-9]*\) \(.*\)/# \1 times found \2/'
     fi
 }
-if command -v strace >/dev/null && strace -qq -o /dev/null true 2>/dev/null; then
-    survives pwrite64
-    survives fallocate
-    survives fsync
-    survives openat
-    survives close
-    survives pwrite64 format-noise fresh_noise
-else
-    skip "format killed at each call is taken up again" "needs strace and ptrace"
-fi
 
-good=1
-for ((i = 0; i < 25 && good; i++)); do
-    fresh 1024
-    "$tool" format "$loop" "$VOLUME" "$LABEL" >/dev/null 2>&1 &
-    sleep "0.0$((RANDOM % 10))$((RANDOM % 10))"
-    { kill -KILL $! && wait $!; } 2>/dev/null
-    # mkfs dies with its parent (PR_SET_PDEATHSIG); its claim shows when it has.
-    for _ in $(seq 100); do
-        if run format; then break; fi
-        sleep 0.05
+# Killed while mkfs writes, 25 times, each at random in a span after the marker is on the disk. Only a kill that
+# met mkfs counts: mkfs had written, and had not ended. Those that did not make the span longer or shorter.
+MARKER_BLOCKS=8
+dies_in_mkfs() {
+    local met=0 early=0 late=0 span_us=20000 whole=1 pid delay written
+    while [ $met -lt 25 ] && [ $((early + late)) -lt 200 ]; do
+        fresh 1024
+        "$tool" format "$loop" "$VOLUME" "$LABEL" >/dev/null 2>&1 &
+        pid=$!
+        until [ "$(stat -c %b "$image")" != 0 ]; do kill -0 $pid || break; done
+        printf -v delay '%d.%06d' $((span_us / 1000000)) $((SRANDOM % span_us))
+        sleep "$delay"
+        { kill -KILL $pid && wait $pid; } 2>/dev/null
+        # mkfs dies with its parent (PR_SET_PDEATHSIG).
+        while pgrep -f "^/sbin/mkfs.ext4 .* $loop " >/dev/null; do sleep 0.01; done
+        written=$(blocks_written)
+        run probe
+        case $said in
+        interrupted:*)
+            if [ "$written" -gt $MARKER_BLOCKS ]; then
+                met=$((met + 1))
+            else
+                early=$((early + 1)) span_us=$((span_us * 5 / 4))
+            fi
+            ;;
+        ours:*) late=$((late + 1)) span_us=$((span_us * 3 / 4 + 1)) ;;
+        *) whole= ;;
+        esac
+        { [ -n "$whole" ] && run format && is_whole; } || { whole= && break; }
     done
-    is_whole || good=
-done
-if [ -n "$good" ]; then
-    ok "25 times killed at random: taken up again"
-else
-    not_ok "25 times killed at random: taken up again" "$said"
-fi
+    if [ -n "$whole" ] && [ $met = 25 ]; then
+        ok "25 times killed while mkfs wrote: taken up again"
+        echo "# $early times it had not written yet, $late times it had ended"
+    else
+        not_ok "25 times killed while mkfs wrote: taken up again" "$met times, before that $early times, after it $late times; $said"
+    fi
+}
+aside survives openat
+aside survives close
+aside survives pwrite64
+aside survives pwrite64 format-noise fresh_noise
+aside survives fsync
+aside survives fallocate
+aside dies_in_mkfs
 
 # --- a marker does not make another's data ours
 fresh 200
@@ -287,7 +351,7 @@ if [[ $said == interrupted:* ]]; then
     mkfs.ext4 -q -F -L data -E nodiscard "$loop" 10000
     refuses "a filesystem that somebody made over our interrupted one" "ext4 labelled \"data\""
 else
-    skip "a filesystem that somebody made over our interrupted one" "needs strace: $said"
+    not_ok "an mkfs that was interrupted is recognised" "$said"
 fi
 
 # --- check and grow
@@ -331,4 +395,5 @@ else
 fi
 umount "$work/mnt"
 
+tell_asides
 plan
