@@ -105,6 +105,98 @@ static void file_without_nameless_ones(void)
         filesystem_is_old = false;
 }
 
+/* The syncs and renames of the code under test, in their order. */
+static struct {
+        const char *name;
+        ino_t inode;
+        off_t size; /* at that time */
+} calls[8];
+static size_t n_calls;
+static unsigned n_syncs, failing_sync; /* which sync fails, from 1; 0: none */
+
+static void note_call(const char *name, const struct stat *st)
+{
+        if (n_calls < ELEMENTS(calls)) {
+                calls[n_calls].name = name;
+                calls[n_calls].inode = st->st_ino;
+                calls[n_calls].size = st->st_size;
+        }
+        n_calls++;
+}
+
+static void forget_calls(unsigned fails)
+{
+        n_calls = n_syncs = 0;
+        failing_sync = fails;
+}
+
+/* In the C library's place, as open64() above. */
+int fsync(int fd)
+{
+        struct stat st = {};
+        (void) fstat(fd, &st);
+        note_call("fsync", &st);
+        if (++n_syncs == failing_sync) {
+                errno = EIO; /* a disk that did not take it */
+                return -1;
+        }
+        return (int) syscall(SYS_fsync, fd);
+}
+
+int rename(const char *from, const char *to)
+{
+        struct stat st = {};
+        (void) lstat(from, &st);
+        note_call("rename", &st);
+        return (int) syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to);
+}
+
+static void check_text(const char *path, const char *expected)
+{
+        _cleanup_buffer_ Buffer text = {};
+        Error err = {};
+        CHECK_OK(file_read(path, 64, &text, &err), err);
+        CHECK_STR(text.data, expected);
+}
+
+/* The content is on the disk before the name is, and the name before the write has succeeded: a
+ * power cut leaves the old file or the new one, whole. */
+static void file_is_durable(void)
+{
+        for (unsigned old = 0; old < 2; old++) {
+                _cleanup_free_ char *folder = string_format("%s/durable%u", test_folder(), old);
+                _cleanup_free_ char *path = string_format("%s/f", folder);
+                REQUIRE(folder && path);
+                Error err = {};
+                struct stat file, parent;
+                filesystem_is_old = old;
+                CHECK_OK(file_make_directory(folder, 0700, &err), err);
+                CHECK_OK(file_write(path, "one", 3, 0600, &err), err);
+                forget_calls(0);
+                CHECK_OK(file_write(path, "three", 5, 0600, &err), err);
+                CHECK(stat(path, &file) == 0 && stat(folder, &parent) == 0);
+                CHECK_INT(n_calls, 3);
+                CHECK_STR(calls[0].name, "fsync");
+                CHECK_INT(calls[0].inode, file.st_ino);
+                CHECK_INT(calls[0].size, 5);
+                CHECK_STR(calls[1].name, "rename");
+                CHECK_INT(calls[1].inode, file.st_ino);
+                CHECK_STR(calls[2].name, "fsync");
+                CHECK_INT(calls[2].inode, parent.st_ino);
+
+                forget_calls(1); /* of the file: the old one stays, and nothing beside it */
+                CHECK_INT(file_write(path, "four", 4, 0600, &err), -EIO);
+                CHECK_CONTAINS(err.message, path);
+                check_text(path, "three");
+                forget_calls(2); /* of the folder: whether the name is on the disk is not known */
+                CHECK_INT(file_write(path, "four", 4, 0600, &err), -EIO);
+                check_text(path, "four");
+                forget_calls(0);
+                filesystem_is_old = false;
+                CHECK(unlink(path) == 0 && rmdir(folder) == 0);
+        }
+}
+
 static void file_replaces_atomically(void)
 {
         char path[128], folder[128];
@@ -228,6 +320,7 @@ int main(void)
         test_case("base: errors, their table and their context", errno_table);
         test_case("base: files are replaced whole", file_replaces_atomically);
         test_case("base: also where files need names", file_without_nameless_ones);
+        test_case("base: a written file is on the disk, and its name", file_is_durable);
         test_case("base: a file from the future", file_from_the_future);
         test_case("base: waits end by deadline and by request", waits_end);
         test_case("base: backoff", backoff_has_jitter_and_bounds);

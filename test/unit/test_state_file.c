@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
@@ -218,6 +220,36 @@ static void test_later_members(void)
         CHECK(back.status.steps[0].in_role);
 }
 
+/* Who reads it while it is written sees the old document or the new one, and one that cannot be
+ * written leaves the old one. */
+static void test_replaced(void)
+{
+        static StateFile back;
+        struct rlimit limit = { .rlim_cur = 10 }, before;
+        MachineStatus status = sample();
+        _cleanup_free_ char *path = string_format("%s/replaced.json", test_folder());
+        REQUIRE(path);
+        CHECK_OK(state_file_write(path, &head, &status, &error), error);
+        FILE *reader = fopen(path, "re");
+        REQUIRE(reader);
+        status.phase = PHASE_READY;
+        CHECK_OK(state_file_write(path, &head, &status, &error), error);
+        char text[4096] = "";
+        size_t n = fread(text, 1, sizeof(text) - 1, reader);
+        CHECK_INT(n, strlen(sample_text()));
+        CHECK_STR(text, sample_text());
+        (void) fclose(reader);
+
+        CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR && getrlimit(RLIMIT_FSIZE, &before) == 0);
+        limit.rlim_max = before.rlim_max;
+        CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+        status.phase = PHASE_FAILED;
+        CHECK_INT(state_file_write(path, &head, &status, &error), -EFBIG);
+        CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+        CHECK_OK(state_file_read(path, steps, 3, &back, &error), error);
+        CHECK_INT(back.status.phase, PHASE_READY);
+}
+
 static void test_missing(void)
 {
         static StateFile back;
@@ -235,6 +267,7 @@ int main(void)
         test_case("what does not fit is refused, and named", test_refusals);
         test_case("what is too long is refused", test_too_long);
         test_case("members of a later version are left alone", test_later_members);
+        test_case("the file is replaced whole", test_replaced);
         test_case("a missing file", test_missing);
         return test_done();
 }
