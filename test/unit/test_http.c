@@ -338,6 +338,23 @@ static void test_classes(void)
         CHECK_INT(http_class_from_curl(CURLE_BAD_FUNCTION_ARGUMENT, &error), ERROR_FATAL);
 }
 
+/* Lets OpenSSL speak TLS 1.0, which Debian's configuration forbids: what is refused then is refused
+ * by the daemon. OpenSSL must not have been used before. */
+static void allow_old_tls(void)
+{
+        static const char text[] = "openssl_conf = init\n"
+                                   "[init]\nssl_conf = ssl\n"
+                                   "[ssl]\nsystem_default = system\n"
+                                   "[system]\nMinProtocol = TLSv1\n"
+                                   "CipherString = DEFAULT@SECLEVEL=0\n";
+        char path[PATH_MAX];
+        (void) snprintf(path, sizeof(path), "%s/openssl.cnf", test_folder());
+        if (file_write(path, text, strlen(text), 0600, NULL) < 0 ||
+            setenv("OPENSSL_CONF", path, 1) < 0) {
+                abort();
+        }
+}
+
 static void servers_start(void)
 {
         EVP_PKEY *keys[3];
@@ -375,6 +392,7 @@ static void servers_start(void)
 int main(void)
 {
         Error err = { 0 };
+        allow_old_tls();
         if (http_init(&err) < 0) {
                 (void) fprintf(stderr, "%s\n", err.message);
                 return EXIT_FAILURE;
