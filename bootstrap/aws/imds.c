@@ -26,7 +26,8 @@ struct Imds {
         size_t n_endpoints;
         pthread_mutex_t mutex;
         size_t current; /* the endpoint that answered last, or is to be tried */
-        Secret token;   /* empty: none */
+        bool answered;
+        Secret token; /* empty: none */
         unsigned token_number;
 };
 
@@ -148,13 +149,12 @@ static int exchange(Imds *imds, const char *method, const char *path, const Http
                 .effect = effect,
         };
         int r = http_exchange(&request, wait, ret, err);
-        if (r < 0 && r != -ECANCELED) {
-                (void) pthread_mutex_lock(&imds->mutex);
-                if (imds->current == current) {
-                        imds->current = (current + 1) % imds->n_endpoints;
-                }
-                (void) pthread_mutex_unlock(&imds->mutex);
+        (void) pthread_mutex_lock(&imds->mutex);
+        imds->answered |= r >= 0;
+        if (r < 0 && r != -ECANCELED && imds->current == current) {
+                imds->current = (current + 1) % imds->n_endpoints;
         }
+        (void) pthread_mutex_unlock(&imds->mutex);
         return r;
 }
 
@@ -251,13 +251,23 @@ static int get_reply(Imds *imds, const char *path, const Wait *wait, HttpReply *
         }
 }
 
-static int unreachable(Imds *imds, uint64_t since_ms, Error *err)
+/* Says that no reply came; only where none ever came may the instance's options be the reason. */
+static int unreachable(Imds *imds, const char *path, uint64_t since_ms, Error *err)
 {
         if (!err) {
                 return -ETIMEDOUT;
         }
         char last[256];
         (void) snprintf(last, sizeof(last), "%.250s", err->message);
+        (void) pthread_mutex_lock(&imds->mutex);
+        bool answered = imds->answered;
+        (void) pthread_mutex_unlock(&imds->mutex);
+        if (answered) {
+                return error_set(err, ERROR_RETRY, ETIMEDOUT,
+                                 "instance metadata: %s: no reply after %.1f s (%s), though it "
+                                 "has answered before",
+                                 path, (double) (wait_now_ms() - since_ms) / 1000, last);
+        }
         return error_set(
                 err, ERROR_RETRY, ETIMEDOUT,
                 "instance metadata: nobody answers at %s%s%s after %.1f s (%s): check that "
@@ -292,7 +302,7 @@ int imds_get(Imds *imds, const char *path, const Wait *wait, Buffer *ret, Error 
                         if (err) {
                                 *err = failed;
                         }
-                        return unreachable(imds, start_ms, err);
+                        return unreachable(imds, path, start_ms, err);
                 }
         }
         if (reply.status == 404) {

@@ -232,6 +232,13 @@ static void test_unreachable(void)
         server_reset(&server, respond_late); /* two connections closed, then it is there */
         CHECK_INT(imds_get(imds, "meta-data/x", &longer, &text, &err), 1);
         CHECK_STR(text.data, "late");
+
+        server_reset(&server, respond_silence); /* it is there, and only this answer is missing */
+        wait = test_wait(1);
+        CHECK_INT(imds_get(imds, "meta-data/x", &wait, &text, &err), -ETIMEDOUT);
+        CHECK_CONTAINS(err.message, "instance metadata: meta-data/x: no reply after ");
+        CHECK_CONTAINS(err.message, "though it has answered before");
+        CHECK(!strstr(err.message, "nobody answers"));
 }
 
 /* Nobody at the first address: the second is asked, and the first never again. */
