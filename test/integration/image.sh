@@ -171,14 +171,27 @@ claim "they are all the flags that it is given" same \
 layer "$LAB_CACHE/instance-root" 900M
 claim "the build fails with less than 1 GiB free" refused "MiB free, expected 1024"
 
-clean() { script 90-clean.sh && check; }
+# What a build on EC2 leaves by itself, in places that sshd, systemd, dbus, docker, people, apt and netplan write to.
+# cloud-init's own are for cloud-init to clean, which no root of the lab's has.
+leavings=(
+    etc/ssh/ssh_host_rsa_key etc/machine-id var/lib/systemd/random-seed var/lib/dbus/machine-id etc/docker/key.json
+    var/lib/docker/engine-id root/.docker/config.json root/.bash_history home/admin/.ssh/authorized_keys
+    var/log/a/b.log var/log/wtmp var/log/journal/0/system.journal var/log/cloud-init.log var/lib/apt/lists/list
+    var/cache/apt/archives/a.deb var/tmp/x etc/netplan/50-cloud-init.yaml root/.aws/credentials root/.kube/config)
+cleaned() {
+    local path bad=0
+    for path in "${leavings[@]}"; do
+        [ ! -s "$root/$path" ] || wrong "$path is left"
+    done
+    [ -f "$root/etc/machine-id" ] || wrong "etc/machine-id is not there, and empty"
+    return "$bad"
+}
+clean() { script 90-clean.sh && cleaned && check; }
 layer "$LAB_CACHE/instance-root"
 (
     cd "$root" || exit
-    for path in etc/ssh/ssh_host_rsa_key etc/machine-id var/lib/systemd/random-seed var/log/a/b.log var/tmp/x \
-        root/.docker/config.json home/admin/.ssh/authorized_keys root/.bash_history var/log/journal/0/system.journal \
-        var/lib/apt/lists/list var/lib/docker/engine-id; do
-        put $path
+    for path in "${leavings[@]}"; do
+        put "$path"
     done
 )
 claim "what a build leaves by itself is cleaned away" clean
