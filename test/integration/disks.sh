@@ -129,6 +129,23 @@ else
     not_ok "a volume of noise that is known to be new is formatted" "$said"
 fi
 
+# --- what is written is on the disk before the next step, as a power cut wants it
+syncs() { # VERB FRESH CALLS: those of the tool itself, and mkfs in between
+    local calls
+    "$2" 64
+    strace -f -qq -e signal=none -o "$work/calls" -e trace=pwrite64,fsync,execve "$tool" "$1" "$loop" "$VOLUME" "$LABEL" >/dev/null 2>&1
+    calls=$(awk 'NR == 1 { tool = $1; next } /execve/ { print "mkfs" } $1 == tool { sub(/\(.*/, ""); print $2 }' "$work/calls" | xargs)
+    if [ "$calls" = "$3" ]; then
+        ok "$1 syncs before mkfs and after it"
+    else
+        not_ok "$1 syncs before mkfs and after it" "$calls, expected $3"
+    fi
+}
+# Before it looks; after each write: marker and mkfs, what mkfs made and the marker's end.
+syncs format fresh "fsync pwrite64 fsync mkfs fsync pwrite64 fsync"
+# also after the zeros at both ends
+syncs format-noise fresh_noise "fsync pwrite64 fsync pwrite64 fsync pwrite64 fsync mkfs fsync pwrite64 fsync"
+
 # --- anything else: refused, named, unchanged
 refuses() { # NAME, WHAT THE REFUSAL SAYS, CONTENT (foreign)
     local before content=${3:-foreign}
