@@ -268,16 +268,13 @@ rm -f "$other"
 
 # --- killed anywhere
 # Each entry: the program is killed as it enters its N-th such call, N = 1, 2, ... until it gets
-# through. -f: the calls of mkfs as well as our own, each counted by itself.
+# through; the calls of mkfs as well as our own, each counted by itself.
 survives() { # SYSCALL [VERB FRESH]
     local call=$1 verb=${2:-format} fresh=${3:-fresh} i states='' status
     "$fresh" 200
     for ((i = 1; i < 400; i++)); do
-        {
-            strace -f -qq -o /dev/null -e trace="$call" -e inject="$call:signal=SIGKILL:when=$i" \
-                "$tool" "$verb" "$loop" "$VOLUME" "$LABEL"
-            status=$?
-        } >/dev/null 2>&1
+        KILL_AT=$call:$i "$tool" "$verb" "$loop" "$VOLUME" "$LABEL" >/dev/null 2>&1
+        status=$?
         if [ "$status" -ne 0 ] && [ "$(blocks_written)" = 0 ]; then
             states+=$'untouched\n' # killed before it wrote: the disk is the one that it was
             continue
@@ -359,10 +356,7 @@ aside dies_in_mkfs
 
 # --- a marker does not make another's data ours
 fresh 200
-{
-    strace -f -qq -o /dev/null -e trace=fallocate -e inject=fallocate:signal=SIGKILL:when=1 \
-        "$tool" format "$loop" "$VOLUME" "$LABEL"
-} >/dev/null 2>&1
+KILL_AT=fallocate:1 "$tool" format "$loop" "$VOLUME" "$LABEL" >/dev/null 2>&1
 run probe
 if [[ $said == interrupted:* ]]; then
     mkfs.ext4 -q -F -L data -E nodiscard "$loop" 10000

@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <endian.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -629,10 +637,87 @@ static int tool(char **argv)
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* Kills the process that enters the call for the nth time, each counted by itself, until all that
+ * have the filter have ended; https://docs.kernel.org/userspace-api/seccomp_filter.html */
+static void kill_at(int listener, unsigned n)
+{
+        struct {
+                pid_t pid;
+                unsigned entered;
+        } seen[64] = {};
+        struct pollfd poll_fd = { .fd = listener, .events = POLLIN };
+        while (poll(&poll_fd, 1, -1) > 0 && poll_fd.revents & POLLIN) {
+                struct seccomp_notif call = {};
+                if (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0) {
+                        continue; /* its process was killed */
+                }
+                size_t i = 0;
+                while (i + 1 < ELEMENTS(seen) && seen[i].pid && seen[i].pid != (pid_t) call.pid) {
+                        i++;
+                }
+                seen[i].pid = (pid_t) call.pid;
+                if (++seen[i].entered == n) {
+                        (void) kill(seen[i].pid, SIGKILL);
+                        continue;
+                }
+                struct seccomp_notif_resp go_on = { .id = call.id,
+                                                    .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
+                (void) ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &go_on); /* or it was killed */
+        }
+}
+
+/* As the tool, but with KILL_AT=CALL:N in the environment it, or a program that it runs, is killed
+ * as it enters its Nth such call. strace can do that too; it stops at every call for it. */
+static int killed_tool(const char *where, char **argv)
+{
+        static const struct {
+                const char *name;
+                unsigned number;
+        } calls[] = { { "close:", SYS_close },
+                      { "fallocate:", SYS_fallocate },
+                      { "fsync:", SYS_fsync },
+                      { "openat:", SYS_openat },
+                      { "pwrite64:", SYS_pwrite64 } };
+        unsigned number = UINT_MAX;
+        FOREACH_ARRAY(call, calls, ELEMENTS(calls)) {
+                number = string_starts_with(where, call->name) ? call->number : number;
+        }
+        struct sock_filter filter[] = {
+                BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, number, 0, 1),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+                BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        };
+        struct sock_fprog program = { .len = ELEMENTS(filter), .filter = filter };
+        int ends[2], theirs, status;
+        if (pipe(ends) < 0) {
+                return EXIT_FAILURE;
+        }
+        pid_t pid = fork();
+        if (pid == 0) {
+                theirs = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0
+                                 ? -1
+                                 : (int) syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER,
+                                                 SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
+                if (write(ends[1], &theirs, sizeof(theirs)) != sizeof(theirs) || theirs < 0) {
+                        _exit(EXIT_FAILURE);
+                }
+                exit(tool(argv));
+        }
+        (void) close(ends[1]);
+        int process = (int) syscall(SYS_pidfd_open, pid, 0);
+        if (read(ends[0], &theirs, sizeof(theirs)) == sizeof(theirs) && theirs >= 0) {
+                int listener = (int) syscall(SYS_pidfd_getfd, process, theirs, 0);
+                kill_at(listener, (unsigned) strtoul(strchr(where, ':') + 1, NULL, 10));
+        }
+        return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status)
+                                                                    : 128 + SIGKILL;
+}
+
 int main(int argc, char **argv)
 {
         if (argc == 5) {
-                return tool(argv);
+                return getenv("KILL_AT") ? killed_tool(getenv("KILL_AT"), argv) : tool(argv);
         }
         test_case("the verdict follows from the facts, all combinations", verdict_table);
         test_case("a disk of zeros is blank, whatever its size", zeros_are_blank);
