@@ -310,7 +310,8 @@ survives() { # SYSCALL [VERB FRESH]
 }
 
 # Killed while mkfs writes, 25 times, each at random in a span after the marker is on the disk. Only a kill that
-# met mkfs counts: mkfs had written, and had not ended. Those that did not make the span longer or shorter.
+# met mkfs counts: mkfs had written, but not its superblock, which comes last. Those that did not make the span
+# longer or shorter.
 MARKER_BLOCKS=8
 dies_in_mkfs() {
     local met=0 early=0 late=0 span_us=20000 whole=1 pid delay written
@@ -326,17 +327,14 @@ dies_in_mkfs() {
         while pgrep -f "^/sbin/mkfs.ext4 .* $loop " >/dev/null; do sleep 0.01; done
         written=$(blocks_written)
         run probe
-        case $said in
-        interrupted:*)
-            if [ "$written" -gt $MARKER_BLOCKS ]; then
-                met=$((met + 1))
-            else
-                early=$((early + 1)) span_us=$((span_us * 5 / 4))
-            fi
-            ;;
-        ours:*) late=$((late + 1)) span_us=$((span_us * 3 / 4 + 1)) ;;
-        *) whole= ;;
-        esac
+        if [[ $said == ours:* || $(od -An -tx1 -j $((1024 + 0x38)) -N 2 "$loop") == " 53 ef" ]]; then
+            late=$((late + 1)) span_us=$((span_us * 3 / 4 + 1))
+        elif [ "$written" -le $MARKER_BLOCKS ]; then
+            early=$((early + 1)) span_us=$((span_us * 5 / 4))
+        else
+            met=$((met + 1))
+        fi
+        [[ $said == interrupted:* || $said == ours:* ]] || whole=
         { [ -n "$whole" ] && run format && is_whole; } || { whole= && break; }
     done
     if [ -n "$whole" ] && [ $met = 25 ]; then
