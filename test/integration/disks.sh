@@ -309,39 +309,29 @@ survives() { # SYSCALL [VERB FRESH]
     fi
 }
 
-# Killed while mkfs writes, 25 times, each at random in a span after the marker is on the disk. Only a kill that
-# met mkfs counts: mkfs had written, but not its superblock, which comes last. Those that did not make the span
-# longer or shorter.
-MARKER_BLOCKS=8
-dies_in_mkfs() {
-    local met=0 early=0 late=0 span_us=20000 whole=1 pid delay written
-    while [ $met -lt 25 ] && [ $((early + late)) -lt 200 ]; do
-        fresh 1024
-        "$tool" format "$loop" "$VOLUME" "$LABEL" >/dev/null 2>&1 &
-        pid=$!
-        until [ "$(stat -c %b "$image")" != 0 ]; do kill -0 $pid || break; done
-        printf -v delay '%d.%06d' $((span_us / 1000000)) $((SRANDOM % span_us))
-        sleep "$delay"
-        { kill -KILL $pid && wait $pid; } 2>/dev/null
-        # mkfs dies with its parent (PR_SET_PDEATHSIG).
-        while pgrep -f "^/sbin/mkfs.ext4 .* $loop " >/dev/null; do sleep 0.01; done
-        written=$(blocks_written)
+# Killed alone at each write of mkfs, which dies with it (PR_SET_PDEATHSIG): without its superblock, which comes last.
+dies_with_the_tool() {
+    local name="mkfs dies with a format that is killed" i met=0 status
+    for ((i = 2; i < 400; i++)); do # the first write is the marker
+        fresh 200
+        KILL_AT=pwrite64:$i:tool "$tool" format "$loop" "$VOLUME" "$LABEL" >/dev/null 2>&1
+        status=$?
+        [ $status -ne 0 ] || break
         run probe
-        if [[ $said == ours:* || $(od -An -tx1 -j $((1024 + 0x38)) -N 2 "$loop") == " 53 ef" ]]; then
-            late=$((late + 1)) span_us=$((span_us * 3 / 4 + 1))
-        elif [ "$written" -le $MARKER_BLOCKS ]; then
-            early=$((early + 1)) span_us=$((span_us * 5 / 4))
-        else
-            met=$((met + 1))
+        if [[ $said != interrupted:* || $(od -An -tx1 -j $((1024 + 0x38)) -N 2 "$loop") == " 53 ef" ]]; then
+            not_ok "$name" "write $i: mkfs went on; $said"
+            return
         fi
-        [[ $said == interrupted:* || $said == ours:* ]] || whole=
-        { [ -n "$whole" ] && run format && is_whole; } || { whole= && break; }
+        if ! run format || ! is_whole; then
+            not_ok "$name" "write $i: not taken up again; $said"
+            return
+        fi
+        met=$((met + 1))
     done
-    if [ -n "$whole" ] && [ $met = 25 ]; then
-        ok "25 times killed while mkfs wrote: taken up again"
-        echo "# $early times it had not written yet, $late times it had ended"
+    if [ $status -eq 0 ] && [ $met -ge 25 ]; then
+        ok "$name at each of its $met writes, and is taken up again"
     else
-        not_ok "25 times killed while mkfs wrote: taken up again" "$met times, before that $early times, after it $late times; $said"
+        not_ok "$name" "status $status after it was met $met times"
     fi
 }
 aside survives openat
@@ -350,7 +340,7 @@ aside survives pwrite64
 aside survives pwrite64 format-noise fresh_noise
 aside survives fsync
 aside survives fallocate
-aside dies_in_mkfs
+aside dies_with_the_tool
 
 # --- a marker does not make another's data ours
 fresh 200

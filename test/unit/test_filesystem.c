@@ -637,9 +637,10 @@ static int tool(char **argv)
         return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-/* Kills the process that enters the call for the nth time, each counted by itself, until all that
- * have the filter have ended; https://docs.kernel.org/userspace-api/seccomp_filter.html */
-static void kill_at(int listener, unsigned n)
+/* Kills the process that enters the call for the nth time, each counted by itself; with `parent` (a
+ * pidfd) that one in its place, while it is in the call. Returns once all that have the filter have
+ * ended. https://docs.kernel.org/userspace-api/seccomp_filter.html */
+static void kill_at(int listener, unsigned n, int parent)
 {
         struct {
                 pid_t pid;
@@ -656,9 +657,14 @@ static void kill_at(int listener, unsigned n)
                         i++;
                 }
                 seen[i].pid = (pid_t) call.pid;
-                if (++seen[i].entered == n) {
+                if (++seen[i].entered == n && parent < 0) {
                         (void) kill(seen[i].pid, SIGKILL);
                         continue;
+                }
+                if (seen[i].entered == n) {
+                        struct pollfd ended = { .fd = parent, .events = POLLIN };
+                        (void) syscall(SYS_pidfd_send_signal, parent, SIGKILL, NULL, 0);
+                        (void) poll(&ended, 1, -1);
                 }
                 struct seccomp_notif_resp go_on = { .id = call.id,
                                                     .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE };
@@ -667,7 +673,8 @@ static void kill_at(int listener, unsigned n)
 }
 
 /* As the tool, but with KILL_AT=CALL:N in the environment it, or a program that it runs, is killed
- * as it enters its Nth such call. strace can do that too; it stops at every call for it. */
+ * as it enters its Nth such call; with KILL_AT=CALL:N:tool always the tool. strace can do the first
+ * too, but stops at every call for it. */
 static int killed_tool(const char *where, char **argv)
 {
         static const struct {
@@ -690,7 +697,7 @@ static int killed_tool(const char *where, char **argv)
         };
         struct sock_fprog program = { .len = ELEMENTS(filter), .filter = filter };
         int ends[2], theirs, status;
-        if (pipe(ends) < 0) {
+        if (pipe(ends) < 0 || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0) {
                 return EXIT_FAILURE;
         }
         pid_t pid = fork();
@@ -708,10 +715,17 @@ static int killed_tool(const char *where, char **argv)
         int process = (int) syscall(SYS_pidfd_open, pid, 0);
         if (read(ends[0], &theirs, sizeof(theirs)) == sizeof(theirs) && theirs >= 0) {
                 int listener = (int) syscall(SYS_pidfd_getfd, process, theirs, 0);
-                kill_at(listener, (unsigned) strtoul(strchr(where, ':') + 1, NULL, 10));
+                kill_at(listener, (unsigned) strtoul(strchr(where, ':') + 1, NULL, 10),
+                        string_ends_with(where, ":tool") ? process : -1);
         }
-        return waitpid(pid, &status, 0) == pid && WIFEXITED(status) ? WEXITSTATUS(status)
-                                                                    : 128 + SIGKILL;
+        /* Also for an orphaned mkfs: what is reaped holds no disk any more. */
+        int result = EXIT_FAILURE;
+        for (pid_t ended = wait(&status); ended > 0; ended = wait(&status)) {
+                if (ended == pid) {
+                        result = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+                }
+        }
+        return result;
 }
 
 int main(int argc, char **argv)
