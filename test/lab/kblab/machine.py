@@ -35,6 +35,10 @@ from .settings import HYPERVISOR, IMAGE_ROOT, INSTANCES, LAYERS, REGION, VIRTUAL
 PLAIN_FOLDERS = ("var/lib/docker", "var/lib/docker-bootstrap", "var/lib/containerd",
                  "var/lib/kubelet")
 
+# Of commands inside.
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
+               "LANG": "C.UTF-8"}
+
 SYSTEM_CALLS = "@keyring bpf add_key keyctl request_key mount"
 
 # systemd-nspawn --keep-unit: the machine wants to be booted again.
@@ -198,14 +202,25 @@ class Machine:
 
     def command(self, *argv):
         """Become a command inside the machine: all its namespaces and its control groups."""
+        leader, words = self._entering(argv)
+        cgroup.join(leader)
+        terminal = {"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}
+        os.execvpe(words[0], words, {**ENVIRONMENT, **terminal})
+
+    def run(self, *argv, timeout_s=600):
+        """Run a command inside the machine; returns the finished process."""
+        leader, words = self._entering(argv)
+        try:
+            return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                                  timeout=timeout_s, env=ENVIRONMENT, preexec_fn=lambda: cgroup.join(leader))
+        except subprocess.SubprocessError as error:
+            raise LabError(f"{self.id}: {error}") from error
+
+    def _entering(self, argv):
         leader = self.leader
         if not leader:
             raise LabError(f"{self.id}: does not run")
-        cgroup.join(leader)
-        terminal = {"TERM": os.environ["TERM"]} if "TERM" in os.environ else {}
-        os.execvpe("nsenter", ["nsenter", f"--target={leader}", "--all", "--root", "--wdns=/", *argv],
-                   {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                    "HOME": "/root", "LANG": "C.UTF-8", **terminal})
+        return leader, ["nsenter", f"--target={leader}", "--all", "--root", "--wdns=/", *map(str, argv)]
 
     def _discard(self):
         """Remove the instance, but for its logs."""

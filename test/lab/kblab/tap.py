@@ -7,7 +7,7 @@ import sys
 import time
 import traceback
 
-from . import region
+from . import machine, region
 from .settings import LAB, LabError
 
 _counted = {"ok": 0, "not ok": 0}
@@ -41,22 +41,27 @@ def lab(*words, check=True, timeout_s=600):
     return done.stdout
 
 
-def inside(name, script, **options):
-    """Run a shell script inside an instance; returns what it wrote, without the last newline."""
-    output = lab("exec", name, "sh", "-euc", script, **options)
-    return output.rstrip("\n") if isinstance(output, str) else output
+def inside(name, script):
+    """Run a shell script inside an instance, as "lab exec" does; returns what it wrote, without the last newline."""
+    try:
+        done = machine.find(name).run("sh", "-euc", script)
+    except LabError as error:
+        raise AssertionError(str(error)) from error
+    if done.returncode != 0:
+        raise AssertionError(f"{name}: {script}: status {done.returncode}: {done.stderr.strip()} {done.stdout.strip()}")
+    return done.stdout.rstrip("\n")
 
 
 def eventually(probe, timeout_s=30, pause_s=0.1):
     """Call `probe` until it returns something true, which is returned; None after the timeout.
 
-    An AssertionError, as from lab(), counts as "not yet".
+    An AssertionError, as from lab(), or a LabError counts as "not yet".
     """
     deadline = time.monotonic() + timeout_s
     while True:
         try:
             result = probe()
-        except AssertionError:
+        except (AssertionError, LabError):
             result = None
         if result:
             return result

@@ -115,17 +115,22 @@ class VirtualMachine(machine.Machine):
 
     def command(self, *argv):
         """Run a command inside, show what it wrote, and end as it did."""
+        done = self.run(*argv)
+        sys.stdout.write(done.stdout)
+        sys.stdout.flush()
+        os._exit(done.returncode)
+
+    def run(self, *argv, timeout_s=COMMAND_S):
+        """Run a command inside; returns the finished process, what it wrote to either in stdout."""
         with socket.socket(socket.AF_UNIX) as link:
-            link.settimeout(COMMAND_S)
+            link.settimeout(timeout_s)
             try:
                 link.connect(str(self.folder / "shell"))
             except OSError:
                 raise LabError(f"{self.id}: does not run") from None
-            link.sendall(base64.b64encode(shlex.join(argv).encode()) + b"\n")
+            link.sendall(base64.b64encode(shlex.join(map(str, argv)).encode()) + b"\n")
             status, _, output = _line(link, self.id).partition(" ")
-        sys.stdout.write(base64.b64decode(output).decode(errors="replace"))
-        sys.stdout.flush()
-        os._exit(int(status))
+        return subprocess.CompletedProcess(argv, int(status), base64.b64decode(output).decode(errors="replace"), "")
 
     def supervise(self):
         cgroup.Group(f"{self.id}/supervisor").enter()
