@@ -75,6 +75,11 @@ class Machine:
         return self.request.get("name") or self.id
 
     @property
+    def node_name(self):
+        """The private DNS name, which is its Node's."""
+        return f"{guest.hostname(self.request['private_ip'])}.ec2.internal"
+
+    @property
     def attachments(self):
         try:
             return json.loads(self.attachments_file.read_text())

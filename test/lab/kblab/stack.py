@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stack that users deploy, in the lab's region: made, changed and looked at, and its machines."""
 
-from . import machine, region
+from . import kept, machine, region
 from .settings import TREE
-from .tap import eventually, lab, ok
+from .tap import equal, eventually, lab, ok
 
 TEMPLATE = TREE / "conf/cloudformation/kubernetes.yaml"
 NAME = "kubernetes"
@@ -46,13 +46,20 @@ def settle(role, count):
                           lab("exec", each, "kube-bootstrap", "status", check=False).stdout.splitlines()))
 
 
-def replace_master():
-    """Cuts the master's power and has EC2 end it; waits until the group's next one is ready."""
+def replace_master(client, count):
+    """Cuts the master's power and has EC2 end it; waits until the group's next one is ready, one of so many Nodes, and
+    looks whether something is lost."""
     [old] = machines("master")
+    name, bucket = machine.find(old).node_name, output("BucketName")
+    kept.plant(old, client)
+    before = kept.take(old, client, bucket=bucket)
     lab("kill", old)
     lab("terminate", old)
     ok(eventually(lambda: machines("master") - {old}, 60), "the group launches another master by itself")
     settle("master", 1)
+    nodes_are(client, count, "it took volume and addresses, one master is in the cluster, no dead one")
+    [new] = machines("master")
+    equal(kept.lost(before, kept.take(new, client, bucket=bucket), name), [], "with the master nothing is lost")
 
 
 def nodes_are(client, count, what):
