@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A master and a node: new ones, or those that the test before has left. The tests named test_cluster… share them."""
+
+import contextlib
+
+from . import machine, region
+from .settings import LAYERS, LabError
+from .tap import lab, ok
+
+READY_S = 420
+NAMES = ["master", "node"]
+
+
+def settle(name, what=None):
+    """Waits until it says ready; where it does not, shows what is in the way."""
+    done = lab("wait", name, READY_S, check=False)
+    return ok(done.returncode == 0, what or f"{name}: ready", "\n".join(
+        done.stdout if done.returncode == 0 else lab("exec", name, *words, check=False).stdout for words in (
+            ("kube-bootstrap", "status"), ("sh", "-c", "docker ps -a | tail -n 20"),
+            ("journalctl", "--no-pager", "-u", "kube-bootstrap", "-u", "kubelet", "-n", "60"))))
+
+
+def boot():
+    """From nothing, in a region of their own: another's master would hold the volume. Returns the master's id."""
+    lab("down")
+    lab("up")
+    [master, _] = [lab("run", role).strip() for role in NAMES]
+    for name in NAMES:
+        settle(name, f"a {name} boots from nothing to ready")
+    return master
+
+
+def enter():
+    """Those that are there, if both are ready and of the tree's own build; else new ones."""
+    with contextlib.suppress(LabError, AssertionError):
+        if region.runs() and sorted(each.name for each in machine.machines()) == NAMES:
+            lab("up")
+            current = [str((LAYERS / "current").resolve())]
+            if all(machine.find(name).request["layers"] == current and
+                   machine.find(name).run("kube-bootstrap", "status").returncode == 0 for name in NAMES):
+                return
+    boot()
