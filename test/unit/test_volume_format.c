@@ -276,17 +276,22 @@ static void marker_of_another_is_given_up(void)
         boot.overrides.format_volume = false;
 }
 
+static void put_marker(void)
+{
+        char sector[DISK_MARKER_BYTES];
+        disk_marker_make(volume_id, "kb-9f86d081884c", UUID, sector);
+        put(disk_marker_offset(SIZE), sector, sizeof(sector));
+}
+
 /* Formatted, the mark not yet erased; then mounted by hand, and its signature lost. */
 static void used_before_the_mark_went(void)
 {
         static const unsigned char mounts[2] = { 1, 0 }, magic[2] = { 0, 0 };
-        char sector[DISK_MARKER_BYTES], label[] = "kb-9f86d081884c";
-        disk_marker_make(volume_id, label, UUID, sector);
         REQUIRE(fresh_noise());
         REQUIRE(fresh(SIZE / MIB));
-        CHECK(COMMAND(NULL, "/sbin/mkfs.ext4", "-q", "-b", "4096", "-U", UUID, "-L", label, "-E",
-                      "nodiscard", loop, "18176"));
-        put(disk_marker_offset(SIZE), sector, sizeof(sector));
+        CHECK(COMMAND(NULL, "/sbin/mkfs.ext4", "-q", "-b", "4096", "-U", UUID, "-L",
+                      "kb-9f86d081884c", "-E", "nodiscard", loop, "18176"));
+        put_marker();
         put(1024 + 0x34, mounts, sizeof(mounts));
         CHECK_REFUSAL("changed by another after its making was interrupted");
         put(1024 + 0x38, magic, sizeof(magic));
@@ -338,20 +343,24 @@ static void a_person_gives_it_up(void)
         boot.overrides.format_volume = false;
 }
 
+static void put_begun_record(void)
+{
+        _cleanup_free_ char *record = string_format(
+                "{\"schema\":1,\"state\":\"formatting\",\"cluster_name\":\"test\","
+                "\"volume_id\":\"%s\",\"instance_id\":\"" HOLDER "\",\"uuid\":\"" UUID "\","
+                "\"created\":\"2026-01-01T00:00:00Z\"}",
+                volume_id);
+        bucket_put(record_key, record);
+}
+
 /* The record says `formatting`: the disk as a kill leaves it after each write. */
 static void begun_goes_on(void)
 {
-        static const char uuid[] = UUID;
         static const unsigned char zero[MIB] = {};
         for (unsigned written = 0; written < 4; written++) {
                 REQUIRE(fresh_noise());
                 ec2.encrypted = written < 3; /* from the marker on, that alone decides */
-                _cleanup_free_ char *record = string_format(
-                        "{\"schema\":1,\"state\":\"formatting\",\"cluster_name\":\"test\","
-                        "\"volume_id\":\"%s\",\"instance_id\":\"" HOLDER "\",\"uuid\":\"%s\","
-                        "\"created\":\"2026-01-01T00:00:00Z\"}",
-                        volume_id, uuid);
-                bucket_put(record_key, record);
+                put_begun_record();
                 if (written > 0) {
                         put(0, zero, MIB);
                 }
@@ -359,13 +368,29 @@ static void begun_goes_on(void)
                         put(SIZE - MIB, zero, MIB);
                 }
                 if (written > 2) {
-                        char sector[DISK_MARKER_BYTES], label[] = "kb-9f86d081884c";
-                        disk_marker_make(volume_id, label, uuid, sector);
-                        put(disk_marker_offset(SIZE), sector, sizeof(sector));
+                        put_marker();
                 }
                 CHECK_FORMATTED();
-                CHECK_CONTAINS(bucket_body(record_key), uuid);
+                CHECK_CONTAINS(bucket_body(record_key), UUID);
         }
+}
+
+/* The mark was at the end that the disk had when mkfs was killed. */
+static void enlarged_after_a_kill(void)
+{
+        Error err = {};
+        REQUIRE(fresh_noise());
+        REQUIRE(fresh(SIZE / MIB));
+        put_begun_record();
+        put_marker();
+        put(MIB, "inodes", 6);
+        CHECK(truncate(image, (off_t) (2 * SIZE)) == 0);
+        CHECK(COMMAND(NULL, "/sbin/losetup", "--set-capacity", loop));
+        CHECK_INT(blockdev_find(volume_id, NULL, &boot.volume, &err), 1);
+        CHECK_REFUSAL("it has changed since, or has grown");
+        boot.overrides.format_volume = true;
+        CHECK_FORMATTED();
+        boot.overrides.format_volume = false;
 }
 
 /* A record whose answer is lost is recognised; one of another is not taken over. */
@@ -460,6 +485,7 @@ int main(void)
                 { "what was formatted is never new again", formatted_is_never_new_again },
                 { "a person may give up what nobody knows", a_person_gives_it_up },
                 { "what was begun goes on with its UUID", begun_goes_on },
+                { "a volume enlarged after a kill is refused, and told so", enlarged_after_a_kill },
                 { "a record whose answer is lost is recognised", answers_get_lost },
                 { "a record that came late is adopted", a_late_record_is_adopted },
                 { "a whole filesystem settles its record", whole_is_settled },
