@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-VALGRIND = ROOT / "build/valgrind"
+VALGRIND = ROOT / "build/callgrind"  # its own: valgrind.py, which may run beside it, unpacks anew
 OWN = re.compile(r"(?:^|/)bootstrap/(\w+)/\w+\.[ch]$")
 NAME = re.compile(r"(c?)(ob|fl|fi|fe|fn)=\((\d+)\)(?: (.*))?")
 POSITIONS = {"fi": "fl", "fe": "fl"}  # inlined code: another file, the same function
@@ -24,7 +24,7 @@ class Counts:
 
 
 def unpack():
-    """Debian 12's valgrind knows no pidfd_open; as integration/valgrind.py."""
+    """Unpacks a valgrind that knows pidfd_open, which Debian 12's does not."""
     subprocess.run([ROOT / "test/unpack", "trixie", "valgrind", VALGRIND], check=True, stdout=subprocess.DEVNULL)
 
 
