@@ -10,7 +10,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 VALGRIND = ROOT / "build/callgrind"  # its own: valgrind.py, which may run beside it, unpacks anew
-OWN = re.compile(r"(?:^|/)bootstrap/(\w+)/\w+\.[ch]$")
+OWN = re.compile(r"(?:^|/)bootstrap/(\w+)/(\w+\.[ch])$")
+WAITS = ("wait.c", "http.c")  # how often these are woken is the network's doing
 NAME = re.compile(r"(c?)(ob|fl|fi|fe|fn)=\((\d+)\)(?: (.*))?")
 POSITIONS = {"fi": "fl", "fe": "fl"}  # inlined code: another file, the same function
 
@@ -18,7 +19,7 @@ POSITIONS = {"fi": "fl", "fe": "fl"}  # inlined code: another file, the same fun
 @dataclass
 class Counts:
     total: int = 0
-    own: Counter = field(default_factory=Counter)  # folder of bootstrap/: instructions of its lines
+    own: Counter = field(default_factory=Counter)  # folder of bootstrap/: instructions of its lines but WAITS'
     calls: Counter = field(default_factory=Counter)  # function: calls of it
     inclusive: Counter = field(default_factory=Counter)  # (caller, called): instructions, libraries' too
 
@@ -52,7 +53,8 @@ def read(text):
                 counts.inclusive[now["fn"], now["cfn"]] += cost
             else:
                 counts.total += cost
-                if own := OWN.search(now["fl"]):
+                own = OWN.search(now["fl"])
+                if own and own[2] not in WAITS:
                     counts.own[own[1]] += cost
             called = False
     return counts
