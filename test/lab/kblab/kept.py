@@ -23,8 +23,9 @@ ETCD = ("curl -sS --max-time 10 --cacert /srv/kubernetes/etcd-ca.crt --cert /srv
 # Of other kinds the cluster makes and removes objects by itself.
 KINDS = ("namespaces", "nodes", "secrets", "configmaps", "services", "deployments", "daemonsets", "serviceaccounts",
          "roles", "rolebindings", "clusterroles", "clusterrolebindings", "priorityclasses", "podsecuritypolicies")
-# In etcd: kinds whose values nobody but their owner writes, and all that is not the API server's.
-KEYS = re.compile(r"/registry/(secrets|configmaps|namespaces|clusterroles|clusterrolebindings)/|/(?!registry/)")
+# In etcd: kinds whose values nobody but their owner writes, and all that is not the API server's. What the API server
+# and its controllers fill in piece by piece while they start is not among them.
+KEYS = re.compile(r"/registry/(secrets|configmaps/(?!kube-system/extension-apiserver-authentication$))|/(?!registry/)")
 # A join token's life ends; the next one takes its place.
 ENDS = re.compile(r"bootstrap-token-|node/join\.json$")
 JOINING = ("join.json", "bootstrap.kubeconfig")
