@@ -597,6 +597,31 @@ static int format(const Blockdev *device, const char *volume_id, const char *lab
         return r < 0 ? r : filesystem_format(device, &order, &wait, err);
 }
 
+/* Formats with each byte of the superblock changed in turn. A line each: what came of it. */
+static int format_spoilt(const Blockdev *device, const char *volume_id, const char *label,
+                         Error *err)
+{
+        _cleanup_close_ int fd = open(device->node, O_RDWR | O_CLOEXEC);
+        unsigned char super[DISK_EXT4_SUPER_BYTES];
+        int r = fd < 0 ? error_errno(err, errno, "open %s", device->node)
+                       : disk_read(fd, device->node, super, sizeof(super), DISK_EXT4_SUPER_OFFSET,
+                                   err);
+        for (off_t i = 0; r >= 0 && i < DISK_EXT4_SUPER_BYTES; i++) {
+                Error refusal = {};
+                unsigned char spoilt = (unsigned char) ~super[i];
+                if (pwrite(fd, &spoilt, 1, DISK_EXT4_SUPER_OFFSET + i) != 1) {
+                        return error_errno(err, errno, "write %s", device->node);
+                }
+                int refused = format(device, volume_id, label, 0, &refusal);
+                printf("%s: %s\n", refused < 0 ? error_class_to_string(refusal.class) : "formatted",
+                       refusal.message);
+                if (pwrite(fd, &super[i], 1, DISK_EXT4_SUPER_OFFSET + i) != 1) {
+                        return error_errno(err, errno, "write %s", device->node);
+                }
+        }
+        return r;
+}
+
 /* `test_filesystem VERB NODE VOLUME LABEL`: one call on a real device; prints what came of it. */
 static int tool(char **argv)
 {
@@ -622,6 +647,8 @@ static int tool(char **argv)
                 r = format(&device, volume_id, label, 0, &err);
         } else if (r > 0 && streq(verb, "format-noise")) {
                 r = format(&device, volume_id, label, DISK_MASK(DISK_NOISE), &err);
+        } else if (r > 0 && streq(verb, "format-spoilt")) {
+                r = format_spoilt(&device, volume_id, label, &err);
         } else if (r > 0 && streq(verb, "check")) {
                 r = filesystem_check(&device, &wait, &err);
         } else if (r > 0 && streq(verb, "can-grow")) {

@@ -218,7 +218,6 @@ static void unknown_features_are_named(void)
 static const FormatOrder order = { .volume_id = volume_id, .label = LABEL, .uuid = UUID };
 
 #define SUPER_OFFSET 1024
-#define SUPER_BYTES  1024
 
 static DiskContent content(void)
 {
@@ -227,38 +226,6 @@ static DiskContent content(void)
         DiskProbe probe = {};
         CHECK_OK(filesystem_probe(&boot.volume, volume_id, LABEL, &wait, &probe, &err), err);
         return probe.content;
-}
-
-/* Any byte of the superblock: refused, and nothing is written. */
-static void each_byte_of_the_superblock(void)
-{
-        Error err = {};
-        Wait wait = test_wait(300);
-        _cleanup_buffer_ Buffer before = { .max = 65 * MIB }, after = { .max = 65 * MIB };
-        REQUIRE(fresh(64));
-        CHECK_OK(filesystem_format(&boot.volume, &order, &wait, &err), err);
-        CHECK_INT(content(), DISK_OURS);
-        CHECK_OK(file_read(image, 64 * MIB, &before, &err), err);
-        int fd = open(loop, O_RDWR | O_CLOEXEC);
-        REQUIRE(fd >= 0 && before.size == 64 * MIB);
-        for (size_t i = SUPER_OFFSET; i < SUPER_OFFSET + SUPER_BYTES; i++) {
-                char spoilt = (char) ~before.data[i];
-                CHECK(pwrite(fd, &spoilt, 1, (off_t) i) == 1);
-                DiskContent found = content();
-                if (found != DISK_FOREIGN && found != DISK_UNRECOGNISED) {
-                        test_fail(__FILE__, __LINE__, "byte %zu changed: %s", i - SUPER_OFFSET,
-                                  disk_content_to_string(found));
-                }
-                CHECK(filesystem_format(&boot.volume, &order, &wait, &err) < 0);
-                CHECK_INT(err.class, ERROR_UNSAFE);
-                CHECK(pwrite(fd, &before.data[i], 1, (off_t) i) == 1);
-        }
-        CHECK(fsync(fd) == 0);
-        (void) close(fd);
-        CHECK_OK(file_read(image, 64 * MIB, &after, &err), err);
-        REQUIRE(after.size == before.size);
-        CHECK(memcmp(before.data, after.data, before.size) == 0);
-        CHECK_INT(content(), DISK_OURS);
 }
 
 /* Whatever the machine's defaults: what the probe relies on is asked for. */
@@ -349,7 +316,6 @@ int main(void)
                 { "errors that e2fsck leaves stop before the mount", errors_left_stop },
                 { "features that e2fsck does not know are named", unknown_features_are_named },
                 { "a damaged superblock is told, with what mends it", damaged_superblock_is_told },
-                { "each byte of the superblock changed is refused", each_byte_of_the_superblock },
                 { "a filesystem is made with a checksum", made_with_a_checksum },
                 { "a mounted filesystem's superblock is not damaged", mounted_is_not_damaged },
         };
