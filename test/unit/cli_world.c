@@ -263,6 +263,9 @@ void program_start(Program *p, bool terminal, const char *const *words)
 static void systemd_read(void)
 {
         size_t used = strlen(systemd_heard);
+        if (used + 4096 > sizeof(systemd_heard)) { /* a flood: what came before is forgotten */
+                systemd_heard[used = 0] = '\0';
+        }
         ssize_t n = recv(systemd_fd, systemd_heard + used, sizeof(systemd_heard) - used - 2, 0);
         if (n > 0) {
                 (void) strcpy(systemd_heard + used + n, "\n");

@@ -6,7 +6,7 @@
 
 ScriptedServer server;
 Boot boot;
-unsigned deadline_s = 180;
+unsigned deadline_s;
 
 char *ec2_reply(const char *format, ...)
 {
@@ -56,6 +56,7 @@ void start_world(void)
         static Credentials *credentials;
         Error err = {};
         server_start(&server);
+        deadline_s = test_patience_s();
         (void) snprintf(url, sizeof(url), "http://127.0.0.1:%d", server.port);
         (void) setenv("AWS_ENDPOINT_URL_EC2", url, 1);
         if (http_init(&err) < 0 ||

@@ -16,7 +16,7 @@
 
 extern ScriptedServer server;
 extern Boot boot;
-extern unsigned deadline_s; /* of the step */
+extern unsigned deadline_s; /* of the step; test_patience_s() at first */
 
 char *ec2_reply(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

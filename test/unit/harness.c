@@ -45,17 +45,23 @@ static __attribute__((constructor)) void read_arguments(int argc, char **argv)
         go_to_root();
 }
 
-/* Counts a case, and returns whether it is to be run. */
-static bool is_wanted(const char *name)
+/* Returns whether the case with this number is to be run. */
+static bool is_wanted(unsigned number, const char *name)
 {
-        char number[16];
-        (void) snprintf(number, sizeof(number), "%u", ++n_known);
-        if (lists) {
-                printf("%s %s\n", number, name);
-                return false;
-        }
+        char text[16];
+        (void) snprintf(text, sizeof(text), "%u", number);
         bool is_number = wanted && wanted[strspn(wanted, "0123456789")] == '\0';
-        return !wanted || (is_number ? streq(wanted, number) : strstr(name, wanted) != NULL);
+        return !wanted || (is_number ? streq(wanted, text) : strstr(name, wanted) != NULL);
+}
+
+/* Counts a case, which is not run if only a list is asked for. */
+static bool next_case(const char *name)
+{
+        n_known++;
+        if (lists) {
+                printf("%u %s\n", n_known, name);
+        }
+        return !lists;
 }
 
 /* What follows lacks what was to be made; and servers of the test may yet be at work. */
@@ -79,11 +85,8 @@ void test_fail(const char *file, int line, const char *format, ...)
         end_if_tortured();
 }
 
-void test_case(const char *name, void (*function)(void))
+static void run_case(const char *name, void (*function)(void))
 {
-        if (!is_wanted(name)) {
-                return;
-        }
         case_failed = false;
         case_runs = true;
         function();
@@ -94,9 +97,16 @@ void test_case(const char *name, void (*function)(void))
         (void) fflush(stdout);
 }
 
+void test_case(const char *name, void (*function)(void))
+{
+        if (next_case(name) && is_wanted(n_known, name)) {
+                run_case(name, function);
+        }
+}
+
 void test_skip(const char *name, const char *reason)
 {
-        if (is_wanted(name)) {
+        if (next_case(name) && is_wanted(n_known, name)) {
                 printf("ok %u - %s # SKIP %s\n", ++n_cases, name, reason);
                 (void) fflush(stdout);
         }
@@ -109,6 +119,22 @@ void test_cases_if(bool possible, const char *needs, const TestCase *cases, size
                         test_case(c->name, c->function);
                 } else {
                         test_skip(c->name, needs);
+                }
+        }
+}
+
+void test_chain(const char *lacks, const TestCase *cases, size_t n)
+{
+        size_t n_wanted = n;
+        while (n_wanted > 0 &&
+               !is_wanted(n_known + (unsigned) n_wanted, cases[n_wanted - 1].name)) {
+                n_wanted--;
+        }
+        for (size_t i = 0; i < n; i++) {
+                if (lacks) {
+                        test_skip(cases[i].name, lacks);
+                } else if (next_case(cases[i].name) && i < n_wanted) {
+                        run_case(cases[i].name, cases[i].function);
                 }
         }
 }
@@ -159,7 +185,13 @@ Wait test_wait(unsigned seconds)
         return (Wait) { .deadline_ms = wait_now_ms() + (uint64_t) seconds * 1000, .stop_fd = -1 };
 }
 
+unsigned test_patience_s(void)
+{
+        const char *seconds = getenv("TEST_PATIENCE_S");
+        return seconds ? (unsigned) strtoul(seconds, NULL, 10) : 180;
+}
+
 Wait test_patience(void)
 {
-        return test_wait(getenv("TORTURE_FAIL_AT") ? 20 : 180);
+        return test_wait(test_patience_s());
 }

@@ -25,6 +25,10 @@ typedef struct TestCase {
 
 /* One after the other; all skipped where the machine does not have what they need. */
 void test_cases_if(bool possible, const char *needs, const TestCase *cases, size_t n);
+
+/* Cases that build on those before them, which -k therefore runs as well. Where the machine lacks
+ * what they need, they are skipped. */
+void test_chain(const char *lacks, const TestCase *cases, size_t n);
 int test_done(void); /* the plan; main()'s result */
 
 /* A diagnostic; the running case fails, or outside of one the program does. */
@@ -94,6 +98,6 @@ const char *test_folder(void);
 Wait test_wait(unsigned seconds);
 
 /* A wait that only keeps the test from hanging: minutes, because the machine may be slow and busy.
- * It is short where an allocation was made to fail, because the awaited event may then never come.
- */
+ * TEST_PATIENCE_S shortens it where the code was spoiled, and what is waited for may never come. */
 Wait test_patience(void);
+unsigned test_patience_s(void);

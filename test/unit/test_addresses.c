@@ -254,7 +254,7 @@ static void changes_are_read_back(void)
         CHECK(count_action("DescribeNetworkInterfaces") > 1);
         CHECK(RUN(elastic_ip, &status, &err) < 0);
         CHECK(count_action("DescribeAddresses") > 1);
-        deadline_s = 180;
+        deadline_s = test_patience_s();
 }
 
 static void denials_name_the_action(void)
@@ -306,7 +306,7 @@ static void elastic_ip_stays_with_the_volume(void)
                 world.holder = *holder;
                 deadline_s = 1;
                 CHECK(RUN(elastic_ip, &status, &err) < 0);
-                deadline_s = 180;
+                deadline_s = test_patience_s();
                 CHECK_INT(err.class, ERROR_RETRY);
                 CHECK(count_action("DescribeVolumes") > 0);
                 CHECK_STR(world.eip_eni, OTHER_ENI);

@@ -543,10 +543,7 @@ static void test_fetch(void)
         CHECK_INT(join_local_token(&token, &err), 0);
 }
 
-static const struct {
-        const char *name;
-        void (*function)(void);
-} cases[] = {
+static const TestCase cases[] = {
         { "the API server is ready", test_starts },
         { "tokens are made, known and left for nodes", test_tokens },
         { "tokens are renewed, and go", test_tokens_renewed },
@@ -572,10 +569,8 @@ int main(void)
         Error err = {};
         log_set_max_priority(LOG_WARNING); /* not each child's end */
         const char *reason = why_not();
-        FOREACH_ARRAY(c, cases, reason ? ELEMENTS(cases) : 0) {
-                test_skip(c->name, reason);
-        }
         if (reason) {
+                test_chain(reason, cases, ELEMENTS(cases));
                 return test_done();
         }
         start_world();
@@ -593,9 +588,7 @@ int main(void)
                 abort();
         }
         deadline_s = 60;
-        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
-                test_case(c->name, c->function);
-        }
+        test_chain(NULL, cases, ELEMENTS(cases));
         daemon_stop(&controllers);
         daemon_stop(&apiserver);
         daemon_stop(&etcd);

@@ -125,7 +125,7 @@ static void test_signed(void)
         Error err = {};
         server_reset(&plain, NULL);
         server_script(&plain, "200 OK", "", "<r/>");
-        CHECK_OK(call(client, &plain, 10, 0, &reply, &err), err);
+        CHECK_OK(call(client, &plain, test_patience_s(), 0, &reply, &err), err);
         CHECK_STR(reply.body.data, "<r/>");
         CHECK_INT(aws_client_requests(client), 1);
 
@@ -175,7 +175,7 @@ static void test_decisions(void)
                 server_reset(&plain, NULL);
                 server_script(&plain, c->status, "", c->body);
                 server_script(&plain, "200 OK", "", "<r/>");
-                int r = call(client, &plain, 10, 0, &reply, &err);
+                int r = call(client, &plain, test_patience_s(), 0, &reply, &err);
                 CHECK_INT(r < 0, c->requests == 1);
                 CHECK_INT(server_count(&plain), c->requests);
                 CHECK_INT(aws_client_requests(client), c->requests);
@@ -195,12 +195,12 @@ static void test_accepted(void)
         Error err = {};
         server_reset(&plain, NULL);
         server_script(&plain, "412 Failed", "X-A: b\r\n", "<Error/>");
-        CHECK_OK(call(client, &plain, 10, 404, &reply, &err), err);
+        CHECK_OK(call(client, &plain, test_patience_s(), 404, &reply, &err), err);
         CHECK_INT(reply.status, 412);
         CHECK_STR(http_reply_header(&reply, "x-a"), "b");
         server_reset(&plain, NULL);
         server_script(&plain, "201 Made", "", "");
-        CHECK_OK(call(client, &plain, 10, 0, &created, &err), err);
+        CHECK_OK(call(client, &plain, test_patience_s(), 0, &created, &err), err);
         CHECK_INT(created.status, 201);
 }
 
@@ -216,7 +216,7 @@ static void test_connection(void)
         _cleanup_http_reply_ HttpReply reply = {};
         Error err = {};
         server_reset(&plain, respond_close);
-        CHECK_OK(call(client, &plain, 10, 0, &reply, &err), err);
+        CHECK_OK(call(client, &plain, test_patience_s(), 0, &reply, &err), err);
         CHECK_STR(reply.body.data, "late");
         CHECK_INT(server_count(&plain), 3);
 }
@@ -235,7 +235,7 @@ static void test_gives_up(void)
         Error err = {};
         server_reset(&plain, NULL);
         server_script(&plain, "500 Oops", "", EC2_ERROR("InternalError"));
-        CHECK(call(client, &plain, 30, 0, &reply, &err) < 0);
+        CHECK(call(client, &plain, test_patience_s(), 0, &reply, &err) < 0);
         CHECK_INT(server_count(&plain), 5);
         CHECK_INT(err.class, ERROR_RETRY);
         CHECK_STR(err.aws_code, "InternalError");
@@ -318,7 +318,7 @@ static void test_clock(void)
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 server_reset(&tls, respond_strict_clock);
                 server_skew_s = c->skew_s;
-                CHECK_OK(call(client, &tls, 10, 0, &reply, &err), err);
+                CHECK_OK(call(client, &tls, test_patience_s(), 0, &reply, &err), err);
                 http_reply_done(&reply);
                 CHECK_INT(server_count(&tls), c->requests);
                 aws_client_clock_offset(client, &known, &offset);
@@ -339,7 +339,7 @@ static void test_clock_without_tls(void)
         int64_t offset;
         server_reset(&plain, respond_strict_clock);
         server_skew_s = 7200;
-        CHECK(call(client, &plain, 10, 0, &reply, &err) < 0);
+        CHECK(call(client, &plain, test_patience_s(), 0, &reply, &err) < 0);
         CHECK_INT(err.class, ERROR_RETRY);
         CHECK_INT(server_count(&plain), 1);
         aws_client_clock_offset(client, &known, &offset);
@@ -384,7 +384,8 @@ static void test_expired_keys(void)
         _cleanup_(aws_client_freep) AwsClient *client = make_client(credentials);
         HttpReply reply = {};
         server_reset(&plain, respond_expired);
-        CHECK_OK(call(client, &plain, 10, 400, &reply, &err), err); /* though 400 is accepted */
+        CHECK_OK(call(client, &plain, test_patience_s(), 400, &reply, &err),
+                 err); /* though 400 is accepted */
         CHECK_INT(reply.status, 200);
         CHECK_INT(aws_client_requests(client), 2);
         http_reply_done(&reply);
@@ -397,7 +398,7 @@ static void test_expired_keys(void)
                       "{\"Code\":\"Success\",\"AccessKeyId\":\"ASIA9\",\"SecretAccessKey\":\"s\","
                       "\"Expiration\":\"2099-01-01T00:00:00Z\"}");
         server_script(&plain, "400 Bad", "", EC2_ERROR("ExpiredToken"));
-        CHECK(call(client, &plain, 10, 0, &reply, &err) < 0);
+        CHECK(call(client, &plain, test_patience_s(), 0, &reply, &err) < 0);
         CHECK_STR(err.aws_code, "ExpiredToken");
         CHECK_INT(server_count(&plain), 4);
         CHECK_INT(err.class, ERROR_RETRY);
@@ -412,7 +413,7 @@ static void test_throttling(void)
         server_reset(&plain, NULL);
         server_script(&plain, "503 Busy", "", EC2_ERROR("RequestLimitExceeded"));
         uint64_t before = wait_now_ms();
-        CHECK(call(client, &plain, 30, 0, &reply, &err) < 0);
+        CHECK(call(client, &plain, test_patience_s(), 0, &reply, &err) < 0);
         CHECK_STR(err.aws_code, "RequestLimitExceeded");
         CHECK_INT(server_count(&plain), 5);
         CHECK(wait_now_ms() - before >= 100 + 200 + 400 + 800);
@@ -422,7 +423,7 @@ static void test_throttling(void)
         uint64_t first = 0, least = UINT64_MAX;
         for (int i = 0; i < 12; i++) { /* waits 1600, 800, 400, 200, 100, 0 … ms */
                 before = wait_now_ms();
-                CHECK_OK(call(client, &plain, 30, 0, &reply, &err), err);
+                CHECK_OK(call(client, &plain, test_patience_s(), 0, &reply, &err), err);
                 http_reply_done(&reply);
                 uint64_t took = wait_now_ms() - before;
                 first = i == 0 ? took : first;

@@ -286,7 +286,8 @@ int main(void)
         loopback_start_unix(&local, local_socket);
         test_case("nobody there", test_no_docker);
         test_case("errors and odd replies", test_bad_replies);
-        test_cases_if(real, "needs root, dockerd, containerd and docker", cases, ELEMENTS(cases));
+        test_chain(real ? NULL : "needs root, dockerd, containerd and docker", cases,
+                   ELEMENTS(cases));
         if (real) {
                 daemon_stop(&dockerd);
                 daemon_stop(&containerd);

@@ -433,26 +433,29 @@ static void leave(const char *folder)
 
 int main(int argc, char **argv)
 {
-        test_case("makes every file of the table", make_all);
-        test_case("each folder holds exactly the files meant for it", holds_exactly_these_files);
-        test_case("keys are mode 0600, and those of authorities the master's alone",
-                  keeps_keys_apart);
-        test_case("authorities: ten years, sign leaves only", makes_authorities);
-        test_case("leaves: names, usages, times, chain, as the table has them", makes_leaves);
-        test_case("no two certificates share a key",
-                  keeps_keys_of_different_certificates_different);
-        test_case("etcd's server certificate has no name, and critical alternative names",
-                  makes_the_nameless_certificate_of_etcd);
-        test_case("serial numbers: random, positive, 20 octets",
-                  makes_serial_numbers_as_they_should_be);
-        test_case("service account key and its public half", pairs_the_service_account_key);
-        test_case("passwords and the encryption key", draws_passwords);
-        test_case("one identity per certificate, system:masters for two", names_identities);
-        test_case("API_DNS_NAME, and the first address of the service network",
-                  adds_the_dns_name_and_finds_the_first_service_address);
-        test_case("a leaf does not outlive its issuer", leaf_does_not_outlive_its_issuer);
-        test_case("what is no certificate is refused", refuses_what_it_cannot_read);
-        if (argc > 1) {
+        static const TestCase cases[] = {
+                { "makes every file of the table", make_all },
+                { "each folder holds exactly the files meant for it", holds_exactly_these_files },
+                { "keys are mode 0600, and those of authorities the master's alone",
+                  keeps_keys_apart },
+                { "authorities: ten years, sign leaves only", makes_authorities },
+                { "leaves: names, usages, times, chain, as the table has them", makes_leaves },
+                { "no two certificates share a key",
+                  keeps_keys_of_different_certificates_different },
+                { "etcd's server certificate has no name, and critical alternative names",
+                  makes_the_nameless_certificate_of_etcd },
+                { "serial numbers: random, positive, 20 octets",
+                  makes_serial_numbers_as_they_should_be },
+                { "service account key and its public half", pairs_the_service_account_key },
+                { "passwords and the encryption key", draws_passwords },
+                { "one identity per certificate, system:masters for two", names_identities },
+                { "API_DNS_NAME, and the first address of the service network",
+                  adds_the_dns_name_and_finds_the_first_service_address },
+                { "a leaf does not outlive its issuer", leaf_does_not_outlive_its_issuer },
+                { "what is no certificate is refused", refuses_what_it_cannot_read },
+        };
+        test_chain(NULL, cases, ELEMENTS(cases));
+        if (argc == 2 && argv[1][0] != '-') {
                 leave(argv[1]);
         }
         pki_files_done(&made);
