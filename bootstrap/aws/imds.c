@@ -282,6 +282,7 @@ int imds_get(Imds *imds, const char *path, const Wait *wait, Buffer *ret, Error 
 {
         _cleanup_http_reply_ HttpReply reply = {};
         uint64_t start_ms = wait_now_ms();
+        Error said = {}; /* by the last attempt that the end of the wait did not cut */
         for (unsigned attempt = 0;; attempt++) {
                 Error failed = {};
                 int r = get_reply(imds, path, wait, &reply, &failed);
@@ -294,13 +295,16 @@ int imds_get(Imds *imds, const char *path, const Wait *wait, Buffer *ret, Error 
                         }
                         return r; /* somebody answered, if not well */
                 }
+                if (attempt == 0 || wait_left_ms(wait) > 0) {
+                        said = failed;
+                }
                 r = wait_sleep(wait, wait_backoff_ms(200, 5000, attempt), err);
                 if (r == -ECANCELED) {
                         return r;
                 }
                 if (r < 0) {
                         if (err) {
-                                *err = failed;
+                                *err = said;
                         }
                         return unreachable(imds, path, start_ms, err);
                 }
