@@ -5,12 +5,11 @@ The points are those that the build announces in a run that is not disturbed, by
 side by side, so that numbers are not the same from run to run.
 """
 
-import json
 import re
 from collections import Counter
 
-from .machines import JOIN
-from .state import Kept, check_whole, keep
+from .machines import KILLED
+from .state import check_kept, check_whole, keep, learn, plant, plant_objects
 from .tally import SecondMaster
 from region_checks.harness import wait
 
@@ -39,14 +38,23 @@ def first_boot(world, role):
     """A machine that has not run yet, in a region where it can."""
     if role == "node":
         if f"{world.seed['prefix']}/node/join.json" not in world.keys():
-            world.clear()
-            assert world.machine().run().done
-            world.put("node/join.json", json.dumps(JOIN).encode())
+            first_boot(world, "master")
+            used(world, world.machines[-1])
         for machine in [m for m in world.machines if m.role == "node"]:
             world.remove(machine)
     else:
         world.clear()
+        plant_objects(world, used=False)
     return world.machine(role)
+
+
+def used(world, machine):
+    """Lets it boot, and be used."""
+    outcome = machine.run()
+    assert outcome.done, outcome
+    plant(world, machine)
+    plant_objects(world)
+    return machine
 
 
 def second_boot(world, role):
@@ -54,9 +62,7 @@ def second_boot(world, role):
     for machine in world.machines:
         if machine.role == role:
             return machine
-    machine = first_boot(world, role)
-    assert machine.run().done
-    return machine
+    return used(world, first_boot(world, role))
 
 
 def replacement(world, role):
@@ -75,17 +81,19 @@ SCENES = {
 }
 
 
-def all_points(world):
-    """(scene, when, name, nth) for every effect of every scene."""
-    for scene, (prepare, role) in SCENES.items():
-        world.clear()
+def all_points(world, scene):
+    """(scene, when, name, nth) for every effect that two undisturbed runs of a scene have in common: how often
+    a thing is asked for that is not there yet differs."""
+    prepare, role = SCENES[scene]
+    found = []
+    for _ in range(2):
         machine = prepare(world, role)
         log = world.folder / "effects"
         outcome = machine.run(log=log)
         assert outcome.done, (scene, outcome)
-        for name, nth in points(log):
-            for when in ("before", "after"):
-                yield scene, when, name, nth
+        found.append(points(log))
+        learn(world, machine)
+    return [(scene, when, *point) for point in found[0] if point in found[1] for when in ("before", "after")]
 
 
 def crash(world, scene, when, name, nth):
@@ -95,33 +103,40 @@ def crash(world, scene, when, name, nth):
         world.clear()
     world.scene = ""
     machine = prepare(world, role)
-    killed = machine.run(kill=f"{when}:{nth}:{name}")
-    assert killed.status == -9 or killed.done, killed
     before = keep(world, machine)
-    check_whole(world, machine, before, machine.run())
+    killed = machine.run(kill=f"{when}:{nth}:{name}")
+    assert killed.status == KILLED or killed.done, killed
+    if not before.files:
+        plant(world, machine)
+    left = keep(world, machine)
+    check_kept(before, left)
+    check_whole(world, machine, left, machine.run())
     world.scene = scene
-    return "converged" if killed.status == -9 else "missed"
+    return "converged" if killed.status == KILLED else "missed"
 
 
-def takeover(world, when, name, nth):
+def takeover(world, _, when, name, nth):
     """Killed there while another waits, which may go on only once EC2 says that the first is gone."""
     world.clear()
+    plant_objects(world, used=False)
     first, second = world.machine(), world.machine()
+    before = keep(world, first)
     running = first.start(kill=f"{when}:{nth}:{name}")
     wait(lambda: running.poll() is not None or holder(world), "the volume taken or the kill")
     waiting = second.start()
     killed = first.follow(running)
-    assert killed.status == -9 or killed.done, killed
-    before = keep(world, first)
-    if holder(world) == first.id:
+    assert killed.status == KILLED or killed.done, killed
+    if holder(world) == first.id:  # else the second has begun already
         wait(lambda: waiting.poll() is not None or names(second.look()[2], first), f"{second.id} waits for {first.id}")
         check_waits(world, first, second)
-    else:
-        before = Kept(b"", "", b"")  # the second has begun already
+        plant(world, first)
+        left = keep(world, first)
+        check_kept(before, left)
+        before = left.inherited()
     world.remove(first)
     outcome = second.follow(waiting)
-    check_whole(world, second, Kept(before.index, before.filesystem, b""), outcome)
-    return "converged" if killed.status == -9 else "missed"
+    check_whole(world, second, before, outcome)
+    return "converged" if killed.status == KILLED else "missed"
 
 
 def holder(world):

@@ -21,7 +21,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from boot_checks import machines  # noqa: E402
-from boot_checks.state import Kept, check_whole, filesystem  # noqa: E402
+from boot_checks.state import Kept, check_whole, filesystem, learn  # noqa: E402
 from boot_checks.tally import Tally, record  # noqa: E402
 
 SECTOR = 512
@@ -111,7 +111,7 @@ def boot_after(world, requests, cut, draw, volume_id, cluster, size, kinds):
     before = filesystem(world.image())
     kinds["a whole filesystem" if before else "none yet"] += 1
     machine = world.machine(CLUSTER_NAME=cluster)
-    check_whole(world, machine, Kept(b"", before, b""), machine.run())
+    check_whole(world, machine, Kept(filesystem=before), machine.run())
     return "converged"
 
 
@@ -123,6 +123,9 @@ def main(cuts, cluster, volume_id, size, *logs):
     kinds, tally = Counter(), Tally("power cuts")
     many = int(cuts) // 2  # of all, and of the last, when there is a filesystem
     with machines.World() as world:
+        good = world.machine(CLUSTER_NAME=cluster)
+        assert good.run().done
+        learn(world, good)
         for cut in draw.choices(range(1, last + 1), k=many) + draw.choices(range(last - LATE, last + 1), k=many):
             tally.attempt(cut, boot_after, world, requests, cut, draw, volume_id, cluster, int(size), kinds)
     print(f"# {tally.tried} cuts within {last} requests: {dict(kinds)}; "

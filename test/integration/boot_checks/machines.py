@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = ROOT / "build/effects/kube-bootstrap"
 HOOK = Path(__file__).with_name("hook-program")
 CLONE_NEWNET = 0x40000000  # linux/sched.h
+KILLED = -9
 PATIENCE_S = 300  # a boot here takes one or two; no pass waits so long
 JOIN = {"schema": 1, "token": "abcdef.0123456789abcdef", "expires": "2099-01-01T00:00:00Z"}
 
@@ -79,17 +80,16 @@ class Outcome:
     said: str = ""
     done: bool = False
 
-    def told(self):
-        """All that is told of why it is not done, of the steps that can be."""
-        return [text for name in STEPS["master"] + STEPS["node"] for text in
-                (self.errors.get(name, {}).get("message"), self.waits.get(name)) if text]
+    def refusals(self):
+        """The errors of the steps that can be done here."""
+        return [error for name, error in self.errors.items() if name in STEPS["master"]]
 
 
 class Machine:
     program = (PROGRAM,)
 
     def __init__(self, world, role="master", volume_id="", **config):
-        self.world, self.role = world, role
+        self.world, self.role, self.volume_id = world, role, volume_id or world.volume_id
         seed = world.seed
         self.id = world.front.launch(
             role=seed[f"{role}_role"], zone="us-east-1a" if role == "master" else "us-east-1b")
@@ -104,14 +104,14 @@ class Machine:
         (world.hardware / f"{self.id}.pid").write_text(f"{self._holder.pid}\n")
         self.root = Path(f"/proc/{self._holder.pid}/root")
         self.namespace = f"/proc/{self._holder.pid}/ns/mnt"
-        self.configure(volume_id or world.volume_id, **config)
+        self.configure(**config)
 
-    def configure(self, volume_id, **changed):
+    def configure(self, **changed):
         seed = self.world.seed
         values = {
             "KUBERNETES_ROLE": self.role, "CLUSTER_NAME": "blue",
             "S3_BUCKET": seed["bucket"], "S3_PREFIX": seed["prefix"],
-            "MASTER_VOLUME_ID": volume_id, "MASTER_EIP_ALLOCATION_ID": seed["allocation_id"],
+            "MASTER_VOLUME_ID": self.volume_id, "MASTER_EIP_ALLOCATION_ID": seed["allocation_id"],
             "MASTER_PRIVATE_IP": seed["private_ip"], "MASTER_IAM_ROLE": seed["master_role"],
             "NODE_IAM_ROLE": seed["node_role"],
             # What proves the volume new. A stack that waits for no group refuses a signal, which ends that.
@@ -119,9 +119,12 @@ class Machine:
         (self.root / "etc/kubernetes/stack-config.sh").write_text(
             "".join(f"{key}={value}\n" for key, value in values.items()))
 
+    def known(self):
+        """What EC2 knows of it."""
+        return next(i for i in self.world.front.control("GET", "/instances") if i["id"] == self.id)
+
     def _plug_interface(self):
-        mac = next(i for i in self.world.front.control("GET", "/instances")
-                   if i["id"] == self.id)["interfaces"][0]["mac"]
+        mac = self.known()["interfaces"][0]["mac"]
         name = "k" + self.id[-10:]
         subprocess.run(["ip", "link", "add", name, "address", mac, "type", "veth",
                         "peer", "name", name + "p"], check=True)
@@ -221,6 +224,8 @@ class World:
         self.front.__enter__()
         self.seed = self.front.seed
         self.front.let_attach_any_volume()
+        self.front.s3.put_bucket_versioning(  # as the stack's
+            Bucket=self.seed["bucket"], VersioningConfiguration={"Status": "Enabled"})
         self.volume_id, self.stack_id = self.seed["volume_id"], self.seed["stack_id"]
         self.stacks = 0
         return self
@@ -246,8 +251,10 @@ class World:
         self.front.reset()
         while self.machines:
             self.remove(self.machines[-1])
-        for key in self.keys():
-            self.front.s3.delete_object(Bucket=self.seed["bucket"], Key=key)
+        gone = [{"Key": key, "VersionId": version} for key, versions in self.versions().items()
+                for version, _ in versions]
+        if gone:
+            self.front.s3.delete_objects(Bucket=self.seed["bucket"], Delete={"Objects": gone})
         for image in self.hardware.glob("*.img"):
             image.unlink()
         self.stacks += 1
@@ -260,6 +267,15 @@ class World:
     def keys(self):
         listed = self.front.s3.list_objects_v2(Bucket=self.seed["bucket"])
         return [entry["Key"] for entry in listed.get("Contents", [])]
+
+    def versions(self):
+        """Of all objects: key to [(version, ETag)], the newest first."""
+        listed = self.front.s3.list_object_versions(Bucket=self.seed["bucket"])
+        assert not listed["IsTruncated"] and not listed.get("DeleteMarkers"), listed.get("DeleteMarkers")
+        found = {}
+        for entry in listed.get("Versions", []):
+            found.setdefault(entry["Key"], []).append((entry["VersionId"], entry["ETag"]))
+        return found
 
     def get(self, name):
         return self.front.s3.get_object(Bucket=self.seed["bucket"],

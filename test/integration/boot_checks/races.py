@@ -1,20 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Masters that begin at the same moment: of one volume, of a volume each, with a store that knows no
-condition, and with a winner that dies. There is one of them, and one authority."""
+condition, and with one that dies. There is one of them, one authority, and the others name it."""
 
+import json
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from .crashes import HARMLESS, holder
-from .machines import STEPS
-from .state import Kept, check_whole
+from .crashes import HARMLESS, first_boot, holder, names, points
+from .machines import KILLED, STEPS
+from .state import EXITS, STATUSES, check_kept, check_secrets, check_whole, keep, learn, plant_objects
 from .tally import SecondMaster
+from region_checks.harness import wait
 
 RACERS = 20 if float(os.environ.get("SHARE", "0")) >= 1 else 6
 UNTIL_SECRETS = STEPS["master"][:STEPS["master"].index("secrets") + 1]
-# What a master may not touch unless it is the one.
-ADDRESSES = {"ec2:AssociateAddress", "ec2:AssignPrivateIpAddresses"}
+PUT = "http s3 PutObject"
+CLAIM = 3  # of a first boot's writes, after the record of the volume's formatting; the last is the index
 
 
 def authorities(world):
@@ -26,13 +28,27 @@ def wrote(world, machine):
         "GET", f"/calls?instance={machine.id}")["by_action"].items() if entry["mutating"]}
 
 
-def race(world, machines, wanted, named, kill=""):
-    """The outcomes of all of them. One that waits runs until another has ended and it says what named() knows."""
+def begin(world, volumes):
+    """As many masters as volumes, in an empty region; and what there is."""
+    world.clear()
+    plant_objects(world, used=False)
+    machines = [world.machine(volume_id=volume) for volume in volumes]
+    return machines, keep(world, machines[0])
+
+
+def of_their_own(world):
+    return [world.front.new_volume() for _ in range(RACERS)]
+
+
+def race(runs, wanted, lost, ended=False):
+    """The outcomes of all. One that waits runs on until another has ended and it is lost(), by what it says of
+    itself."""
     decided = threading.Event()
-    runs = [(machine, machine.start(kill=kill)) for machine in machines]
+    if ended:
+        decided.set()
 
     def follow(run):
-        outcome = run[0].follow(run[1], wanted, lambda seen: decided.is_set() and named(seen))
+        outcome = run[0].follow(run[1], wanted, lambda seen: decided.is_set() and lost(seen))
         decided.set()
         return outcome
     with ThreadPoolExecutor(RACERS) as pool:
@@ -43,58 +59,113 @@ def names_claimant(seen):
     return "making the secrets" in seen.waits.get("secrets", "")
 
 
+def the_winner(machines, outcomes):
+    winners = [machine for machine, outcome in zip(machines, outcomes) if outcome.done]
+    if len(winners) != 1:
+        raise SecondMaster(f"{len(winners)} of {len(machines)} have won: {outcomes}")
+    return winners[0]
+
+
+def check_status(outcome):
+    """Ended by itself with its error's class, or by an interruption while it waits."""
+    error = outcome.errors.get("secrets") if outcome.states["secrets"] == "failed" else None
+    assert outcome.status in STATUSES or error and outcome.status == EXITS[error["class"]], outcome
+
+
+def check_named(outcome, winner):
+    """It waits for the winner's secrets, or has refused to go on since there are secrets for the winner's volume."""
+    assert not outcome.done, outcome
+    check_status(outcome)
+    if outcome.states["secrets"] == "failed":
+        error = outcome.errors["secrets"]
+        assert error["class"] == "unsafe" and f"for volume {winner.volume_id}" in error["message"], (winner.id, error)
+    else:
+        assert f"instance {winner.id} " in outcome.waits["secrets"], (winner.id, outcome.waits)
+
+
 def of_one_volume(world, _):
     """One gets it and boots; the others write nothing anywhere, for as long as it lives."""
-    world.clear()
-    machines = [world.machine() for _ in range(RACERS)]
-    ended = race(world, machines, STEPS["master"], lambda seen: holder(world) in seen.waits.get("volume-attach", ""))
-    winners = [m for m, outcome in zip(machines, ended) if outcome.done]
-    if len(winners) != 1 or holder(world) != winners[0].id:
-        raise SecondMaster(f"{len(winners)} of {RACERS} are master")
-    for machine in machines:
-        if machine is not winners[0] and wrote(world, machine) - HARMLESS:
+    machines, before = begin(world, RACERS * [""])
+    outcomes = race([(machine, machine.start()) for machine in machines], STEPS["master"],
+                    lambda seen: holder(world) in seen.waits.get("volume-attach", ""))
+    winner = the_winner(machines, outcomes)
+    for machine, outcome in zip(machines, outcomes):
+        if machine is winner:
+            check_whole(world, winner, before, outcome)
+            continue
+        if wrote(world, machine) - HARMLESS:
             raise SecondMaster(f"{machine.id} lost, and {wrote(world, machine)}")
-    check_whole(world, winners[0], Kept(b"", "", b""), ended[machines.index(winners[0])])
+        assert names(outcome.waits, winner) and outcome.status in STATUSES, (winner.id, outcome)
     return "converged"
 
 
 def of_a_volume_each(world, kill):
-    """Whoever has the claim makes the secrets; all others stop, and say whose cluster it is. If it
-    dies, nobody goes on in its place until EC2 says that it is gone."""
-    world.clear()
-    volumes = [world.front.new_volume() for _ in range(RACERS)]
-    machines = [world.machine(volume_id=volume) for volume in volumes]
-    ended = race(world, machines, UNTIL_SECRETS, names_claimant, kill)
-    if len(authorities(world)) > 1:
+    """Whoever has the claim makes the secrets. One that dies before it has the claim is none of them."""
+    machines, before = begin(world, of_their_own(world))
+    runs = [(machine, machine.start(kill=kill if machine is machines[0] else "")) for machine in machines]
+    if kill:
+        doomed = runs.pop(0)
+        died = doomed[0].follow(doomed[1], UNTIL_SECRETS)
+        assert died.status == KILLED, died
+    outcomes = race(runs, UNTIL_SECRETS, names_claimant)
+    winner = the_winner([machine for machine, _ in runs], outcomes)
+    for (machine, _), outcome in zip(runs, outcomes):
+        if machine is not winner:
+            check_named(outcome, winner)
+    if len(authorities(world)) != 1:
         raise SecondMaster(f"{authorities(world)}")
-    winners = [outcome for outcome in ended if outcome.done]
-    if len(winners) > 1:
-        raise SecondMaster(f"{len(winners)} of {RACERS} have secrets")
-    for outcome in ended:
-        if not outcome.done and outcome.status != -9:
-            assert any("making the secrets" in text or "volume" in text for text in outcome.told()), outcome
-    assert kill or winners, ended
-    return "converged" if winners else "refused"
+    check_kept(before, keep(world, winner))
+    check_secrets(world, winner)
+    return "converged"
+
+
+def the_winner_dies(world, kill):
+    """One has the claim when the others begin, and dies: they all stop and name it, and nobody goes on in its place
+    while EC2 knows it."""
+    machines, before = begin(world, of_their_own(world))
+    winner, *others = machines
+    running = winner.start(kill=kill)
+    wait(lambda: running.poll() is not None or f"{world.seed['prefix']}/claim" in world.keys(), "a claim")
+    runs = [(machine, machine.start()) for machine in others]
+    died = winner.follow(running, UNTIL_SECRETS)
+    assert died.status == KILLED, died
+    for outcome in race(runs, UNTIL_SECRETS, names_claimant, ended=True):
+        check_named(outcome, winner)
+    if len(authorities(world)) > 1 or json.loads(world.get("claim"))["instance_id"] != winner.id:
+        raise SecondMaster(f"{authorities(world)}, {world.get('claim')}")
+    check_kept(before, keep(world, winner))
+    return "refused"
 
 
 def without_conditions(world, _):
     """The store takes every write: that is found out before there is anything to lose."""
-    world.clear()
+    machines, before = begin(world, of_their_own(world))
     with world.front.settings(s3={"ignore_if_none_match": True}):
-        machines = [world.machine(volume_id=world.front.new_volume()) for _ in range(4)]
-        ended = race(world, machines, UNTIL_SECRETS, names_claimant)
-    if authorities(world) or any(outcome.done for outcome in ended):
+        outcomes = race([(machine, machine.start()) for machine in machines], UNTIL_SECRETS, names_claimant)
+    if authorities(world) or any(outcome.done for outcome in outcomes):
         raise SecondMaster(f"{authorities(world)}")
-    told = [text for outcome in ended for text in outcome.told()]
-    assert any("If-None-Match" in text for text in told), told
+    refused = [outcome.errors["secrets"] for outcome in outcomes if outcome.states["secrets"] == "failed"]
+    assert refused and all(e["class"] == "config" and "If-None-Match" in e["message"] for e in refused), refused
+    for outcome in outcomes:
+        waits = outcome.waits.get("secrets", "")
+        check_status(outcome)
+        assert outcome.states["secrets"] == "failed" or any(f"instance {m.id} " in waits for m in machines), outcome
+    check_kept(before, keep(world, machines[0]))
     return "refused"
 
 
-def all_races():
-    """(name, case, argument); the winner dies at each of the steps of making secrets."""
-    yield "one volume", of_one_volume, ""
-    yield "a volume each", of_a_volume_each, ""
-    yield "no conditions", without_conditions, ""
-    for nth in (1, 2, 3, 10, 25, 41, 42):
+def all_races(world):
+    """((kind, which), case, argument); one dies at each of the steps of making secrets."""
+    machine = first_boot(world, "master")
+    log = world.folder / "effects"
+    assert machine.run(log=log).done
+    learn(world, machine)
+    last = max(nth for name, nth in points(log) if name == PUT)
+    yield ("one volume", ""), of_one_volume, ""
+    yield ("a volume each", ""), of_a_volume_each, ""
+    yield ("no conditions", ""), without_conditions, ""
+    for nth in (1, 2, CLAIM, CLAIM + 1, CLAIM + 2, last // 2, last - 1, last):
         for when in ("before", "after"):
-            yield f"killed {when} put {nth}", of_a_volume_each, f"{when}:{nth}:http s3 PutObject"
+            has_claim = nth > CLAIM or (nth, when) == (CLAIM, "after")
+            kind, case = ("the winner dies", the_winner_dies) if has_claim else ("one of them dies", of_a_volume_each)
+            yield (kind, f"{when} put {nth} of {last}"), case, f"{when}:{nth}:{PUT}"
