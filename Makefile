@@ -106,16 +106,16 @@ replays: $(REPLAYS)
 
 .PHONY: check
 check: units ## unit tests (TAP) of this variant
-	@test/run -j 8 $(UNITS)
+	@test/tools/run -j 8 $(UNITS)
 
 .PHONY: fuzz
 fuzz: ## build the fuzz targets and run each for FUZZ_SECONDS (60)
 	@$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
-	@test/run test/fuzz/run
+	@test/tools/run test/fuzz/run
 
 .PHONY: lint
 lint: ## format, static analysis, layers, shell scripts, units, manual pages
-	@test/lint
+	@test/gates/lint
 
 .PHONY: format
 format: ## rewrite the C sources as .clang-format says

@@ -26,7 +26,7 @@ class Counts:
 
 def unpack():
     """Unpacks a valgrind that knows pidfd_open, which Debian 12's does not."""
-    subprocess.run([ROOT / "test/unpack", "trixie", "valgrind", VALGRIND], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([ROOT / "test/tools/unpack", "trixie", "valgrind", VALGRIND], check=True, stdout=subprocess.DEVNULL)
 
 
 def command(output, *program):

@@ -32,8 +32,8 @@ enable() { # ROOT UNIT…
 make_root() { # SUITE ROOT
     local units=$2/lib/systemd/system p
     mkdir -p "$units/docker.service.d" "$2/etc/systemd/system/multi-user.target.wants"
-    test/unpack bookworm systemd "$work/systemd" >/dev/null && cp -a "$work/systemd/lib/systemd/system/." "$units" || return 1
-    test/unpack "$1" cloud-init "$work/cloud-init-$1" >"$2/version" || return 1
+    test/tools/unpack bookworm systemd "$work/systemd" >/dev/null && cp -a "$work/systemd/lib/systemd/system/." "$units" || return 1
+    test/tools/unpack "$1" cloud-init "$work/cloud-init-$1" >"$2/version" || return 1
     cp -a "$work/cloud-init-$1"{,/usr}/lib/systemd/system/cloud* "$units" 2>/dev/null
     ls "$units"/cloud-init*.service >/dev/null || return 1
     cp units/*.service "$units" && cp units/docker.service.d/*.conf "$units/docker.service.d" || return 1

@@ -16,7 +16,7 @@ from boot_checks.crashes import SCENES  # noqa: E402
 
 PROGRAM = machines.ROOT / "build/debug/kube-bootstrap"
 VALGRIND = machines.ROOT / "build/valgrind"
-COMMAND = (machines.ROOT / "test/valgrind", VALGRIND, PROGRAM)
+COMMAND = (machines.ROOT / "test/tools/valgrind", VALGRIND, PROGRAM)
 
 
 def boot(world, scene):
@@ -37,7 +37,7 @@ def main():
         subprocess.run(["make", "-s", f"VARIANT={variant}", program.relative_to(machines.ROOT)],
                        cwd=machines.ROOT, check=True)
     if "ALONE" not in os.environ:  # Debian 12's knows no pidfd_open
-        subprocess.run([machines.ROOT / "test/unpack", "trixie", "valgrind", VALGRIND], check=True,
+        subprocess.run([machines.ROOT / "test/tools/unpack", "trixie", "valgrind", VALGRIND], check=True,
                        stdout=subprocess.DEVNULL)
     machines.alone()
     bad = 0
