@@ -14,7 +14,7 @@ import traceback
 sys.dont_write_bytecode = True
 
 from region_checks import ec2, faults, hook, imds, knobs, names, roles, s3, signatures, stacks  # noqa: E402
-from region_checks.harness import Front, Skip  # noqa: E402
+from region_checks.harness import Front, Skip, asked_for  # noqa: E402
 
 
 def main():
@@ -23,7 +23,7 @@ def main():
               for name, function in vars(module).items()
               if callable(function) and function.__module__ == module.__name__
               and not name.startswith("_")]
-    checks = [c for c in checks if len(sys.argv) == 1 or any(w in c[0] for w in sys.argv[1:])]
+    checks = asked_for(checks)
     numbers = itertools.count(1)
     failed = 0
     # With and without a hook: only without one are the simulated machine's delays to be had.

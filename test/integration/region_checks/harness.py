@@ -10,6 +10,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import sys
 import tempfile
 import time
 import urllib.request
@@ -32,6 +33,14 @@ VERSION = "2016-11-15"
 
 class Skip(Exception):
     """What this check needs is not here."""
+
+
+def asked_for(checks):
+    """Of checks, (name, function) each, those with a word of the command line in their names; all without words."""
+    found = [check for check in checks if len(sys.argv) == 1 or any(word in check[0] for word in sys.argv[1:])]
+    if not found:
+        sys.exit("\n  ".join(["no check has such a word in its name; there are", *(check[0] for check in checks)]))
+    return found
 
 
 class Front:
