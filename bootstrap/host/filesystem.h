@@ -33,8 +33,8 @@ typedef struct DiskProbe {
                                 or with our label and none */
 } DiskProbe;
 
-/* What a person does about a bad superblock; the node goes into it. The copy is where mke2fs puts
- * the first one of a filesystem with blocks of 4 KiB. */
+/* Tells a person how to mend a bad superblock; a format that takes the device's node. Block 32768
+ * is where mke2fs puts the first copy in a filesystem with blocks of 4 KiB. */
 #define DISK_SUPERBLOCK_ADVICE                                                                  \
         "take a snapshot of the volume, run e2fsck -b 32768 -B 4096 %s, which takes a copy of " \
         "the superblock, then run kube-bootstrap again"
