@@ -66,7 +66,7 @@ aside() { # COMMAND...
 tell_asides() {
     local pid line
     for pid in "${!asides[@]}"; do
-        wait "$pid" || not_ok "${asides[$pid]##*/work/} ends" "status $?"
+        wait "$pid" || not_ok "${asides[$pid]#"$work"/} ends" "status $?"
         while IFS= read -r line; do
             case $line in
             "ok "*) ok "${line#ok * - }" ;;
