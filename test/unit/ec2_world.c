@@ -71,10 +71,25 @@ void start_world(void)
         (void) snprintf(boot.identity.region, sizeof(boot.identity.region), "us-east-1");
 }
 
-unsigned all_known(void *userdata)
+static unsigned all_known(void *userdata)
 {
         (void) userdata;
         return ROLE_MASTER;
+}
+
+int run_rows(const Step *steps, size_t n_steps, MachineMode mode, MachineStatus *ret_status,
+             Error *err)
+{
+        *ret_status = (MachineStatus) {};
+        *err = (Error) {};
+        return machine_run(&(MachineOptions) { .steps = steps,
+                                               .n_steps = n_steps,
+                                               .userdata = &boot,
+                                               .role = all_known,
+                                               .all_roles = ROLE_ALL,
+                                               .mode = mode,
+                                               .stop_fd = -1 },
+                           ret_status, err);
 }
 
 int run_step(StepFunction *probe, StepFunction *apply, MachineMode mode, StepStatus *ret_status,
@@ -89,16 +104,8 @@ int run_step(StepFunction *probe, StepFunction *apply, MachineMode mode, StepSta
                 .retry = { .first_ms = 50, .max_ms = 200 },
                 .deadline_s = deadline_s,
         };
-        MachineStatus status = {};
-        *err = (Error) {};
-        int r = machine_run(&(MachineOptions) { .steps = &step,
-                                                .n_steps = 1,
-                                                .userdata = &boot,
-                                                .role = all_known,
-                                                .all_roles = ROLE_ALL,
-                                                .mode = mode,
-                                                .stop_fd = -1 },
-                            &status, err);
+        MachineStatus status;
+        int r = run_rows(&step, 1, mode, &status, err);
         *ret_status = status.steps[0];
         return r;
 }

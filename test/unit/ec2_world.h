@@ -30,8 +30,11 @@ unsigned count_action(const char *action);
 /* A boot that knows its instance and talks to the server. */
 void start_world(void);
 
-unsigned all_known(void *userdata);
+/* Runs rows of a table by themselves; returns machine_run()'s result, and sets *ret_status. */
+int run_rows(const Step *steps, size_t n_steps, MachineMode mode, MachineStatus *ret_status,
+             Error *err);
 
-/* Runs one row alone: machine_run()'s result; *ret_status of that step. */
+/* Runs one row with these functions, a short retry policy and the deadline deadline_s; sets
+ * *ret_status to the row's. */
 int run_step(StepFunction *probe, StepFunction *apply, MachineMode mode, StepStatus *ret_status,
              Error *err);

@@ -38,15 +38,7 @@ static int run(MachineMode mode, MachineStatus *status, Error *err)
                   .retry = { .first_ms = 50, .max_ms = 200 },
                   .deadline_s = 60 },
         };
-        *err = (Error) {};
-        return machine_run(&(MachineOptions) { .steps = steps,
-                                               .n_steps = ELEMENTS(steps),
-                                               .userdata = &boot,
-                                               .role = all_known,
-                                               .all_roles = ROLE_ALL,
-                                               .mode = mode,
-                                               .stop_fd = -1 },
-                           status, err);
+        return run_rows(steps, ELEMENTS(steps), mode, status, err);
 }
 
 static void from_blank_to_mounted(void)

@@ -52,16 +52,8 @@ static int run(MachineMode mode, StepStatus *status, Error *err)
                             .apply = volume_format_apply,
                             .deadline_s = 60,
                             .destroys_data = true };
-        MachineStatus machine = {};
-        *err = (Error) {};
-        int r = machine_run(&(MachineOptions) { .steps = &step,
-                                                .n_steps = 1,
-                                                .userdata = &boot,
-                                                .role = all_known,
-                                                .all_roles = ROLE_ALL,
-                                                .mode = mode,
-                                                .stop_fd = -1 },
-                            &machine, err);
+        MachineStatus machine;
+        int r = run_rows(&step, 1, mode, &machine, err);
         *status = machine.steps[0];
         return r;
 }
