@@ -133,8 +133,7 @@ class Machine:
         if self.running():
             return
         network.await_gone(f"vb-{self.id}")  # as nspawn names it
-        command = network.inside("unshare", "--mount", "--propagation", "slave",
-                                 sys.executable, HYPERVISOR, "supervise", self.id)
+        command = network.inside("unshare", "--mount", "--propagation", "slave", HYPERVISOR, "supervise", self.id)
         with open(self.folder / "supervisor.log", "ab") as log:
             supervisor = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log, text=True,
                                           stdout=subprocess.PIPE, start_new_session=True)

@@ -15,12 +15,14 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from unittest import mock
 
 from . import cgroup, machine, network
 from .settings import (CONTROL_PORT, ELASTIC_IPS, HYPERVISOR, LAB, METADATA_ADDRESS, REGION,
                        REGION_ADDRESS, REGION_NAME, REGION_ROOT, RESOLVER_ADDRESS, LabError)
 
-FRONT = LAB / "region" / "front"
+FRONT = LAB / "region" / "front.py"
+RESOLVER = LAB / "resolver.py"
 GROUP = "region"
 LOG = REGION / "front.log"
 CA = REGION / "ca.pem"
@@ -49,7 +51,7 @@ def start():
                    "--control", f"{REGION_ADDRESS}:{CONTROL_PORT}", "--public", ELASTIC_IPS,
                    "--hypervisor", HYPERVISOR, "--seed", "--knobs", os.environ.get("LAB_KNOBS", "aws"),
                    *(["--draw", os.environ["LAB_DRAW"]] if "LAB_DRAW" in os.environ else []))
-    _spawn(group, LAB / "resolver", RESOLVER_ADDRESS, REGION_ADDRESS)
+    _spawn(group, RESOLVER, RESOLVER_ADDRESS, REGION_ADDRESS)
     deadline = time.monotonic() + START_S
     while not runs():
         if front.poll() is not None or time.monotonic() > deadline:
@@ -178,7 +180,7 @@ def control(method, path, body=None):
 def call(service, operation, **parameters):
     """One AWS call as the administrator; returns botocore's answer without its metadata."""
     import botocore.exceptions
-    client = _client(service)
+    client = _client(service, *_administrator())
     name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", operation).replace("-", "_").lower()
     if name not in client.meta.method_to_api_mapping:
         raise LabError(f"{service} has no operation {operation}")
@@ -193,32 +195,40 @@ def call(service, operation, **parameters):
     return answer
 
 
-@functools.cache
-def _client(service):
-    """A client whose AWS host names lead to the lab, as they do inside the instances."""
-    import botocore.config
-    import botocore.session
+def _administrator():
+    """The access key's id and secret."""
     keys = configparser.ConfigParser()
     if not keys.read(CREDENTIALS):
         raise LabError("the lab is not up (run: lab up)")
-    resolve = socket.getaddrinfo
+    return keys["default"]["aws_access_key_id"], keys["default"]["aws_secret_access_key"]
 
-    def to_the_lab(host, *rest, **options):
-        name = host.decode() if isinstance(host, bytes) else host
-        return resolve(REGION_ADDRESS if str(name).endswith(".amazonaws.com") else host,
-                       *rest, **options)
 
-    socket.getaddrinfo = to_the_lab
-    for name in [key for key in os.environ if key.startswith("AWS_") or
-                 key.lower().endswith("_proxy")]:
-        del os.environ[name]
-    os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
-    session = botocore.session.Session()
-    return session.create_client(
-        service, region_name=REGION_NAME, verify=str(CA),
-        aws_access_key_id=keys["default"]["aws_access_key_id"],
-        aws_secret_access_key=keys["default"]["aws_secret_access_key"],
-        config=botocore.config.Config(retries={"max_attempts": 0}, read_timeout=300))
+@functools.cache  # by the key: each region has an administrator, and a CA, of its own
+def _client(service, access_key_id, secret_access_key):
+    return make_client(service, access_key_id, secret_access_key)
+
+
+def make_client(service, access_key_id, secret_access_key, session_token=None):
+    """A client whose AWS host names lead to the lab, as they do inside the instances."""
+    import botocore.config
+    import botocore.session
+    socket.getaddrinfo = _to_the_lab
+    with mock.patch.dict(os.environ):
+        for name in [key for key in os.environ if key.startswith("AWS_") or key.lower().endswith("_proxy")]:
+            del os.environ[name]
+        os.environ["AWS_CONFIG_FILE"] = os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.devnull
+        # botocore's own checksums would come in trailers of a body in chunks, which the front does not take.
+        for name in ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"):
+            os.environ[name] = "when_required"
+        return botocore.session.Session().create_client(
+            service, region_name=REGION_NAME, verify=str(CA), aws_access_key_id=access_key_id,
+            aws_secret_access_key=secret_access_key, aws_session_token=session_token,
+            config=botocore.config.Config(retries={"max_attempts": 0}, read_timeout=300))
+
+
+def _to_the_lab(host, *rest, resolve=socket.getaddrinfo, **options):
+    name = host.decode() if isinstance(host, bytes) else host
+    return resolve(REGION_ADDRESS if str(name).endswith(".amazonaws.com") else host, *rest, **options)
 
 
 def _hypervisor_error(instance_id):

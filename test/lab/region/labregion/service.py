@@ -121,9 +121,9 @@ class Service:
                 "credentials": str(options.state / "credentials")}
 
     def _seed(self, port: int) -> None:
-        program = Path(__file__).resolve().parent.parent / "seed"
+        program = Path(__file__).resolve().parent.parent / "seed.py"
         made = subprocess.run(
-            [program, "--endpoint", f"https://127.0.0.1:{port}", "--state", self._options.state,
+            [sys.executable, program, "--endpoint", f"https://127.0.0.1:{port}", "--state", self._options.state,
              "--region", self._options.region], stdout=subprocess.PIPE, check=True)
         write_file(self._options.state / "seed.json", made.stdout)
 

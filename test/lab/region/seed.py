@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Makes a stack of the project's template, but for its groups: network, address, volume, roles.
 
@@ -19,13 +18,9 @@ from pathlib import Path
 import botocore.session
 from botocore.config import Config
 
-sys.dont_write_bytecode = True
-HERE = Path(os.path.realpath(__file__)).parent
-sys.path.insert(0, str(HERE))
+from labregion import template
 
-from labregion import template  # noqa: E402
-
-TEMPLATE = HERE.parents[2] / "conf/cloudformation/kubernetes.yaml"
+TEMPLATE = Path(__file__).resolve().parents[3] / "conf/cloudformation/kubernetes.yaml"
 SUBNETS = {"a": "MasterSubnet", "b": "NodeSubnet1", "c": "NodeSubnet2"}
 GROUPS = ("MasterGroup", "NodeGroup")
 

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The VPC's name server, at the address that EC2's has: resolver ADDRESS REGION_ADDRESS
 
