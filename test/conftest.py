@@ -66,11 +66,11 @@ class Totals:
 
     def pytest_runtest_logreport(self, report):
         file, test = self.files[report.nodeid.partition("::")[0]], self.claims[report.nodeid]
+        file["cpu_s"] += getattr(report, "cpu_s", 0)  # a claim's too: of what was done since the one before
         if hasattr(report, "context"):
             test["failed" if report.failed else "passed"] += 1
             return
         file["took_s"] += report.duration
-        file["cpu_s"] += getattr(report, "cpu_s", 0)
         if report.skipped:
             file["skipped"] += 1
             file["skips"].append(report.nodeid.partition("::")[2])
