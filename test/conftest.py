@@ -68,7 +68,11 @@ class Totals:
         file, test = self.files[report.nodeid.partition("::")[0]], self.claims[report.nodeid]
         file["cpu_s"] += getattr(report, "cpu_s", 0)  # a claim's too: of what was done since the one before
         if hasattr(report, "context"):
-            test["failed" if report.failed else "passed"] += 1
+            if report.skipped:
+                file["skipped"] += 1
+                file["skips"].append(f"{report.nodeid.partition('::')[2]}: {report.context.msg}")
+            else:
+                test["failed" if report.failed else "passed"] += 1
             return
         file["took_s"] += report.duration
         if report.skipped:

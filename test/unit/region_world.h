@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The simulated region that test/integration/aws.py has started: what is in it, and its control
- * API, by which a test makes calls fail. */
+/* The simulated region that test/integration/region/test_aws.py has started: what is in it, and its
+ * control API, by which a test makes calls fail. */
 
 #include <jansson.h>
 

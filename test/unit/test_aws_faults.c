@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* How the AWS client takes what goes wrong in the simulated region: run by test/integration/aws.py,
- * which names it in KUBE_BOOTSTRAP_TEST_REGION. */
+/* How the AWS client takes what goes wrong in the simulated region: run by
+ * test/integration/region/test_aws.py, which names it in KUBE_BOOTSTRAP_TEST_REGION. */
 
 #include "region_world.h"
 
@@ -192,7 +192,8 @@ int main(void)
         Error err = {};
         const char *path = getenv("KUBE_BOOTSTRAP_TEST_REGION");
         if (!path) {
-                test_skip("failures of the simulated region", "test/integration/aws.py runs this");
+                test_skip("failures of the simulated region",
+                          "test/integration/region/test_aws.py runs this");
                 return test_done();
         }
         world = json_load_file(path, 0, NULL);

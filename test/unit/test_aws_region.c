@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* EC2, S3 and IMDS as the daemon uses them, against the simulated region: run by
- * test/integration/aws.py, which names it in KUBE_BOOTSTRAP_TEST_REGION. */
+ * test/integration/region/test_aws.py, which names it in KUBE_BOOTSTRAP_TEST_REGION. */
 
 #include <errno.h>
 #include <pthread.h>
@@ -378,7 +378,7 @@ int main(void)
         const char *path = getenv("KUBE_BOOTSTRAP_TEST_REGION");
         if (!path) {
                 test_skip("EC2, S3 and IMDS against the simulated region",
-                          "test/integration/aws.py runs this");
+                          "test/integration/region/test_aws.py runs this");
                 return test_done();
         }
         world = json_load_file(path, 0, NULL);

@@ -3,12 +3,14 @@
 
 import re
 
-from .harness import Skip, refused, same, wait
+import pytest
+from region_checks.harness import refused, wait
 
+pytestmark = pytest.mark.needs_root
 RESERVED = "172.20.128.9"
 
 
-def an_instance_goes_through_its_states(front):
+def test_an_instance_goes_through_its_states(front):
     with front.settings(delays_ms={"launch": 100, "stop": 100, "start": 100, "terminate": 500}):
         ec2 = front.ec2
         made = ec2.run_instances(
@@ -18,25 +20,24 @@ def an_instance_goes_through_its_states(front):
             ImageId=front.seed["image_id"], MinCount=1, MaxCount=1, InstanceType="t3.small",
             SubnetId=front.seed["subnets"]["us-east-1b"], ClientToken="once")["Instances"][0]
         instance = made["InstanceId"]
-        same((made["State"]["Name"], again["InstanceId"]), ("pending", instance))
+        assert (made["State"]["Name"], again["InstanceId"]) == ("pending", instance)
         with refused("IdempotentParameterMismatch"):
             ec2.run_instances(ImageId=front.seed["image_id"], MinCount=1, MaxCount=2,
                               ClientToken="once")
         assert made["PrivateIpAddress"].startswith("172.20.14"), made["PrivateIpAddress"]
-        same(made["Placement"]["AvailabilityZone"], "us-east-1b")
+        assert made["Placement"]["AvailabilityZone"] == "us-east-1b"
         front.wait_instance(instance, "running")
         change = ec2.stop_instances(InstanceIds=[instance])["StoppingInstances"][0]
-        same((change["PreviousState"]["Name"], change["CurrentState"]["Name"]),
-             ("running", "stopping"))
+        assert (change["PreviousState"]["Name"], change["CurrentState"]["Name"]) == ("running", "stopping")
         with refused("IncorrectInstanceState"):
             ec2.start_instances(InstanceIds=[instance])
         front.wait_instance(instance, "stopped")
         ec2.start_instances(InstanceIds=[instance])
-        same(front.describe(instance)["State"]["Name"], "pending")
+        assert front.describe(instance)["State"]["Name"] == "pending"
         front.wait_instance(instance, "running")
         ec2.reboot_instances(InstanceIds=[instance])
         ec2.terminate_instances(InstanceIds=[instance])
-        same(front.describe(instance)["State"]["Name"], "shutting-down")
+        assert front.describe(instance)["State"]["Name"] == "shutting-down"
         front.wait_instance(instance, "terminated")
         assert "PrivateIpAddress" not in front.describe(instance)
     with refused("IncorrectInstanceState"):
@@ -48,7 +49,7 @@ def an_instance_goes_through_its_states(front):
         ec2.describe_instances(InstanceIds=["i-nonsense"])
 
 
-def terminated_instances_are_forgotten_after_a_while(front):
+def test_terminated_instances_are_forgotten_after_a_while(front):
     instance = front.launch()
     front.ec2.terminate_instances(InstanceIds=[instance])
     front.wait_instance(instance, "terminated")
@@ -56,17 +57,17 @@ def terminated_instances_are_forgotten_after_a_while(front):
         front.ec2.describe_instances(InstanceIds=[instance])
 
 
-def the_reserved_address_is_never_given_out(front):
+def test_the_reserved_address_is_never_given_out(front):
     subnet = front.seed["subnets"]["us-east-1a"]
     made = front.ec2.run_instances(ImageId=front.seed["image_id"], MinCount=12, MaxCount=12,
                                    InstanceType="t3.small", SubnetId=subnet)["Instances"]
     addresses = [i["PrivateIpAddress"] for i in made]
-    same(len(set(addresses)), 12)
+    assert len(set(addresses)) == 12
     assert RESERVED not in addresses and all(a.startswith("172.20.128.") for a in addresses)
     front.ec2.terminate_instances(InstanceIds=[i["InstanceId"] for i in made])
 
 
-def an_instance_that_ec2_would_not_launch_is_refused(front):
+def test_an_instance_that_ec2_would_not_launch_is_refused(front):
     with refused("InvalidParameterValue"):
         front.launch(role="no-such-profile")
     with refused("InvalidSubnetID.NotFound"):
@@ -76,31 +77,31 @@ def an_instance_that_ec2_would_not_launch_is_refused(front):
     front.ec2.modify_instance_attribute(InstanceId=instance, DisableApiTermination={"Value": True})
     with refused("OperationNotPermitted"):
         front.ec2.terminate_instances(InstanceIds=[instance])
-    same(front.describe(instance)["State"]["Name"], "running")
+    assert front.describe(instance)["State"]["Name"] == "running"
     front.ec2.modify_instance_attribute(InstanceId=instance, DisableApiTermination={"Value": False})
     front.ec2.terminate_instances(InstanceIds=[instance])
 
 
-def an_address_asked_for_is_given_once(front):
+def test_an_address_asked_for_is_given_once(front):
     instance = front.launch(PrivateIpAddress="172.20.128.77")
-    same(front.describe(instance)["PrivateIpAddress"], "172.20.128.77")
+    assert front.describe(instance)["PrivateIpAddress"] == "172.20.128.77"
     with refused("InvalidIPAddress.InUse"):
         front.launch(PrivateIpAddress="172.20.128.77")
     front.ec2.terminate_instances(InstanceIds=[instance])
 
 
-def a_volume_is_attached_in_time(front):
+def test_a_volume_is_attached_in_time(front):
     instance, volume = front.launch(), front.new_volume()
     with front.settings(delays_ms={"attach": 200, "detach": 200}):
         reply = front.ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device="/dev/sdf")
-        same(reply["State"], "attaching")
+        assert reply["State"] == "attaching"
         shown = front.volume(volume)
-        same((shown["State"], shown["Attachments"][0]["State"]), ("in-use", "attaching"))
+        assert (shown["State"], shown["Attachments"][0]["State"]) == ("in-use", "attaching")
         front.wait_volume(volume, "attached")
         mapped = {m["DeviceName"]: m["Ebs"]["VolumeId"]
                   for m in front.describe(instance)["BlockDeviceMappings"]}
-        same(mapped["/dev/sdf"], volume)
-        same(front.ec2.detach_volume(VolumeId=volume)["State"], "detaching")
+        assert mapped["/dev/sdf"] == volume
+        assert front.ec2.detach_volume(VolumeId=volume)["State"] == "detaching"
         with refused("IncorrectState"):
             front.ec2.detach_volume(VolumeId=volume)
         front.wait_volume(volume, "available")
@@ -112,7 +113,7 @@ def a_volume_is_attached_in_time(front):
     front.ec2.terminate_instances(InstanceIds=[instance])
 
 
-def a_volume_is_not_attached_where_it_may_not_be(front):
+def test_a_volume_is_not_attached_where_it_may_not_be(front):
     ec2, here, other = front.ec2, front.launch(), front.launch()
     far, volume = front.launch("us-east-1b"), front.new_volume()
 
@@ -161,11 +162,11 @@ def a_volume_is_not_attached_where_it_may_not_be(front):
         ec2.terminate_instances(InstanceIds=[here])
         with refused("IncorrectState"):
             attach(here, what=second)
-    same(front.volume(second)["State"], "available")
+    assert front.volume(second)["State"] == "available"
     ec2.terminate_instances(InstanceIds=[other, far, pending])
 
 
-def a_multi_attach_volume_is_told_and_shared(front):
+def test_a_multi_attach_volume_is_told_and_shared(front):
     one, two = front.launch(), front.launch()
     with refused("InvalidParameterCombination"):
         front.new_volume(MultiAttachEnabled=True, VolumeType="gp3")
@@ -173,19 +174,19 @@ def a_multi_attach_volume_is_told_and_shared(front):
     assert front.volume(volume)["MultiAttachEnabled"] is True
     for instance in (one, two):
         front.ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device="/dev/sdf")
-    same(len(front.volume(volume)["Attachments"]), 2)
+    assert len(front.volume(volume)["Attachments"]) == 2
     front.ec2.terminate_instances(InstanceIds=[one, two])
 
 
-def a_volume_made_twice_with_one_token_is_one(front):
+def test_a_volume_made_twice_with_one_token_is_one(front):
     made = [front.ec2.create_volume(AvailabilityZone="us-east-1a", Size=1, ClientToken="t")
             for _ in range(2)]
-    same(made[0]["VolumeId"], made[1]["VolumeId"])
+    assert made[0]["VolumeId"] == made[1]["VolumeId"]
     with refused("IdempotentParameterMismatch"):
         front.ec2.create_volume(AvailabilityZone="us-east-1a", Size=2, ClientToken="t")
 
 
-def what_a_terminated_instance_held_is_free(front):
+def test_what_a_terminated_instance_held_is_free(front):
     ec2, instance, volume = front.ec2, front.launch(), front.new_volume()
     interface = front.describe(instance)["NetworkInterfaces"][0]["NetworkInterfaceId"]
     allocation = ec2.allocate_address(Domain="vpc")["AllocationId"]
@@ -198,11 +199,11 @@ def what_a_terminated_instance_held_is_free(front):
     with front.settings(delays_ms={"terminate": 500}):
         ec2.terminate_instances(InstanceIds=[instance])
         # Until it is down, all is still its own.
-        same(front.volume(volume)["State"], "in-use")
+        assert front.volume(volume)["State"] == "in-use"
         with refused("VolumeInUse"):
             ec2.attach_volume(VolumeId=volume, InstanceId=other, Device="/dev/sdf")
         front.wait_instance(instance, "terminated")
-    same(front.volume(volume)["State"], "available")
+    assert front.volume(volume)["State"] == "available"
     assert "AssociationId" not in ec2.describe_addresses(AllocationIds=[allocation])["Addresses"][0]
     with refused("InvalidNetworkInterfaceID.NotFound"):
         ec2.describe_network_interfaces(NetworkInterfaceIds=[interface])
@@ -215,28 +216,27 @@ def what_a_terminated_instance_held_is_free(front):
     front.wait_instance(other, "terminated")
 
 
-def an_elastic_ip_moves_only_when_told(front):
+def test_an_elastic_ip_moves_only_when_told(front):
     ec2, one, two = front.ec2, front.launch(), front.launch()
     first, second = (ec2.allocate_address(Domain="vpc") for _ in range(2))
     allocation = first["AllocationId"]
     assert first["PublicIp"].startswith("203.0.113."), first
     association = ec2.associate_address(AllocationId=allocation, InstanceId=one)["AssociationId"]
-    same(ec2.associate_address(AllocationId=allocation, InstanceId=one)["AssociationId"],
-         association)
+    assert ec2.associate_address(AllocationId=allocation, InstanceId=one)["AssociationId"] == association
     for wanted in (allocation, second["AllocationId"]):
         with refused("Resource.AlreadyAssociated"):
             ec2.associate_address(AllocationId=wanted, InstanceId=one if wanted != allocation
                                   else two, AllowReassociation=False)
-    same(front.describe(one)["PublicIpAddress"], first["PublicIp"])
+    assert front.describe(one)["PublicIpAddress"] == first["PublicIp"]
     moved = ec2.associate_address(AllocationId=allocation, InstanceId=two, AllowReassociation=True)
     assert moved["AssociationId"] != association
     assert "PublicIpAddress" not in front.describe(one)
-    same(front.describe(two)["PublicIpAddress"], first["PublicIp"])
+    assert front.describe(two)["PublicIpAddress"] == first["PublicIp"]
     for asked in ({"AllocationIds": [allocation]}, {"PublicIps": [first["PublicIp"]]},
                   {"Filters": [{"Name": "instance-id", "Values": [two]}]},
                   {"Filters": [{"Name": "public-ip", "Values": [first["PublicIp"]]}]}):
         found = ec2.describe_addresses(**asked)["Addresses"]
-        same([(a["AllocationId"], a["InstanceId"]) for a in found], [(allocation, two)])
+        assert [(a["AllocationId"], a["InstanceId"]) for a in found] == [(allocation, two)]
     with refused("InvalidIPAddress.InUse"):
         ec2.release_address(AllocationId=allocation)
     ec2.disassociate_address(AssociationId=moved["AssociationId"])
@@ -252,7 +252,7 @@ def an_elastic_ip_moves_only_when_told(front):
     ec2.terminate_instances(InstanceIds=[one, two])
 
 
-def only_a_secondary_address_moves_and_only_when_told(front):
+def test_only_a_secondary_address_moves_and_only_when_told(front):
     ec2, one, two, far = front.ec2, front.launch(), front.launch(), front.launch("us-east-1b")
     enis = {i: front.describe(i)["NetworkInterfaces"][0]["NetworkInterfaceId"]
             for i in (one, two, far)}
@@ -279,11 +279,11 @@ def only_a_secondary_address_moves_and_only_when_told(front):
     assign(two, RESERVED, AllowReassignment=True)
     found = ec2.describe_network_interfaces(Filters=[
         {"Name": "addresses.private-ip-address", "Values": [RESERVED]}])["NetworkInterfaces"]
-    same([i["NetworkInterfaceId"] for i in found], [enis[two]])
-    same([(a["PrivateIpAddress"] == RESERVED, a["Primary"])
-          for a in found[0]["PrivateIpAddresses"]], [(False, True), (True, False)])
+    assert [i["NetworkInterfaceId"] for i in found] == [enis[two]]
+    held = [(a["PrivateIpAddress"] == RESERVED, a["Primary"]) for a in found[0]["PrivateIpAddresses"]]
+    assert held == [(False, True), (True, False)]
     # The Elastic IP went with it.
-    same(ec2.describe_addresses(AllocationIds=[allocation])["Addresses"][0]["InstanceId"], two)
+    assert ec2.describe_addresses(AllocationIds=[allocation])["Addresses"][0]["InstanceId"] == two
     with refused("InvalidParameterValue"):
         ec2.unassign_private_ip_addresses(NetworkInterfaceId=enis[one],
                                           PrivateIpAddresses=[RESERVED])
@@ -295,7 +295,7 @@ def only_a_secondary_address_moves_and_only_when_told(front):
     ec2.terminate_instances(InstanceIds=[one, two, far])
 
 
-def source_dest_check_has_one_truth(front):
+def test_source_dest_check_has_one_truth(front):
     ec2, instance = front.ec2, front.launch()
     interface = front.describe(instance)["NetworkInterfaces"][0]["NetworkInterfaceId"]
 
@@ -307,54 +307,54 @@ def source_dest_check_has_one_truth(front):
         return {filtered[0]["SourceDestCheck"], front.describe(instance)["SourceDestCheck"],
                 attribute["SourceDestCheck"]["Value"]}
 
-    same(views(), {True})
+    assert views() == {True}
     ec2.modify_network_interface_attribute(NetworkInterfaceId=interface,
                                            SourceDestCheck={"Value": False})
-    same(views(), {False})
+    assert views() == {False}
     ec2.modify_instance_attribute(InstanceId=instance, SourceDestCheck={"Value": True})
-    same(views(), {True})
+    assert views() == {True}
     extra = ec2.create_network_interface(
         SubnetId=front.seed["subnets"]["us-east-1a"])["NetworkInterface"]["NetworkInterfaceId"]
     ec2.attach_network_interface(NetworkInterfaceId=extra, InstanceId=instance, DeviceIndex=1)
     with refused("InvalidInstanceID"):
         ec2.modify_instance_attribute(InstanceId=instance, SourceDestCheck={"Value": False})
     status, listed = front.get_metadata(instance, "meta-data/network/interfaces/macs/")
-    same((status, len(listed.splitlines())), (200, 2))
+    assert (status, len(listed.splitlines())) == (200, 2)
     ec2.terminate_instances(InstanceIds=[instance])
     front.wait_instance(instance, "terminated")
     ec2.delete_network_interface(NetworkInterfaceId=extra)
 
 
-def describes_filter_and_page_as_asked(front):
+def test_describes_filter_and_page_as_asked(front):
     ec2 = front.ec2
     volumes = [front.new_volume(TagSpecifications=[
         {"ResourceType": "volume", "Tags": [{"Key": "set", "Value": "paged"}]}]) for _ in range(7)]
     mine = [{"Name": "tag:set", "Values": ["pag*"]}]
     pages = list(ec2.get_paginator("describe_volumes").paginate(
         Filters=mine, PaginationConfig={"PageSize": 5}))
-    same([len(p["Volumes"]) for p in pages], [5, 2])
-    same(sorted(v["VolumeId"] for p in pages for v in p["Volumes"]), sorted(volumes))
+    assert [len(p["Volumes"]) for p in pages] == [5, 2]
+    assert sorted(v["VolumeId"] for p in pages for v in p["Volumes"]) == sorted(volumes)
     for bad in ({"MaxResults": 3}, {"NextToken": "nonsense"},
                 {"Filters": [{"Name": "no-such-filter", "Values": ["x"]}]}):
         with refused("InvalidParameterValue"):
             ec2.describe_volumes(**bad)
     ec2.create_tags(Resources=[volumes[0]], Tags=[{"Key": "set", "Value": "other"}])
-    same(len(ec2.describe_volumes(Filters=mine)["Volumes"]), 6)
+    assert len(ec2.describe_volumes(Filters=mine)["Volumes"]) == 6
 
 
-def a_malformed_call_is_refused(front):
+def test_a_malformed_call_is_refused(front):
     def code(request):
         return re.search("<Code>(.*?)</Code>", front.send(front.sign(request))[2])[1]
-    same(code(front.query("DescribeVolumes", Frobnicate="1")), "UnknownParameter")
-    same(code(front.query("AttachVolume", VolumeId="vol-1")), "MissingParameter")
-    same(code(front.query("NoSuchAction")), "InvalidAction")
-    same(code(front.query("DescribeVolumes", version="2006-01-01")), "NoSuchVersion")
-    same(code(front.query("DescribeVolumes", MaxResults="many")), "InvalidParameterValue")
+    assert code(front.query("DescribeVolumes", Frobnicate="1")) == "UnknownParameter"
+    assert code(front.query("AttachVolume", VolumeId="vol-1")) == "MissingParameter"
+    assert code(front.query("NoSuchAction")) == "InvalidAction"
+    assert code(front.query("DescribeVolumes", version="2006-01-01")) == "NoSuchVersion"
+    assert code(front.query("DescribeVolumes", MaxResults="many")) == "InvalidParameterValue"
     with refused("DryRunOperation", 412):
         front.ec2.describe_volumes(DryRun=True)
 
 
-def a_role_is_denied_what_its_policy_does_not_name(front):
+def test_a_role_is_denied_what_its_policy_does_not_name(front):
     node, volume = front.launch(role="kb-node"), front.new_volume()
     who = front.client("ec2", front.role_credentials(node, "kb-node"))
     interface = who.describe_network_interfaces()["NetworkInterfaces"][0]["NetworkInterfaceId"]
@@ -381,9 +381,9 @@ def a_role_is_denied_what_its_policy_does_not_name(front):
     front.ec2.terminate_instances(InstanceIds=[node])
 
 
-def what_a_stack_makes_is_there(front):
+def test_what_a_stack_makes_is_there(front):
     if not front.has_stacks:
-        raise Skip("moto's CloudFormation wants python3-openapi-spec-validator in region-root")
+        pytest.skip("moto's CloudFormation wants python3-openapi-spec-validator in region-root")
     stack = front.client("cloudformation")
     stack.create_stack(StackName="s", TemplateBody="""{"Resources": {
         "V": {"Type": "AWS::EC2::Volume",
@@ -395,7 +395,7 @@ def what_a_stack_makes_is_there(front):
     assert made["AWS::EC2::EIP"].startswith("203.0.113."), made
 
 
-def what_a_group_makes_runs_and_is_replaced(front):
+def test_what_a_group_makes_runs_and_is_replaced(front):
     front.ec2.create_launch_template(LaunchTemplateName="template", LaunchTemplateData={
         "ImageId": front.seed["image_id"], "InstanceType": "t3.small"})
     groups = front.client("autoscaling")

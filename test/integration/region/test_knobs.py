@@ -6,11 +6,12 @@ import json
 import socket
 from urllib.parse import urlsplit
 
+import pytest
 from botocore.exceptions import ClientError
+from region_checks.harness import refused, wait
+from region_checks.stack import TEMPLATE, create, instances
 
-from .harness import refused, same, wait
-from .stack import TEMPLATE, create, instances
-
+pytestmark = pytest.mark.needs_root
 LONG_S = 3600
 SOON_S = 0.3
 ROLE = "meta-data/iam/security-credentials/kb-master"
@@ -18,48 +19,48 @@ IP_MINTTL = 21  # linux/in.h
 
 
 @contextlib.contextmanager
-def _machine(front, **params):
+def launched(front, **params):
     instance = front.launch(**params)
     yield instance
     front.ec2.terminate_instances(InstanceIds=[instance])
 
 
-def _clients(front, instance):
+def clients_of(front, instance):
     """EC2 and S3 as the instance's role asks them."""
     credentials = front.role_credentials(instance, "kb-master")
     return front.client("ec2", credentials), front.client("s3", credentials)
 
 
-def _passes(call, code):
-    """Whether the call is done; a refusal must have this code."""
+def passes(call, code):
+    """Returns True if the call is done, False if it is refused with this code."""
     try:
         call()
     except ClientError as error:
-        same(error.response["Error"]["Code"], code)
+        assert error.response["Error"]["Code"] == code
         return False
     return True
 
 
-def a_role_comes_late(front):
-    with front.settings(imds={"credentials_absent_s": LONG_S}), _machine(front) as instance:
-        same((front.get_metadata(instance, ROLE)[0], front.get_metadata(instance, ROLE.rpartition("/")[0])[0]),
-             (404, 404))
+def test_a_role_comes_late(front):
+    with front.settings(imds={"credentials_absent_s": LONG_S}), launched(front) as instance:
+        assert front.get_metadata(instance, ROLE)[0] == 404
+        assert front.get_metadata(instance, ROLE.rpartition("/")[0])[0] == 404
         front.control("POST", "/settings", {"imds": {"credentials_absent_s": SOON_S}})
         wait(lambda: front.get_metadata(instance, ROLE)[0] == 200, "the role")
 
 
-def its_credentials_have_another_code_at_first(front):
-    with front.settings(imds={"other_code_s": LONG_S}), _machine(front) as instance:
+def test_its_credentials_have_another_code_at_first(front):
+    with front.settings(imds={"other_code_s": LONG_S}), launched(front) as instance:
         status, body = front.get_metadata(instance, ROLE)
         found = json.loads(body)
-        same((status, found["Code"], "SecretAccessKey" in found), (200, "AssumeRoleUnauthorizedAccess", False))
+        assert (status, found["Code"], "SecretAccessKey" in found) == (200, "AssumeRoleUnauthorizedAccess", False)
         front.control("POST", "/settings", {"imds": {"other_code_s": SOON_S}})
         wait(lambda: json.loads(front.get_metadata(instance, ROLE)[1])["Code"] == "Success", "Success")
 
 
-def iam_lags_behind(front):
-    with _machine(front) as instance:
-        ec2, s3 = _clients(front, instance)
+def test_iam_lags_behind(front):
+    with launched(front) as instance:
+        ec2, s3 = clients_of(front, instance)
         with front.settings(iam={"lag_s": LONG_S}):
             with refused("UnauthorizedOperation", 403):
                 ec2.describe_volumes()
@@ -67,14 +68,14 @@ def iam_lags_behind(front):
                 s3.list_objects_v2(Bucket="kb-secrets", Prefix="pki/")
             front.ec2.describe_volumes()  # nobody but instances meets it
             front.control("POST", "/settings", {"iam": {"lag_s": SOON_S}})
-            wait(lambda: _passes(ec2.describe_volumes, "UnauthorizedOperation"), "the end of IAM's lag")
-        same([each for each in front.control("GET", "/permissions") if not each["allowed"]
-              and (each["role"], each["action"]) == ("kb-master", "ec2:DescribeVolumes")], [])  # the policies are not to blame
+            wait(lambda: passes(ec2.describe_volumes, "UnauthorizedOperation"), "the end of IAM's lag")
+        denied = [(each["role"], each["action"]) for each in front.control("GET", "/permissions") if not each["allowed"]]
+        assert ("kb-master", "ec2:DescribeVolumes") not in denied  # the policies are not to blame
 
 
-def a_describe_shows_what_was(front):
-    with _machine(front) as instance:
-        ec2, _ = _clients(front, instance)
+def test_a_describe_shows_what_was(front):
+    with launched(front) as instance:
+        ec2, _ = clients_of(front, instance)
         interface = front.describe(instance)["NetworkInterfaces"][0]["NetworkInterfaceId"]
         allocation = front.ec2.allocate_address(Domain="vpc")["AllocationId"]
         with front.settings(reads={"stale_s": LONG_S}):
@@ -88,42 +89,42 @@ def a_describe_shows_what_was(front):
                 ec2.describe_volumes(VolumeIds=[volume])
             [address] = ec2.describe_addresses(AllocationIds=[allocation])["Addresses"]
             [shown] = ec2.describe_network_interfaces(NetworkInterfaceIds=[interface])["NetworkInterfaces"]
-            same((address.get("AssociationId"), shown["SourceDestCheck"]), (None, True))
-            same(front.volume(volume)["Attachments"][0]["State"], "attached")  # an administrator's is fresh
+            assert (address.get("AssociationId"), shown["SourceDestCheck"]) == (None, True)
+            assert front.volume(volume)["Attachments"][0]["State"] == "attached"  # an administrator's is fresh
         [address] = ec2.describe_addresses(AllocationIds=[allocation])["Addresses"]
         [shown] = ec2.describe_network_interfaces(NetworkInterfaceIds=[interface])["NetworkInterfaces"]
-        same((address["NetworkInterfaceId"], shown["SourceDestCheck"]), (interface, False))
-        same(ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["VolumeId"], volume)
+        assert (address["NetworkInterfaceId"], shown["SourceDestCheck"]) == (interface, False)
+        assert ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["VolumeId"] == volume
 
 
-def a_change_of_state_by_itself_is_seen_late_too(front):
-    with _machine(front) as instance:
-        ec2, _ = _clients(front, instance)
+def test_a_change_of_state_by_itself_is_seen_late_too(front):
+    with launched(front) as instance:
+        ec2, _ = clients_of(front, instance)
         volume = front.new_volume()
         with front.settings(delays_ms={"attach": 300}, reads={"stale_s": LONG_S}):
             front.ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device="/dev/sdf")
             front.wait_volume(volume, "attached")
             [shown] = ec2.describe_volumes(VolumeIds=[volume])["Volumes"]
-            same((shown["State"], shown["Attachments"]), ("available", []))
+            assert (shown["State"], shown["Attachments"]) == ("available", [])
         with front.settings(reads={"stale_s": SOON_S}):
             wait(lambda: ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"] == "in-use",
                  "the truth, after so long")
 
 
-def metadata_shows_addresses_late(front):
-    with _machine(front) as instance:
+def test_metadata_shows_addresses_late(front):
+    with launched(front) as instance:
         interface = front.describe(instance)["NetworkInterfaces"][0]
         path = f"meta-data/network/interfaces/macs/{interface['MacAddress']}/local-ipv4s"
         with front.settings(imds={"stale_s": LONG_S}):
             front.ec2.assign_private_ip_addresses(
                 NetworkInterfaceId=interface["NetworkInterfaceId"], PrivateIpAddresses=["172.20.128.201"])
-            same(front.get_metadata(instance, path), (200, interface["PrivateIpAddress"]))
-        same(front.get_metadata(instance, path), (200, f"{interface['PrivateIpAddress']}\n172.20.128.201"))
+            assert front.get_metadata(instance, path) == (200, interface["PrivateIpAddress"])
+        assert front.get_metadata(instance, path) == (200, f"{interface['PrivateIpAddress']}\n172.20.128.201")
 
 
-def a_bucket_is_not_known_at_first(front):
-    with _machine(front) as instance:
-        _, s3 = _clients(front, instance)
+def test_a_bucket_is_not_known_at_first(front):
+    with launched(front) as instance:
+        _, s3 = clients_of(front, instance)
         with front.settings(s3={"bucket_lag_s": LONG_S}):
             with refused("NoSuchBucket", 404):
                 s3.get_object(Bucket="kb-secrets", Key="pki/node/nothing")
@@ -132,10 +133,10 @@ def a_bucket_is_not_known_at_first(front):
             s3.get_object(Bucket="kb-secrets", Key="pki/node/nothing")
 
 
-def a_revoked_key_holds_a_volume_back(front):
+def test_a_revoked_key_holds_a_volume_back(front):
     front.let_attach_any_volume()
-    with _machine(front) as instance:
-        ec2, s3 = _clients(front, instance)
+    with launched(front) as instance:
+        ec2, s3 = clients_of(front, instance)
 
         def attach(volume):
             ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device="/dev/sdf")
@@ -143,21 +144,17 @@ def a_revoked_key_holds_a_volume_back(front):
         with front.settings(kms={"volume_revoked": True, "bucket_denied": True}):
             with refused("CustomerKeyHasBeenRevoked", 400):
                 attach(front.new_volume(Encrypted=True))
-            try:
+            with pytest.raises(ClientError, match="perform: kms:GenerateDataKey") as refusal:
                 s3.put_object(Bucket="kb-secrets", Key="pki/x", Body=b"")
-            except ClientError as error:
-                same((error.response["Error"]["Code"],
-                      "perform: kms:GenerateDataKey" in error.response["Error"]["Message"]), ("AccessDenied", True))
-            else:
-                raise AssertionError("written without the key")
+            assert refusal.value.response["Error"]["Code"] == "AccessDenied"
         attach(front.new_volume(Encrypted=True))
 
 
-def a_customers_key_wants_a_grant(front):
+def test_a_customers_key_wants_a_grant(front):
     front.let_attach_any_volume()
     key = front.client("kms").create_key()["KeyMetadata"]["Arn"]
-    with _machine(front) as instance:
-        ec2, _ = _clients(front, instance)
+    with launched(front) as instance:
+        ec2, _ = clients_of(front, instance)
         volume = front.new_volume(Encrypted=True, KmsKeyId=key)
         with refused("CustomerKeyHasBeenRevoked", 400):
             ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device="/dev/sdf")
@@ -171,24 +168,24 @@ def a_customers_key_wants_a_grant(front):
         front.client("iam").delete_role_policy(RoleName="kb-master", PolicyName="key")
 
 
-def what_is_terminated_holds_its_disk_for_a_while(front):
+def test_what_is_terminated_holds_its_disk_for_a_while(front):
     with front.settings(ec2={"shutting_down_s": LONG_S}):
         instance, volume = front.launch(), front.new_volume()
         front.ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device="/dev/sdf")
         front.wait_volume(volume, "attached")
         front.ec2.terminate_instances(InstanceIds=[instance])
         front.launch()  # which takes longer than an end without the knob
-        same((front.describe(instance)["State"]["Name"], front.volume(volume)["Attachments"][0]["State"]),
-             ("shutting-down", "attached"))
+        state = front.describe(instance)["State"]["Name"], front.volume(volume)["Attachments"][0]["State"]
+        assert state == ("shutting-down", "attached")
     with front.settings(ec2={"shutting_down_s": SOON_S}):
         instance = front.launch()
         front.ec2.terminate_instances(InstanceIds=[instance])
         front.wait_instance(instance, "terminated")
 
 
-def requests_are_throttled(front):
-    with _machine(front) as instance:
-        ec2, _ = _clients(front, instance)
+def test_requests_are_throttled(front):
+    with launched(front) as instance:
+        ec2, _ = clients_of(front, instance)
 
         def refusals(count):
             found = []
@@ -201,13 +198,13 @@ def requests_are_throttled(front):
                                   error.response["ResponseMetadata"]["HTTPStatusCode"]))
             return found.count(("RequestLimitExceeded", 503))
 
-        same(refusals(70), 0)
+        assert refusals(70) == 0
         with front.settings(ec2={"throttled": True}):
             assert refusals(150) > 0
             ec2.describe_addresses()  # it has a bucket of its own
 
 
-def a_token_lives_as_long_as_the_hop_limit(front):
+def test_a_token_lives_as_long_as_the_hop_limit(front):
     """A client that takes no packet with a shorter life than 2 stands for one behind a router."""
     def asked(instance, least):
         url = urlsplit(front.control("POST", "/imds/listen", {"instance": instance})["endpoint"])
@@ -220,20 +217,20 @@ def a_token_lives_as_long_as_the_hop_limit(front):
             except TimeoutError:
                 return b""
 
-    with _machine(front) as near, _machine(front, MetadataOptions={"HttpPutResponseHopLimit": 2}) as far:
-        same((asked(near, 1), asked(near, 2)), (b"HTTP/1.1 200 OK", b""))
-        same(asked(far, 2), b"HTTP/1.1 200 OK")
+    with launched(front) as near, launched(front, MetadataOptions={"HttpPutResponseHopLimit": 2}) as far:
+        assert (asked(near, 1), asked(near, 2)) == (b"HTTP/1.1 200 OK", b"")
+        assert asked(far, 2) == b"HTTP/1.1 200 OK"
 
 
-def metadata_cannot_show_every_tag(front):
+def test_metadata_cannot_show_every_tag(front):
     tags = [{"ResourceType": "instance", "Tags": [{"Key": "Cost Center", "Value": "7"}]}]
     with refused("InvalidParameterValue", 400):
         front.launch(TagSpecifications=tags, MetadataOptions={"InstanceMetadataTags": "enabled"})
-    with _machine(front, TagSpecifications=tags):
+    with launched(front, TagSpecifications=tags):
         pass
 
 
-def a_stacks_tags_are_its_machines(front):
+def test_a_stacks_tags_are_its_machines(front):
     disabled = TEMPLATE.read_text().replace("InstanceMetadataTags: enabled", "InstanceMetadataTags: disabled")
     enabled = disabled.replace("InstanceMetadataTags: disabled", "InstanceMetadataTags: enabled")
     if enabled == disabled:
@@ -241,18 +238,17 @@ def a_stacks_tags_are_its_machines(front):
     stack = create(front, "tagged", {"team": "a/b", "Cost Center": "7"}, template=disabled, NodeDesired="1")
     [node] = instances(front, "tagged", "node")
     tags = {tag["Key"]: tag["Value"] for tag in node["Tags"]}
-    same({key: tags.get(key) for key in ("team", "Cost Center", "aws:cloudformation:stack-id",
-                                         "aws:cloudformation:logical-id")},
-         {"team": "a/b", "Cost Center": "7", "aws:cloudformation:stack-id": stack,
-          "aws:cloudformation:logical-id": "NodeGroup"})
+    wanted = {"team": "a/b", "Cost Center": "7", "aws:cloudformation:stack-id": stack,
+              "aws:cloudformation:logical-id": "NodeGroup"}
+    assert {key: tags.get(key) for key in wanted} == wanted
     # "Group did not stabilize": no instance of it can be launched.
     create(front, "launchless", {"Cost Center": "7"}, template=enabled, NodeDesired="1")
-    same(instances(front, "launchless", "master") + instances(front, "launchless", "node"), [])
+    assert instances(front, "launchless", "master") + instances(front, "launchless", "node") == []
 
 
-def an_account_has_two_zones(front):
+def test_an_account_has_two_zones(front):
     made = front.client("cloudformation").create_stack(StackName="zones", TemplateBody=json.dumps({
         "Resources": {"Address": {"Type": "AWS::EC2::EIP"}},
         "Outputs": {"Zones": {"Value": {"Fn::Join": [" ", {"Fn::GetAZs": ""}]}}}}))
     [stack] = front.client("cloudformation").describe_stacks(StackName=made["StackId"])["Stacks"]
-    same(stack["Outputs"][0]["OutputValue"], "us-east-1a us-east-1b")
+    assert stack["Outputs"][0]["OutputValue"] == "us-east-1a us-east-1b"
