@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* The secrets step alone, run by the engine as on an instance, against the simulated region. It is
- * the program that test/integration/first_boot.py runs, in a mount namespace for each machine:
+ * the program that test/integration/secrets_step runs, in a mount namespace for each machine:
  *
  *     test_secrets CONFIG SECONDS [--new-cluster|--new-keys|--takeover]…
  *
@@ -78,7 +78,7 @@ static int run(Boot *boot, unsigned seconds)
 int main(int argc, char **argv)
 {
         if (argc < 3 || argv[1][0] == '-') {
-                test_skip("the secrets step", "test/integration/first_boot.py runs it");
+                test_skip("the secrets step", "test/integration/secrets_step runs it");
                 return test_done();
         }
         Error err = {};

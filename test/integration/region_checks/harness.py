@@ -31,14 +31,6 @@ STOP_S = 60
 VERSION = "2016-11-15"
 
 
-def asked_for(checks):
-    """Of checks, (name, function) each, those with a word of the command line in their names; all without words."""
-    found = [check for check in checks if len(sys.argv) == 1 or any(word in check[0] for word in sys.argv[1:])]
-    if not found:
-        sys.exit("\n  ".join(["no check has such a word in its name; there are", *(check[0] for check in checks)]))
-    return found
-
-
 class Front:
     """One front for many tests, since starting moto takes longer than any of them."""
 

@@ -1,21 +1,17 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The table of cluster/lineage.c, each cell tried with the step itself: what a volume carries, what
 a bucket holds, and what a master makes of the two, without and with a person's flags; a refusal with its
-reason. Volumes and buckets are those that first boots leave behind, in part. Prints TAP.
+reason. Volumes and buckets are those that first boots leave behind, in part.
 """
 
 import concurrent.futures
 import json
-import os
 import shutil
-import subprocess
-import sys
 
-sys.dont_write_bytecode = True
+import pytest
+from secrets_step.world import Machine
 
-from first_boot import PROGRAM, ROOT, Machine, World  # noqa: E402
-from region_checks.harness import Front  # noqa: E402
+pytestmark = pytest.mark.needs_root
 
 VOLUMES = ("blank", "pending", "pending, to replace another", "complete", "other name",
            "etcd without identity")
@@ -45,6 +41,7 @@ REASONS = {
     "u": "nothing tells whether this data is that cluster's",
     "v": "an instance that is gone began a cluster on another volume",
 }
+MEANINGS = REASONS | {"M": "made", "F": "fetched", "W": "waits"}
 LOOKS = 6  # at the claim: then the daemon's pauses have grown to their longest
 # What a person's flag makes of a refusal.
 FLAGS = {
@@ -157,14 +154,6 @@ def fill(relics, machine, volume):
     relics.fill_volume(volume, machine.volume)
 
 
-def try_cell(world, relics, machine, volume, bucket, *flags):
-    fill(relics, machine, volume)
-    world.empty()
-    relics.fill_bucket(bucket)
-    before = snapshot(world, machine.volume)
-    return found_by(world, machine, before, *machine.run(*flags, seconds=20))
-
-
 def looks(world, machine):
     """How often it has asked for the claim."""
     log = (world.front.state / "requests.jsonl").read_text().splitlines()
@@ -172,79 +161,74 @@ def looks(world, machine):
 
 
 def wait(world, machine, volume, flags):
-    """The letter of what happened, once it has looked often enough."""
+    """The letter of what happened, once it has looked often enough. The end of its time may find it in a request."""
     before = snapshot(world, machine.volume)
     for seconds in (15, 60, 240):
         found = found_by(world, machine, before, *machine.run(*flags, seconds=seconds))
-        if found != "W" or looks(world, machine) >= LOOKS:
+        if found == "W" and looks(world, machine) >= LOOKS or found != "W" and not found.startswith("?1 retry: "):
             return found
-    return f"?looked {looks(world, machine)} times only"
+    return f"?looked {looks(world, machine)} times only" if found == "W" else found
 
 
-def waiting_cells(world, relics, bucket):
-    """Those that wait for the same holder wait at the same time, each on a machine of its own."""
-    column = BUCKETS.index(bucket)
-    tried = [(volume, flags) for volume in VOLUMES if OUTCOMES[volume][column] == "W"
-             for flags in ((), EVERY_FLAG)]
-    machines = [Machine(world, "master") for _ in tried]
-    world.empty()
+def cells():
+    """All that can be, as parameters: the volume, the bucket, a person's flags, and the letter of what comes of it."""
+    for volume in VOLUMES:
+        for bucket, wanted in zip(BUCKETS, OUTCOMES[volume], strict=True):
+            flag = FLAGS.get((volume, bucket))
+            given = {(): wanted}
+            if wanted == "W":
+                given[EVERY_FLAG] = "W"
+            elif wanted in REASONS:
+                given[tuple(f for f in EVERY_FLAG if f != flag)] = wanted
+                if flag:
+                    given[flag,] = "M"
+            for flags, letter in given.items():
+                if letter != "-":
+                    yield pytest.param(volume, bucket, flags, letter, id=", ".join([
+                        volume, bucket, *([" ".join(flags)] if flags else [])]) + f": {MEANINGS[letter]}")
+
+
+CELLS = list(cells())
+WAITING = [cell for cell in CELLS if cell.values[-1] == "W"]
+
+
+@pytest.fixture(scope="module")
+def relics(shared_world):
+    shared_world.front.reset()
+    return Relics(shared_world)
+
+
+@pytest.fixture(scope="module")
+def machine(shared_world):
+    return Machine(shared_world, "master")
+
+
+@pytest.fixture(scope="module")
+def found_by_waiting(shared_world, relics):
+    """The letters of those that wait for a holder: all at the same time, each on a machine of its own."""
+    tried = [(volume, flags) for volume, _, flags, _ in (cell.values for cell in WAITING)]
+    [bucket] = {cell.values[1] for cell in WAITING}
+    machines = [Machine(shared_world, "master") for _ in tried]
+    shared_world.front.reset()
+    shared_world.empty()
     relics.fill_bucket(bucket)
     for machine, (volume, _) in zip(machines, tried):
         fill(relics, machine, volume)
     with concurrent.futures.ThreadPoolExecutor(len(tried)) as pool:
-        found = list(pool.map(lambda each: wait(world, each[0], *each[1]), zip(machines, tried)))
+        found = dict(zip(tried, pool.map(lambda each: wait(shared_world, each[0], *each[1]), zip(machines, tried))))
     for machine in machines:
         machine.terminate()
-    for (volume, flags), letter in zip(tried, found):
-        yield ", ".join([volume, bucket, *([" ".join(flags)] if flags else [])]), "W", letter
+    return found
 
 
-def cells(world, relics, machine):
-    """What was expected and what was found, with words for it."""
-    for volume in VOLUMES:
-        for bucket, wanted in zip(BUCKETS, OUTCOMES[volume], strict=True):
-            if wanted in "-W":
-                continue
-            yield f"{volume}, {bucket}", wanted, try_cell(world, relics, machine, volume, bucket)
-            if wanted not in REASONS:
-                continue
-            flag = FLAGS.get((volume, bucket))
-            others = [f for f in EVERY_FLAG if f != flag]
-            yield (f"{volume}, {bucket}, {' '.join(others)}", wanted,
-                   try_cell(world, relics, machine, volume, bucket, *others))
-            if flag:
-                yield (f"{volume}, {bucket}, {flag}", "M",
-                       try_cell(world, relics, machine, volume, bucket, flag))
-    yield from waiting_cells(world, relics, "claim of one who lives")
+@pytest.mark.parametrize("volume, bucket, flags, wanted", [cell for cell in CELLS if cell not in WAITING])
+def test_what_becomes_of(world, relics, machine, volume, bucket, flags, wanted):
+    fill(relics, machine, volume)
+    relics.fill_bucket(bucket)
+    before = snapshot(world, machine.volume)
+    assert found_by(world, machine, before, *machine.run(*flags)) == wanted
 
 
-def main():
-    if os.geteuid() != 0:
-        print("ok 1 - identity matrix # SKIP needs root, for mount namespaces\n1..1")
-        return 0
-    subprocess.run(["make", "-s", "VARIANT=effects", PROGRAM.relative_to(ROOT)], cwd=ROOT,
-                   check=True)
-    number = failed = 0
-    with Front() as front:
-        front.reset()
-        world = World(front)
-        try:
-            relics, machine = Relics(world), Machine(world, "master")
-            for number, (name, wanted, found) in enumerate(cells(world, relics, machine), 1):
-                right = found == wanted
-                failed += not right
-                if not right:
-                    print(f"# expected {wanted}, found {found}")
-                print(f"{'ok' if right else 'not ok'} {number} - {name}: {REASONS.get(wanted, wanted)}", flush=True)
-        finally:
-            world.close()
-        bugs = front.bugs()
-    for line in bugs:
-        print(f"# {line}")
-    print(f"{'not ok' if bugs else 'ok'} {number + 1} - the front met no error of its own")
-    print(f"1..{number + 1}")
-    return 1 if failed or bugs else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+@pytest.mark.parametrize("volume, bucket, flags, wanted", WAITING)
+def test_what_waits(found_by_waiting, volume, bucket, flags, wanted):
+    assert found_by_waiting[volume, flags] == wanted
