@@ -10,7 +10,6 @@ import os
 import shutil
 import ssl
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -47,7 +46,7 @@ class Front:
         ready = self.state / "ready"
         self._log = (self.state / "front.log").open("wb")
         self._process = subprocess.Popen(
-            [sys.executable, REGION / "front", "--state", self.state, "--moto-root", root, "--moto-port", "0",
+            [REGION / "front", "--state", self.state, "--moto-root", root, "--moto-port", "0",
              "--seed", "--ready-file", ready, *self._options,
              *(["--draw", os.environ["DRAW"]] if "DRAW" in os.environ else [])], stdout=self._log, stderr=self._log)
         try:
