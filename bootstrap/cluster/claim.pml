@@ -2,8 +2,8 @@
 
 /* Who makes a cluster's secrets, and who runs its etcd: the claim, the fence and the takeover, for
  * spin (https://spinroot.com), as steps/volume_attach.c, steps/secrets*.c, steps/addresses.c and
- * cluster/lineage.c do it. test/integration/claim_model runs it, and then once more for each rule
- * below with that rule taken out, which spin must notice.
+ * cluster/lineage.c do it. test/integration/test_claim_model.py runs it, and then once more for
+ * each rule below with that rule taken out, which spin must notice.
  *
  * Masters 1 and 2 are given one volume, master 3 another, by mistake or for a second try. Whatever
  * can go wrong does, in every order, as often as the budgets allow: a daemon is killed between any
