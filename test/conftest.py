@@ -87,6 +87,9 @@ class Totals:
     def pytest_collectreport(self, report):
         if report.failed:
             self.files[report.nodeid]["failed"] += 1
+        elif report.skipped:  # the file as a whole
+            self.files[report.nodeid]["skipped"] += 1
+            self.files[report.nodeid]["skips"].append(report.nodeid)
 
     def pytest_sessionfinish(self):
         with open(self.path, "a", encoding="utf-8") as file:
