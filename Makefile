@@ -114,8 +114,9 @@ fuzz: ## build the fuzz targets and run each for FUZZ_SECONDS (60)
 	@test/tools/run test/fuzz/run
 
 .PHONY: lint
-lint: ## format, static analysis, layers, shell scripts, units, manual pages
-	@test/gates/lint
+lint: ## format, static analysis, layers, shell scripts, manual pages, the template
+	@test/pytest test/gates/test_lint.py test/gates/test_layers.py test/gates/test_effects.py
+	@test/pytest test/integration/test_template.py -k "schema or lint"
 
 .PHONY: format
 format: ## rewrite the C sources as .clang-format says

@@ -1,6 +1,5 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Every effect on the outside announces itself: what base/effect.h promises, checked. TAP.
+"""Every effect on the outside announces itself: what base/effect.h promises, checked.
 
 gcc tells which function calls which. A call of anything outside this tree must be known here as
 harmless or as an effect; one that is neither fails the test, so that nothing new slips in. A call
@@ -11,11 +10,11 @@ have announced it before the call, and so on upwards.
 import os
 import re
 import subprocess
-import sys
-import tempfile
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -111,9 +110,30 @@ def is_effect(callee, file, line):
     return bool(EFFECTS.fullmatch(name))
 
 
-def main():
-    with tempfile.TemporaryDirectory() as folder:
-        defined, calls = call_graph(Path(folder))
+@pytest.fixture(name="calls", scope="module")
+def sorted_calls(tmp_path_factory):
+    """Those of functions outside the tree, and of the tree's; and those with an effect."""
+    defined, calls = call_graph(tmp_path_factory.mktemp("calls"))
+    return defined, sorted(calls)
+
+
+def fail_with(lines):
+    if lines:
+        pytest.fail("\n".join(sorted(lines)), pytrace=False)
+
+
+def test_every_call_to_the_outside_is_known(calls):
+    defined, calls = calls
+    unknown = set()
+    for caller, callee, file, line in calls:
+        name = plain(callee)
+        if callee not in defined and name not in SOME and not EFFECTS.fullmatch(name) and not HARMLESS.fullmatch(name):
+            unknown.add(f"{file}:{line}: is {name}() an effect?")
+    fail_with(unknown)
+
+
+def test_every_effect_is_announced(calls):
+    _, calls = calls
     into, announced = defaultdict(list), defaultdict(list)
     for caller, callee, file, line in calls:
         into[callee].append((caller, file, line))
@@ -121,31 +141,14 @@ def main():
             announced[caller].append(line)
 
     def is_announced(function, line, seen=frozenset()):
-        """Whether what the function does at the line was announced, by it or by all its callers."""
+        """Returns whether what the function does at the line was announced, by it or by all its callers."""
         if plain(function) in EXCEPTIONS or any(at < line for at in announced[function]):
             return True
         callers = into[function]
         return bool(callers) and function not in seen and all(
             is_announced(caller, at, seen | {function}) for caller, _, at in callers)
 
-    unknown, silent, effects = set(), set(), 0
-    for caller, callee, file, line in sorted(calls):
-        name = plain(callee)
-        if is_effect(callee, file, line):
-            effects += 1
-            if not is_announced(caller, line):
-                silent.add(f"{file}:{line}: {name}() in {plain(caller)}() without effect_before()")
-        elif callee not in defined and name not in SOME and not HARMLESS.fullmatch(name):
-            unknown.add(f"{file}:{line}: is {name}() an effect? test/gates/effects does not know")
-    for number, (what, wrong) in enumerate((
-            ("every call to the outside is known", unknown),
-            (f"each of {effects} calls with an effect is announced", silent)), 1):
-        for line in sorted(wrong):
-            print(f"# {line}")
-        print(f"{'not ok' if wrong else 'ok'} {number} - effects: {what}")
-    print("1..2")
-    return 1 if unknown or silent or not effects else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+    effects = [call for call in calls if is_effect(*call[1:])]
+    assert effects
+    fail_with({f"{file}:{line}: {plain(callee)}() in {plain(caller)}() without effect_before()"
+               for caller, callee, file, line in effects if not is_announced(caller, line)})

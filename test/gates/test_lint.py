@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is asked of the sources without running them: format, static analysis, shell scripts, manual pages."""
+
+import os
+import re
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SHOWN = 60  # lines of what a program says
+MAX_FUNCTION, MAX_FILE = 70, 600  # lines
+
+
+def tracked(*patterns):
+    """The files of the tree, and new ones that git does not ignore."""
+    listed = subprocess.run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *patterns],
+                            cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    return sorted({name for name in listed.split("\0") if name and (ROOT / name).is_file()})
+
+
+def scripts(shebang):
+    """The files whose first line matches."""
+    found = []
+    for name in tracked():
+        with open(ROOT / name, "rb") as file:
+            if re.match(shebang, file.read(64)):
+                found.append(name)
+    return found
+
+
+def run(*command):
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          errors="replace", check=False)
+    return done.returncode, done.stdout
+
+
+def fail_with(lines):
+    if lines:
+        pytest.fail("\n".join(lines[:SHOWN]), pytrace=False)
+
+
+def check(*command):
+    """The command succeeds, and says nothing."""
+    status, said = run(*command)
+    fail_with(said.splitlines() + ([f"{command[0]}: status {status}"] if status else []))
+
+
+def check_each(command, files, says_nothing):
+    """The command succeeds for each file, as many at a time as there are processors."""
+    assert files
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        done = zip(files, pool.map(lambda file: run(*command(file)), files))
+        fail_with([line for file, (status, said) in done if status or (says_nothing and said)
+                   for line in (f"{file}: status {status}", *said.splitlines())])
+
+
+def flags():
+    """The compiler's."""
+    _, found = run("pkg-config", "--cflags", "libcurl", "libssl", "jansson", "libsystemd", "mount", "blkid", "expat")
+    return ["-Ibootstrap", "-Itest/unit", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", '-DVERSION=""', "-std=gnu11",
+            *found.split()]
+
+
+def test_clang_format():
+    check("clang-format", "--dry-run", "-Werror", *tracked("*.c", "*.h"))
+
+
+def test_clang_tidy():
+    """It also counts what it does not show, so only its status tells."""
+    options = flags()
+    check_each(lambda file: ["clang-tidy", "--quiet", file, "--", *options], tracked("bootstrap/*.c"), False)
+
+
+def test_cppcheck():
+    """With one job it looks across files, and takes an out-parameter's address for its value (ctuuninitvar)."""
+    suppressed = ("missingInclude", "memleak", "nullPointerRedundantCheck", "ctuuninitvar")
+    check("cppcheck", "--quiet", "--std=c11", "--enable=warning,portability", "--inline-suppr", "--error-exitcode=1",
+          "-j", str(os.cpu_count()), *(f"--suppress={name}" for name in suppressed),
+          "-Ibootstrap", "-D_GNU_SOURCE", '-DVERSION=""', "bootstrap")
+
+
+def test_gcc_analyzer():
+    """It does not know cleanup attributes: what it says of leaks is left to LeakSanitizer."""
+    options = [*flags(), "-O1", "-fanalyzer", "-Wno-analyzer-too-complex", "-Wno-analyzer-malloc-leak",
+               "-Wno-analyzer-file-leak", "-Wno-analyzer-fd-leak"]
+    check_each(lambda file: ["gcc", *options, "-c", "-o", "/dev/null", file], tracked("bootstrap/*.c"), True)
+
+
+def test_shellcheck():
+    check("shellcheck", "-x", *scripts(rb"#!/bin/(ba)?sh"))
+
+
+def test_pyflakes():
+    check("/usr/bin/python3", "-m", "pyflakes", *sorted({*tracked("*.py"), *scripts(rb"#!.*python3")}))
+
+
+def test_manual_pages():
+    pages = tracked("bootstrap/man/*.[58]")
+    check_each(lambda page: ["sh", "-c", 'man --warnings -E UTF-8 -l -Tutf8 -Z "$0" >/dev/null', page], pages, True)
+
+
+def test_functions_fit_a_screen():
+    long = []
+    for name in tracked("bootstrap/*.c"):
+        start = 0
+        for number, line in enumerate((ROOT / name).read_text(encoding="utf-8").splitlines(), 1):
+            if line.startswith("{"):
+                start = number
+            elif line.startswith("}") and start:
+                if number - start > MAX_FUNCTION:
+                    long.append(f"{name}:{start}: a function of {number - start} lines")
+                start = 0
+    fail_with(long)
+
+
+def test_files_are_one_idea():
+    lengths = {name: (ROOT / name).read_bytes().count(b"\n") for name in tracked("bootstrap/*.[ch]")}
+    assert lengths
+    fail_with([f"{name}: {lines} lines" for name, lines in lengths.items() if lines > MAX_FILE])
