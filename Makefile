@@ -111,7 +111,7 @@ check: units ## unit tests (TAP) of this variant
 .PHONY: fuzz
 fuzz: ## build the fuzz targets and run each for FUZZ_SECONDS (60)
 	@$(MAKE) --no-print-directory VARIANT=fuzz fuzzers
-	@test/tools/run test/fuzz/run
+	@test/pytest -n 2 --dist worksteal test/fuzz
 
 .PHONY: lint
 lint: ## format, static analysis, layers, shell scripts, manual pages, the template
