@@ -1,40 +1,42 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Runs the unit tests with allocations failing one at a time (see test/unit/torture.h). A check may fail
-then, and ends the test; what must not come of it is a crash, a sanitizer's report or a hang. TAP: a line
-a test.
+then, and ends the test; what must not come of it is a crash, a sanitizer's report or a hang.
 
-  torture [TEST…]          a few of each test's allocations, always the same (SEED=N: others); it fits test/all
-  SHARE=1 torture [TEST…]  each allocation once: of those with the same stack, the first
+  test/pytest -n 4 --dist worksteal test/gates/test_torture.py
+                            a few of each program's allocations, always the same (SEED=N: others)
+  SHARE=1 test/pytest --timeout 0 …
+                            each allocation once: of those with the same stack, the first
 
-To see what TEST says when the Nth fails: TORTURE_FAIL_AT=N build/torture/unit/TEST
+How many failed is shown with -rP. To see what a program says when the Nth fails:
+TORTURE_FAIL_AT=N build/torture/unit/PROGRAM
 """
 
 import os
 import random
 import re
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-sys.dont_write_bytecode = True
+import pytest
 
-import isolated  # noqa: E402
+import isolated
+
+pytestmark = pytest.mark.needs_root
 
 TREE = Path(__file__).resolve().parents[2]
-UNITS = TREE / "build/torture/unit"
+PROGRAMS = sorted(path.stem for path in TREE.glob("test/unit/test_*.c"))
 SEED = int(os.environ.get("SEED", 1))  # which share
-FEW = 8  # of each test
-PATIENCE_S = 600  # the longest test takes half a minute alone, and several where all are run at once
-JOBS = int(os.environ.get("JOBS", 8 * os.cpu_count()))  # most of the time they wait
+FEW = 8  # of each program
+PATIENCE_S = 600  # the longest program takes half a minute alone, and several where all are run at once
+JOBS = 4  # of one program at a time: most of the time they wait
 
 
 def run(test, **variables):
     """Its status (None: hung), what it said, and what the sanitizers said of any of its processes."""
     with isolated.folder() as folder:
         options = f"log_path={folder}/report:detect_leaks=0:handle_abort=1:allocator_may_return_null=1"
-        status, output = isolated.run([UNITS / test], folder, PATIENCE_S, ASAN_OPTIONS=options,
+        status, output = isolated.run([TREE / "build/torture/unit" / test], folder, PATIENCE_S, ASAN_OPTIONS=options,
                                       UBSAN_OPTIONS="print_stacktrace=1", **variables)
         reported = "".join(path.read_text(errors="replace") for path in sorted(Path(folder).glob("report.*")))
         if "runtime error: " in output:  # UBSan writes nowhere else
@@ -43,7 +45,7 @@ def run(test, **variables):
 
 
 def is_the_tests(report):
-    """Whether a test went on with NULL that it was given in place of what failed to be made."""
+    """Returns whether a test went on with NULL that it was given in place of what failed to be made."""
     if not re.search(r"SEGV on unknown address 0x0{8,}[0-9a-f]{1,4} |runtime error: .*null pointer", report):
         return False
     stack = re.split(r"\n\s*\n", report)[0]  # the one of the fault comes first
@@ -73,26 +75,16 @@ def allocations(test):
     return random.Random(f"{SEED} {test}").sample(list(first.values()), min(few, len(first))), len(first), wrong
 
 
-def main():
-    tests = sys.argv[1:] or sorted(path.name for path in UNITS.glob("test_*"))
-    bad = False
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_no_failed_allocation_is_fatal(program, build):
+    build("torture", f"unit/{program}")
+    numbers, different, wrong = allocations(program)
     with ThreadPoolExecutor(JOBS) as pool:
-        drawn = list(pool.map(allocations, tests))
-        running = [[pool.submit(run_and_log, test, TORTURE_FAIL_AT=number, TEST_PATIENCE_S="20") for number in numbers]
-                   for test, (numbers, _, _) in zip(tests, drawn)]
-        for n, (test, (numbers, different, wrong), results) in enumerate(zip(tests, drawn, running), 1):
-            ended = [result.result() for result in results]
-            failed = sum(bool(calls) for calls, _ in ended)  # not all are met again in a test with threads
-            wrong += [line for _, lines in ended for line in lines]
-            wrong += ["none of them has failed"] if numbers and not failed else []
-            bad |= bool(wrong)
-            for line in wrong:
-                print(f"# {line}")
-            print(f"{'not ok' if wrong else 'ok'} {n} - torture: {test}: {failed} of {different} "
-                  "allocations failed", flush=True)
-    print(f"1..{len(tests)}")
-    return bad
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        ended = list(pool.map(
+            lambda number: run_and_log(program, TORTURE_FAIL_AT=number, TEST_PATIENCE_S="20"), numbers))
+    failed = sum(bool(calls) for calls, _ in ended)  # not all are met again in a test with threads
+    print(f"{failed} of {different} allocations failed")
+    wrong += [line for _, lines in ended for line in lines]
+    if wrong:
+        pytest.fail("\n".join(wrong), pytrace=False)
+    assert failed or not numbers, "none of them has failed"
