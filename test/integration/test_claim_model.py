@@ -68,8 +68,8 @@ def search_all(definitions, folder):
 
 @pytest.fixture(scope="module")
 def said(request, tmp_path_factory):
-    """said(DEFINITIONS): how spin ends with them, and what it says. All that were asked for are begun in their order, as
-    many at a time as there are processors."""
+    """said(DEFINITIONS): how spin ends with them, and what it says. All that were asked for are begun in their order,
+    as many at a time as there are processors."""
     wanted = [item.callspec.params["definitions"] for item in request.session.items if item.path == request.path]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         searches = {definitions: pool.submit(search_all, definitions, tmp_path_factory.mktemp("model"))
