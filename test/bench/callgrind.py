@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-VALGRIND = ROOT / "build/callgrind"  # its own: valgrind.py, which may run beside it, unpacks anew
+VALGRIND = ROOT / "build/valgrind"
 OWN = re.compile(r"(?:^|/)bootstrap/(\w+)/(\w+\.[ch])$")
-WAITS = ("wait.c", "http.c")  # how often these are woken is the network's doing
+# How often these are woken, and find a connection open to share, is the network's doing.
+WAITS = ("wait.c", "http.c", "http_share.c")
 NAME = re.compile(r"(c?)(ob|fl|fi|fe|fn)=\((\d+)\)(?: (.*))?")
 POSITIONS = {"fi": "fl", "fe": "fl"}  # inlined code: another file, the same function
 

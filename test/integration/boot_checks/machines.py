@@ -6,6 +6,7 @@ the hardware address that EC2 gave it, and disks that are loop devices. Its regi
 one, with the roles' policies enforced. All of it lives in namespaces of the test's own.
 """
 
+import contextlib
 import ctypes
 import json
 import os
@@ -16,6 +17,7 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 from region_checks.harness import Front
 
@@ -68,6 +70,18 @@ def own_network():
     if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET) != 0:
         raise OSError(ctypes.get_errno(), "unshare")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+@contextlib.contextmanager
+def network():
+    """A network namespace of this thread's own, and of what it starts inside."""
+    with open("/proc/thread-self/ns/net", "rb") as before:
+        own_network()
+        try:
+            yield
+        finally:
+            if ctypes.CDLL(None, use_errno=True).setns(before.fileno(), CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
 
 
 @dataclass
@@ -214,6 +228,8 @@ class World:
         subprocess.run(["mount", "-t", "tmpfs", "faults", self.folder], check=True)
         self.hardware = self.folder / "hardware"
         self.hardware.mkdir()
+        self._environment = mock.patch.dict(os.environ)
+        self._environment.start()
         os.environ |= {"HARDWARE": str(self.hardware), "NOISE": str(ROOT / "test/lab/kblab/noise.py")}
         tempfile.tempdir = str(self.folder)
         self.front = Front("--hypervisor", str(HOOK), "--knobs", "brief")
@@ -233,6 +249,7 @@ class World:
     def __exit__(self, *_):
         self.clear()
         self.front.__exit__()
+        self._environment.stop()
         tempfile.tempdir = None
         subprocess.run(["umount", self.folder], check=True)
         self.folder.rmdir()
