@@ -1,8 +1,7 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The next boot of a disk as a power cut may leave it, made of the log of what was written to it.
 
-  cuts.py CUTS CLUSTER VOLUME SIZE LOG…   SIZE in bytes; the logs of the volume's boots, in their order
+  test/tools/python cuts.py CUTS CLUSTER VOLUME SIZE LOG…   SIZE in bytes; the logs of the volume's boots, in their order
 
 A disk with a volatile cache keeps what was written before the last flush that it has answered, and of
 what came later any part. The log is dm-log-writes', as QEMU's blklogwrites makes it:
@@ -11,13 +10,13 @@ https://docs.kernel.org/admin-guide/device-mapper/log-writes.html
 
 import os
 import random
+import signal
 import struct
 import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-sys.dont_write_bytecode = True
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from boot_checks import machines  # noqa: E402
@@ -115,8 +114,18 @@ def boot_after(world, requests, cut, draw, volume_id, cluster, size, kinds):
     return "converged"
 
 
+def alone():
+    """Starts this program again in namespaces of its own: what it makes goes with it."""
+    if os.environ.pop("ALONE", "") != "1":
+        os.environ["ALONE"] = "1"
+        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", "--pid",
+                              "--fork", "--kill-child", "--mount-proc", sys.executable, *sys.argv])
+    machines.own_network()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+
 def main(cuts, cluster, volume_id, size, *logs):
-    machines.alone()
+    alone()
     requests = [entry for log in logs for entry in entries(Path(log))]
     last = next(n for n, entry in enumerate(requests) if LAST in entry.read(0, entry.size))
     draw = random.Random(SEED)

@@ -3,16 +3,14 @@
 
 A machine is a mount namespace with an /etc, /run, /srv and /var/lib of its own, an interface with
 the hardware address that EC2 gave it, and disks that are loop devices. Its region is the simulated
-one, with the roles' policies enforced. All of it lives in namespaces of the test's own.
+one, with the roles' policies enforced. All of it lives in namespaces of the test's own (test/pytest).
 """
 
 import contextlib
 import ctypes
 import json
 import os
-import signal
 import subprocess
-import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -53,16 +51,6 @@ chmod 0755 /usr/bin/kubelet
 echo ready
 exec sleep infinity
 """
-
-
-def alone():
-    """Starts this program again in namespaces of its own: what it makes goes with it."""
-    if os.environ.pop("ALONE", "") != "1":
-        os.environ["ALONE"] = "1"
-        os.execvp("unshare", ["unshare", "--mount", "--propagation", "private", "--pid",
-                              "--fork", "--kill-child", "--mount-proc", sys.executable, *sys.argv])
-    own_network()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def own_network():

@@ -13,6 +13,7 @@ from .state import EXITS, STATUSES, check_kept, check_secrets, check_whole, keep
 from .tally import SecondMaster
 from region_checks.harness import wait
 
+SCENES = ("one volume", "a volume each", "no conditions", "one of them dies", "the winner dies")
 RACERS = 20 if float(os.environ.get("SHARE", "0")) >= 1 else 6
 UNTIL_SECRETS = STEPS["master"][:STEPS["master"].index("secrets") + 1]
 PUT = "http s3 PutObject"

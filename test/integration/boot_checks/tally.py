@@ -36,6 +36,7 @@ class Tally:
         """again: what makes a run that fails the same again, for whoever reads of it."""
         self.part, self.again = part, again
         self.scenes = defaultdict(Counter)  # of each, outcome to number
+        self.told = defaultdict(list)  # of each, what was told of the cases that went wrong
         self.began, self.took = time.monotonic(), 0
 
     @property
@@ -54,6 +55,7 @@ class Tally:
         except Exception as problem:
             outcome = {Lost: "lost", SecondMaster: "second"}.get(type(problem), "other")
             told = [f"{self.part}, {name}: {outcome} {self.again}", *traceback.format_exc().splitlines()]
+            self.told[scene_of(name)].append("\n  ".join(told))
             print("\n#   ".join(told).join(("# ", "\n")), end="", flush=True)  # at once: others print too
         self.add({outcome: 1}, scene_of(name))
 
@@ -65,15 +67,22 @@ class Tally:
     def merge(self, other):
         for scene, count in other.scenes.items():
             self.add(count, scene)
+            self.told[scene] += other.told[scene]
 
-    def barely_met(self):
-        """The scenes of which more than 1 % were missed (of few cases: more than one), or all."""
-        return [scene for scene, count in self.scenes.items()
-                if count["missed"] > max(1, count.total() // 100) or count["missed"] == count.total()]
+    def barely_met(self, scene):
+        """Whether more than 1 % of its cases were missed (of few cases: more than one), or all."""
+        count = self.scenes[scene]
+        return count["missed"] > max(1, count.total() // 100) or count["missed"] == count.total()
+
+    def wrong(self, scene):
+        """What is wrong with its cases, in words."""
+        count = self.scenes[scene]
+        return self.told[scene] + [f"{scene}: {count['missed']} of {count.total()} not met"] * self.barely_met(scene)
 
     def is_good(self):
         wrong = self.count
-        return self.tried and not (wrong["lost"] or wrong["second"] or wrong["other"] or self.barely_met())
+        return self.tried and not (wrong["lost"] or wrong["second"] or wrong["other"]
+                                   or any(self.barely_met(scene) for scene in self.scenes))
 
     def row(self):
         count = self.count
