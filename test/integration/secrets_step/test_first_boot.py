@@ -7,7 +7,7 @@ import json
 import shutil
 
 import pytest
-from secrets_step.world import Machine, master, must, node
+from secrets_step.world import Machine, master, must, must_wait, node
 
 pytestmark = pytest.mark.needs_root
 
@@ -97,11 +97,11 @@ def test_a_claim_is_waited_for_while_its_holder_lives(world):
             number = int(claimed.partition(":")[0]) + 8  # among the files
             must(first.run(kill=f"before:{number}:"), 137)
             assert "pki/claim" in world.keys() and "pki/index.json" not in world.keys()
-            must(second.run(seconds=3), 1, "retry: ")
+            must_wait(second, f"instance {first.id} (running), which has been making the secrets")
             # One that has looked before the claim was there: index and claim, by probe and by apply.
             world.front.control("POST", "/faults", {"action": "GetObject", "effect": "error", "status": 404,
                                                     "code": "NoSuchKey", "count": 4, "instance": second.id})
-            must(second.run(seconds=3), 1, "retry: ")
+            must(second.run(seconds=15), 1, "retry: ")
             assert second.identity()["state"] == "pending", "it has not tried"
             assert first.id in world.get("claim").decode(), world.get("claim")
         said = must(second.run(), 0, "applied")
@@ -132,8 +132,8 @@ def test_where_volume_and_bucket_disagree_a_person_decides(world):
 def test_without_its_volume_a_master_makes_nothing(world):
     """The mount point is an empty folder then, which looks like a blank volume."""
     with master(world) as machine:
-        said = must(machine.run(script='umount /var/lib/kubernetes/master; "$@"', seconds=3), 1,
-                    "the master volume is not mounted")
+        said = must_wait(machine, "the master volume is not mounted",
+                         script='umount /var/lib/kubernetes/master; "$@"')
         assert said.startswith("retry: ") and not world.keys(), said
 
 
@@ -142,7 +142,7 @@ def test_by_a_wrong_clock_no_certificate_is_made(world):
         for seconds in (-1200, 120):  # signing is corrected for the one, and need not be for the other
             world.front.control("POST", "/faults", {"action": "*", "effect": "skew", "count": 0,
                                                     "seconds": seconds, "instance": machine.id})
-            must(machine.run(seconds=3), 1, "retry: ", "the clock is ")
+            must_wait(machine, "the clock is ")
             world.front.control("DELETE", "/faults")
             assert not world.keys(), world.keys()
         must(machine.run(), 0, "applied")
@@ -152,7 +152,7 @@ def test_a_denial_or_a_wrong_bucket_is_named(world):
     with master(world) as machine:
         world.write_config(machine, S3_BUCKET="kb-no-such-bucket")
         # a new bucket may appear within a minute; after that it is the setting
-        must(machine.run(seconds=90), 1, "config: ", "S3_BUCKET=kb-no-such-bucket", "NoSuchBucket")
+        must(machine.run(seconds=180), 1, "config: ", "S3_BUCKET=kb-no-such-bucket", "NoSuchBucket")
         world.write_config(machine)
         world.front.control("POST", "/faults", {"action": "GetObject", "effect": "error",
                                                 "status": 403, "code": "AccessDenied"})

@@ -132,3 +132,13 @@ def must(outcome, status, *words):
     """The step ended with this status, and said these words; returns all that it said."""
     assert outcome[0] == status and all(w in outcome[1] for w in words), (status, words, outcome)
     return outcome[1]
+
+
+def must_wait(machine, *words, **how):
+    """The step waits until its time is up, and says these words then; returns all that it said. It is given more time
+    where it was not yet so far."""
+    for seconds in (3, 15, 60):
+        outcome = machine.run(seconds=seconds, **how)
+        if outcome[0] != 1 or all(w in outcome[1] for w in words):
+            break
+    return must(outcome, 1, "retry: ", *words)
