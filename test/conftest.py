@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What all tests under pytest share. With TAP_TOTALS=FILE, how the cases of each file ended and what they took is
-added to it, as test/tools/run does for programs that print TAP."""
+added to it, as test/tools/run does for the unit programs."""
 
 import fcntl
 import json
@@ -17,6 +17,10 @@ ROOT = Path(__file__).resolve().parents[1]
 def pytest_runtest_setup(item):
     if item.get_closest_marker("needs_root") and os.geteuid() != 0:
         pytest.skip("needs root")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.get_closest_marker("takes_minutes") is None)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import pytest
 from boot_checks import machines
 from boot_checks.crashes import SCENES
 
-pytestmark = pytest.mark.needs_root
+pytestmark = [pytest.mark.needs_root, pytest.mark.takes_minutes]
 
 
 @pytest.fixture(scope="module")

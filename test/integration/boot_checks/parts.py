@@ -24,7 +24,8 @@ SHARES = {"crashes": 0.03, "takeovers": 0.02, "replies": 0.02, "races": 0}
 # So many cases one after another in one region, at most: what it remembers makes it slow.
 CHUNK = 24
 # All the cases take hours.
-MARKS = [pytest.mark.needs_root, *([pytest.mark.timeout(0)] if "SHARE" in os.environ else [])]
+MARKS = [pytest.mark.needs_root, pytest.mark.takes_minutes,
+         *([pytest.mark.timeout(0)] if "SHARE" in os.environ else [])]
 
 
 def crash_cases(world, scene):

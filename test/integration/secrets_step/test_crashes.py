@@ -4,7 +4,7 @@
 import pytest
 from secrets_step.world import master, must
 
-pytestmark = pytest.mark.needs_root
+pytestmark = [pytest.mark.needs_root, pytest.mark.takes_minutes]
 CRASHES = 30  # a first boot has about 150 effects; every fifth is where it is stopped
 
 

@@ -9,7 +9,7 @@ import shutil
 import pytest
 from secrets_step.world import Machine, master, must, must_wait, node
 
-pytestmark = pytest.mark.needs_root
+pytestmark = [pytest.mark.needs_root, pytest.mark.takes_minutes]
 
 
 def test_a_first_boot_makes_them_and_a_second_run_costs_one_get(world):
