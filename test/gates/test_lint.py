@@ -120,3 +120,16 @@ def test_files_are_one_idea():
     lengths = {name: (ROOT / name).read_bytes().count(b"\n") for name in tracked("bootstrap/*.[ch]")}
     assert lengths
     fail_with([f"{name}: {lines} lines" for name, lines in lengths.items() if lines > MAX_FILE])
+
+
+def test_named_files_exist():
+    """In documents, comments and scripts: a path from the root of the tree. NAME and X stand for any, "…" for more."""
+    path = re.compile(r"(?<![\w/.$}*%)<-])((?:bootstrap|conf|packer|test|units)/[\w./-]*\w)([*{…$%\[<]?)")
+    wrong = []
+    for name in tracked():
+        text = (ROOT / name).read_bytes().decode(errors="replace")
+        for number, line in enumerate(text.splitlines(), 1):
+            wrong += [f"{name}:{number}: there is no {found}" for found, more in path.findall(line)
+                      if not re.search(r"NAME|_X\b", found)
+                      and not ((ROOT / found).exists() or (more and any(ROOT.glob(f"{found}*"))))]
+    fail_with(wrong)
