@@ -10,5 +10,5 @@ guest      what a first boot finds on its disk: addresses, names, CA, user data
 machine    an instance: a systemd-nspawn machine and the process that watches it
 tree       this tree's own build, as a layer on top of the image
 region     the front (EC2, S3, IAM, ... and instance metadata) and how to ask it
-tap        how tests say what they found
+testing    claims of tests, and how they ask and wait
 """

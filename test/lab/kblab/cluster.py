@@ -12,7 +12,10 @@ from pathlib import Path
 from . import region
 from .settings import CACHE, LabError
 
-KUBECTL = next(iter(sorted((CACHE / "kubernetes").glob("*/kubectl"))), CACHE / "kubernetes" / "kubectl")
+
+def kubectl():
+    """The program, once the images are made."""
+    return next(iter(sorted((CACHE / "kubernetes").glob("*/kubectl"))), CACHE / "kubernetes" / "kubectl")
 
 
 def object_of(name, bucket=None):
@@ -56,7 +59,7 @@ class Cluster:
         self.kubeconfig.write_text(text)
 
     def command(self, *words):
-        return [KUBECTL, f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.folder.name}/cache",
+        return [kubectl(), f"--kubeconfig={self.kubeconfig}", f"--cache-dir={self.folder.name}/cache",
                 *map(str, words)]
 
     def environment(self):

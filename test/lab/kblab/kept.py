@@ -15,7 +15,7 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 
 from . import region
-from .tap import inside
+from .testing import inside
 
 MOUNT = "/var/lib/kubernetes/master"
 ETCD = ("curl -sS --max-time 10 --cacert /srv/kubernetes/etcd-ca.crt --cert /srv/kubernetes/etcd-gateway.crt"

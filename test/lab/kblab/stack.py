@@ -3,7 +3,7 @@
 
 from . import kept, machine, region
 from .settings import TREE
-from .tap import equal, eventually, lab, ok
+from .testing import equal, eventually, lab, ok
 
 TEMPLATE = TREE / "conf/cloudformation/kubernetes.yaml"
 NAME = "kubernetes"
@@ -42,8 +42,7 @@ def settle(role, count):
     ready = [lab("wait", each, READY_S, check=False).returncode == 0 for each in sorted(machines(role))]
     if not ok(there and all(ready), f"{count} of role {role}, launched by the group, ready: {len(ready)}"):
         for each in machines(role):
-            print("".join(f"# {line}\n" for line in
-                          lab("exec", each, "kube-bootstrap", "status", check=False).stdout.splitlines()))
+            print(lab("exec", each, "kube-bootstrap", "status", check=False).stdout)
 
 
 def replace_master(client, count):

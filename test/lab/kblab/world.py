@@ -5,7 +5,7 @@ import contextlib
 
 from . import machine, region
 from .settings import LAYERS, LabError
-from .tap import lab, ok
+from .testing import lab, ok
 
 READY_S = 420
 NAMES = ["master", "node"]

@@ -1,11 +1,10 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The life of a master that is a QEMU machine: NVMe volumes that are plugged in and change their names, the
 power cut while its volume is formatted, mounted, and used; at last, no secret of the cluster is to be found
 on a disk, in the journal, in a process's arguments or environment or in a core file.
 
-  test_virtual           up to the secrets, which takes minutes
-  SHARE=1 test_virtual   up to ready, with the power cut while etcd writes, as test/faults does
+  test/pytest test/lab/test_virtual.py            up to the secrets, which takes minutes
+  SHARE=1 test/pytest test/lab/test_virtual.py    up to ready, with the power cut while etcd writes, as test/faults does
 
 When QEMU is ended, what the guest's kernel had not written is lost. A disk loses more: what it had not
 flushed. So disks are made of the log of what was written, as a power cut may leave them (boot_checks/cuts.py).
@@ -18,18 +17,22 @@ import os
 import re
 import struct
 import subprocess
+import sys
+from types import SimpleNamespace
 
+import pytest
 from cryptography.hazmat.primitives import serialization
 
 from kblab import cluster, kept, machine, region, virtual
 from kblab.settings import LAB, VOLUMES
-from kblab.tap import equal, eventually, inside, lab, main, ok
+from kblab.testing import equal, eventually, inside, lab, ok
 
 WHOLE = float(os.environ.get("SHARE", 0)) >= 1
+pytestmark = [pytest.mark.needs_root, pytest.mark.in_order, pytest.mark.timeout(0 if WHOLE else 1500)]
 CUTS = 200 if WHOLE else 12
 NAME = "master"
 READY_S = 1800
-CUTS_PROGRAM = LAB.parent / "tools/python", LAB.parent / "integration/boot_checks/cuts.py"
+CUTS_PROGRAM = LAB.parent / "integration/boot_checks/cuts.py"
 PLANTED = "planted-token-0123456789abcdef"
 PRIVATE_KEY = re.compile(rb"-----BEGIN (?:\w+ )?PRIVATE KEY-----(.*?)-----END (?:\w+ )?PRIVATE KEY-----", re.S)
 CHUNK = 64 << 20
@@ -97,8 +100,8 @@ def names(volume_id, other):
 
 
 def swap_names(volume_id, other):
-    """The power fails; the volumes come back in another order, and ours larger. The kernel asks disks side by side, and may
-    number them in another order than that of the bus: then once more."""
+    """The power fails; the volumes come back in another order, and ours larger. The kernel asks disks side by side, and
+    may number them in another order than that of the bus: then once more."""
     first = names(volume_id, other)
     wanted = {"volume": first["other"], "other": first["volume"]}
     lab("kill", NAME)
@@ -189,44 +192,12 @@ def from_inside(script):
     return base64.b64decode(inside(NAME, f"{{ {script}; }} | base64 -w0"))
 
 
-def no_core_file():
-    inside(NAME, "sysctl -qw kernel.core_pattern=/var/tmp/core.%e\n"
-                 "(ulimit -c unlimited; sh -c 'kill -ABRT $$') || true\n"
-                 "kill -ABRT $(systemctl show -P MainPID kube-bootstrap)")
-    ok(eventually(lambda: inside(NAME, "systemctl show -P NRestarts kube-bootstrap") != "0", READY_S),
-       "its daemon is aborted, and started again")
-    settle()
-    equal(inside(NAME, "ls /var/tmp | grep core"), "core.sh", "it left no core file, where another process does")
-
-
-def secrets(volumes):
-    """Nowhere but on the tmpfs; what was planted is found, so that another would be."""
-    no_core_file()
-    inside(NAME, f"echo {PLANTED} >/var/tmp/planted; logger {PLANTED}; PLANTED={PLANTED} sleep 600 & "
-                 "journalctl --sync; sync")
-    wanted = patterns()
-    files = {name.split(",")[0].split(":")[0] for name in wanted}
-    ok(len(wanted) > 40, "there are secrets to look for", wanted.keys())
-    print(f"# {len(wanted)} patterns of {len(files)} files")
-    tmpfs = from_inside("find /srv/kubernetes -type f -exec cat {} +")
-    ok(search(tmpfs, wanted), "they are on the tmpfs")
-    wanted["planted"] = PLANTED.encode()
-    for what, script in (("the journal", "journalctl -o cat --no-pager"),
-                         ("processes' arguments and environment", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ")):
-        equal(search(from_inside(f"{script} 2>/dev/null"), wanted), {"planted"}, f"in {what} is what was planted")
-    lab("kill", NAME)
-    equal(search_image(machine.find(NAME).disk, wanted), {"planted"}, "on the root disk is what was planted")
-    for volume_id in volumes:
-        equal(search_image(image(volume_id), wanted), set(), f"none is on {volume_id}")
-        for log in virtual.logs(volume_id):
-            equal(search_image(log, wanted), set(), f"none was ever written to it: {log.suffix}")
-
-
 # A life
 
 def formatted_and_mounted(volume_id):
     """QEMU is ended in the midst of both."""
-    cut_when(lambda: image(volume_id).exists() and image(volume_id).stat().st_blocks > 0, "while the volume is formatted")
+    cut_when(lambda: image(volume_id).exists() and image(volume_id).stat().st_blocks > 0,
+             "while the volume is formatted")
     lab("reboot", NAME)
     cut_when(lambda: (superblock(volume_id) or (0, 0))[1] != 0, "while the volume is mounted")
     lab("reboot", NAME)
@@ -246,40 +217,81 @@ def etcd_writes():
     equal(lab("exec", NAME, "kube-bootstrap", "run", check=False).returncode, 0, "a run by hand has nothing to do")
 
 
-def disks_as_a_cut_may_leave_them(volume_id, size):
-    done = subprocess.run([*CUTS_PROGRAM, str(CUTS), region.seed()["cluster"], volume_id, str(size),
-                           *virtual.logs(volume_id)],
-                          check=False, capture_output=True, text=True)
-    print(done.stdout, end="")
-    ok(done.returncode == 0, f"{CUTS} of the disks that a power cut may leave: each next boot has one filesystem and "
-                             "one set of secrets", done.stderr)
+@pytest.fixture(scope="module")
+def disks():
+    """The cluster's and somebody's, of a master that boots; what is to stay of both."""
+    with pytest.MonkeyPatch.context() as patch:
+        # Disks as a cut may leave them are made of what was written, on zeros: so the volume must read as zeros before.
+        patch.setenv("LAB_KNOBS", "none")
+        lab("down")
+        lab("up")
+        found = SimpleNamespace(volume_id=region.seed()["volume_id"], other=other_volume())
+        found.others = digest(found.other)
+        instance_id = lab("run", "master", "--virtual", "--name", NAME).strip()
+        region.call("ec2", "AttachVolume", VolumeId=found.other, InstanceId=instance_id, Device="/dev/sdp")
+        yield found
 
 
-def life():
-    lab("down")
-    # Disks as a cut may leave them are made of what was written, on zeros: so the volume must read as zeros before.
-    os.environ["LAB_KNOBS"] = "none"
-    lab("up")
-    volume_id, other = region.seed()["volume_id"], other_volume()
-    others = digest(other)
-    instance_id = lab("run", "master", "--virtual", "--name", NAME).strip()
-    region.call("ec2", "AttachVolume", VolumeId=other, InstanceId=instance_id, Device="/dev/sdp")
+def test_a_first_boot(disks):
     if WHOLE:
-        formatted_and_mounted(volume_id)
+        formatted_and_mounted(disks.volume_id)
     settle()
-    made = superblock(volume_id)[0]
+    disks.made = superblock(disks.volume_id)[0]
+    disks.size = image(disks.volume_id).stat().st_size
+
+
+def test_a_power_cut_and_another_name(disks):
     kept.plant(NAME)
-    before, size, room = kept.take(NAME), image(volume_id).stat().st_size, filesystem_bytes()
-    swap_names(volume_id, other)
+    before, room = kept.take(NAME), filesystem_bytes()
+    swap_names(disks.volume_id, disks.other)
     ok(filesystem_bytes() - room > 0.9 * GIB, "the filesystem has grown with its disk", f"{room} {filesystem_bytes()}")
     equal(kept.lost(before, kept.take(NAME)), [], "a power cut and another name have lost nothing")
     if WHOLE:
         etcd_writes()
-    equal(superblock(volume_id)[0], made, "the filesystem is the one that was made first")
-    secrets([volume_id, other])
-    equal(digest(other), others, "not a byte of the other disk has changed")
-    disks_as_a_cut_may_leave_them(volume_id, size)
+    equal(superblock(disks.volume_id)[0], disks.made, "the filesystem is the one that was made first")
+
+
+def test_no_core_file():
+    inside(NAME, "sysctl -qw kernel.core_pattern=/var/tmp/core.%e\n"
+                 "(ulimit -c unlimited; sh -c 'kill -ABRT $$') || true\n"
+                 "kill -ABRT $(systemctl show -P MainPID kube-bootstrap)")
+    ok(eventually(lambda: inside(NAME, "systemctl show -P NRestarts kube-bootstrap") != "0", READY_S),
+       "its daemon is aborted, and started again")
+    settle()
+    equal(inside(NAME, "ls /var/tmp | grep core"), "core.sh", "it left no core file, where another process does")
+
+
+def test_secrets(disks):
+    """Nowhere but on the tmpfs; what was planted is found, so that another would be."""
+    inside(NAME, f"echo {PLANTED} >/var/tmp/planted; logger {PLANTED}; PLANTED={PLANTED} sleep 600 & "
+                 "journalctl --sync; sync")
+    wanted = patterns()
+    files = {name.split(",")[0].split(":")[0] for name in wanted}
+    ok(len(wanted) > 40, "there are secrets to look for", wanted.keys())
+    print(f"{len(wanted)} patterns of {len(files)} files")
+    tmpfs = from_inside("find /srv/kubernetes -type f -exec cat {} +")
+    ok(search(tmpfs, wanted), "they are on the tmpfs")
+    wanted["planted"] = PLANTED.encode()
+    for what, script in (("the journal", "journalctl -o cat --no-pager"),
+                         ("processes' arguments and environment", "cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ")):
+        equal(search(from_inside(f"{script} 2>/dev/null"), wanted), {"planted"}, f"in {what} is what was planted")
+    lab("kill", NAME)
+    equal(search_image(machine.find(NAME).disk, wanted), {"planted"}, "on the root disk is what was planted")
+    for volume_id in (disks.volume_id, disks.other):
+        equal(search_image(image(volume_id), wanted), set(), f"none is on {volume_id}")
+        for log in virtual.logs(volume_id):
+            equal(search_image(log, wanted), set(), f"none was ever written to it: {log.suffix}")
+
+
+def test_the_other_disk(disks):
+    equal(digest(disks.other), disks.others, "not a byte of the other disk has changed")
+
+
+def test_disks_as_a_cut_may_leave_them(disks):
+    done = subprocess.run([sys.executable, CUTS_PROGRAM, str(CUTS), region.seed()["cluster"], disks.volume_id,
+                           str(disks.size), *virtual.logs(disks.volume_id)],
+                          check=False, capture_output=True, text=True)
+    print(done.stdout, end="")
+    ok(done.returncode == 0, f"{CUTS} of the disks that a power cut may leave: each next boot has one filesystem and "
+                             "one set of secrets", done.stderr)
     lab("down")
-
-
-main(life)

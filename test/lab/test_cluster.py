@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A master and a node from nothing, run again, rebooted, and the master replaced."""
 
@@ -7,8 +6,12 @@ import json
 import re
 import shlex
 
-from kblab import region, world
-from kblab.tap import equal, eventually, inside, lab, main, ok
+import pytest
+
+from kblab import machine, region, world
+from kblab.testing import equal, eventually, inside, lab, ok
+
+pytestmark = [pytest.mark.needs_root, pytest.mark.in_order]
 
 UNITS = {"master": ["docker-bootstrap", "etcd", "flanneld", "docker", "kubelet"],
          "node": ["docker-bootstrap", "flanneld", "docker", "kubelet"]}
@@ -126,15 +129,24 @@ def started(name):
                         f"docker -H {SOCKET} inspect -f '{{{{.Id}}}} {{{{.State.StartedAt}}}}' etcd flanneld")
 
 
-def boot_both():
-    first = world.boot()
+def test_both_boot_from_nothing():
+    world.boot()
     for name in world.NAMES:
         came = inside(name, "stat -c %Y /srv/kubernetes/kubelet/kubelet-client-2*.pem | sort -n | head -n 1")
         began = inside(name, "date +%s -d \"$(systemctl show -P ActiveEnterTimestamp kubelet)\"")
         ok(int(began) >= int(came), f"the {name}'s kubelet began with its certificate", f"{began} {came}")
-    check_machine("master", "master")
-    check_machine("node", "node")
-    holds_everything(first, "master", "the master")
+
+
+@pytest.mark.parametrize("name", world.NAMES)
+def test_what_a_machine_is(name):
+    check_machine(name, name)
+
+
+def test_the_master_holds_everything():
+    holds_everything(machine.find("master").id, "master", "the master")
+
+
+def test_etcd():
     equal(etcd_health(), "true", "etcd is healthy over TLS, as asked from the node")
     config, subnets, refused = leases()
     equal(len(config), 1, "flannel's key is in etcd")
@@ -143,10 +155,12 @@ def boot_both():
     ok(lab("exec", "node", "curl", "-sS", "--max-time", "5", "--cacert", "/srv/kubernetes/etcd-ca.crt",
            "https://172.20.128.9:2379/health", check=False).returncode != 0,
        "etcd refuses whoever has no certificate")
+
+
+def test_the_overlay():
     for source, target in (("master", "node"), ("node", "master")):
         address = str(overlay_of(target).network_address + 1)
         ok(eventually(lambda s=source, a=address: pings(s, a)), f"{source} reaches {target} over the overlay")
-    return first
 
 
 def plan(name):
@@ -155,7 +169,7 @@ def plan(name):
     return done.returncode, dict(re.findall(r"^  (\S+) +(.*)$", done.stdout, re.M))
 
 
-def run_again():
+def test_run_again():
     before = started("master")
     region.control("POST", "/calls/reset")
     done = lab("exec", "master", "kube-bootstrap", "run", check=False)
@@ -173,7 +187,7 @@ def run_again():
           "run again on a ready node: exit status 0")
 
 
-def plan_of_work():
+def test_a_plan_of_work():
     """What is to be done is told, and not done."""
     inside("node", "systemctl stop kube-bootstrap kubelet; chmod 0644 /srv/kubernetes/etcd-gateway.key")
     region.control("POST", "/calls/reset")
@@ -188,7 +202,7 @@ def plan_of_work():
     world.settle("node", "run does it: the node is ready")
 
 
-def kubelet_restarts():
+def test_kubelet_restarts():
     """One that systemd has just started anew is waited for; one from before the clock was set back is not for ever
     older than its files."""
     inside("node", "systemctl restart kubelet")
@@ -205,7 +219,7 @@ def kubelet_restarts():
        "run with files from the future: they are of now")
 
 
-def stale_subnet():
+def test_a_stale_subnet():
     """As on a machine whose lease is no longer its own, or an image that was one: docker's bridge has another subnet,
     and so has subnet.env."""
     subnet = overlay_of("node")
@@ -218,7 +232,7 @@ def stale_subnet():
     equal(overlay_of("node"), subnet, "run with a stale subnet.env and a stale bridge: the lease's is back")
 
 
-def bad_lease():
+def test_a_bad_lease():
     """A lease that flanneld can make no route for: told, and no reason not to be ready, nor to restart for ever."""
     name, subnet = "/coreos.com/network/subnets/10.244.253.0-24", "10.244.253.0/24"
     lease = '{"PublicIP":"172.20.144.253","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"none"}}'
@@ -242,7 +256,7 @@ def bad_lease():
     lab("exec", "master", "sh", "-euc", script, "sh", "deleterange", name, "")
 
 
-def settings_that_stay():
+def test_settings_that_stay():
     """Another overlay is refused at once; and also where the volume does not tell, but etcd does."""
     config, identity = "/etc/kubernetes/stack-config.sh", "/var/lib/kubernetes/master/cluster-identity.json"
     inside("master", f"cp {config} {config}.good; cp {identity} /var/tmp/identity.json")
@@ -257,7 +271,8 @@ def settings_that_stay():
             said = done.stdout + done.stderr
             ok(done.returncode == 78 and all(word in said for word in words), f"{what}: {verb} refuses it", said)
 
-    inside("master", f"grep -v ^OVERLAY_NETWORK= {config}.good >{config}; echo OVERLAY_NETWORK=10.200.0.0/16 >>{config}")
+    inside("master", f"grep -v ^OVERLAY_NETWORK= {config}.good >{config}; "
+                     f"echo OVERLAY_NETWORK=10.200.0.0/16 >>{config}")
     refused("another overlay", "config", "OVERLAY_NETWORK=10.200.0.0/16, but this cluster was made with", identity)
     old = {key: value for key, value in recorded.items() if key not in names}
     inside("master", f"printf %s {shlex.quote(json.dumps(old))} >{identity}")
@@ -270,7 +285,7 @@ def settings_that_stay():
     equal(started("master"), before, "none of it restarted anything")
 
 
-def other_hardware_address():
+def test_another_hardware_address():
     """flannel.1 has another address than the machine's own lease names, so that what the others send is lost there
     (flannel-io/flannel#1795): the daemon finds out, and the lease is right again."""
     mac = "5a:00:00:00:00:01"
@@ -285,7 +300,8 @@ def other_hardware_address():
        "flannel.1 with another hardware address: the node is reached over the overlay")
 
 
-def reboot(first):
+def test_a_reboot():
+    first = machine.find("master").id
     before = fingerprints("master")
     boot = inside("master", "stat -c %Z /proc/1")
     lab("reboot", "master")
@@ -296,7 +312,8 @@ def reboot(first):
     check_machine("master", "master")
 
 
-def replace(first):
+def test_another_master():
+    first = machine.find("master").id
     before = fingerprints("master")
     overlay = overlay_of("node")
     lab("kill", "master")
@@ -314,26 +331,9 @@ def replace(first):
     ok(eventually(lambda: pings("node", address), 60), "the node reaches the new master over the overlay")
 
 
-def no_secret_in_journals():
+def test_no_secret_is_in_journals():
     for name in ("master", "node"):
         words = inside(name, "cat /srv/kubernetes/*password* 2>/dev/null || true").split()
         journal = lab("logs", name)
         equal([word for word in words if word in journal], [], f"{name}: no password in its journal")
         ok("PRIVATE KEY" not in journal, f"{name}: no key in its journal")
-
-
-def everything():
-    first = boot_both()
-    run_again()
-    plan_of_work()
-    kubelet_restarts()
-    stale_subnet()
-    bad_lease()
-    settings_that_stay()
-    other_hardware_address()
-    reboot(first)
-    replace(first)
-    no_secret_in_journals()
-
-
-main(everything)

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """What the lab can be asked while it is down: the words of its command, and its control groups while machines
 end: what has gone holds no process. Needs only root."""
@@ -9,12 +8,13 @@ import signal
 import tempfile
 from pathlib import Path
 
-STATE = tempfile.TemporaryDirectory(prefix="kblab-groups-")
-os.environ["LAB_STATE"] = STATE.name
+import pytest
 
-from kblab import cgroup, machine, volume  # noqa: E402  (after LAB_STATE)
-from kblab.settings import NAME, LabError  # noqa: E402
-from kblab.tap import equal, lab, main, ok  # noqa: E402
+from kblab import cgroup, machine, volume
+from kblab.settings import NAME, LabError
+from kblab.testing import equal, lab, ok
+
+pytestmark = pytest.mark.needs_root
 
 TIMES = 1000
 
@@ -36,18 +36,27 @@ def status(pid):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def bases():
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory):
     """Groups of this test's own, in each hierarchy, where "lab up" would make the lab's."""
     points = cgroup._mount_points()
     found = (cgroup._directory(points, key, path)
              for key, path in cgroup._memberships(cgroup.OWN.read_text()).items())
-    return [directory / f"groups-{os.getpid()}" / NAME for directory in found if directory]
+    places = [directory / f"groups-{os.getpid()}" / NAME for directory in found if directory]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cgroup, "BASES", tmp_path_factory.mktemp("groups") / "cgroups.json")
+        cgroup.BASES.write_text(json.dumps([str(place) for place in places]))
+        for place in places:
+            cgroup._make(place.parent)
+            cgroup._make(place)
+        yield places
+        for place in places:
+            cgroup._remove(place.parent)
 
 
-def the_kernel_says_enodev():
+def test_the_file_of_a_group_that_has_gone_is_read_as_empty(bases):
     """A group's file that was opened before the group was removed: what a read finds then is ENODEV."""
-    [*_, base] = cgroup._bases()
-    group = base / "removed"
+    group = bases[-1] / "removed"
     group.mkdir()
     descriptor = os.open(group / "cgroup.procs", os.O_RDONLY)
     group.rmdir()
@@ -67,9 +76,11 @@ def the_kernel_says_enodev():
     os.close(descriptor)
 
 
-def groups_come_and_go():
+@pytest.mark.usefixtures("bases")
+def test_groups_come_and_go():
     """Every read of the lab's, while another process makes, enters and removes what it reads."""
     def come_and_go():
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
         signal.alarm(120)
         while True:
             entering = forked(cgroup.Group("one/machine").enter)
@@ -78,12 +89,14 @@ def groups_come_and_go():
 
     other = forked(come_and_go)
     seen = set()
-    for _ in range(TIMES):
-        seen.update(cgroup.names())
-        cgroup.Group("one").pids()
-        cgroup.Group("one").has(other)
-    os.kill(other, signal.SIGKILL)
-    os.waitpid(other, 0)
+    try:
+        for _ in range(TIMES):
+            seen.update(cgroup.names())
+            cgroup.Group("one").pids()
+            cgroup.Group("one").has(other)
+    finally:
+        os.kill(other, signal.SIGKILL)
+        os.waitpid(other, 0)
     equal(seen, {"one"}, f"{TIMES} looks at a group that comes and goes end without an error")
 
     failed = 0
@@ -93,7 +106,8 @@ def groups_come_and_go():
     equal(failed, 0, "four that remove the same group at once do not fail each other")
 
 
-def processes_end():
+@pytest.mark.usefixtures("bases")
+def test_processes_end():
     """A pid whose process has ended in the meantime."""
     ended = forked(lambda: None)
     status(ended)
@@ -110,29 +124,11 @@ def processes_end():
     ok(True, "nor are device nodes in its root")
 
 
-def wrong_words():
-    """The lab's command names what it does not know."""
-    for words, named in ((["nosuch"], "nosuch: no such command"), (["wait"], "wait: wrong arguments"),
-                         (["down", "now"], "down: wrong arguments: now"), (["run", "slave"], "run: slave: unknown"),
-                         (["run"], "run: which role"), ([], "usage: lab up")):
-        done = lab(*words, check=False)
-        ok(done.returncode == 64 and named in done.stderr, f"lab {' '.join(words)}: {named}", done.stderr)
-
-
-def test():
-    wrong_words()
-    places = bases()
-    cgroup.BASES.write_text(json.dumps([str(place) for place in places]))
-    for place in places:
-        cgroup._make(place.parent)
-        cgroup._make(place)
-    try:
-        the_kernel_says_enodev()
-        groups_come_and_go()
-        processes_end()
-    finally:
-        for place in places:
-            cgroup._remove(place.parent)
-
-
-main(test)
+@pytest.mark.parametrize("words, named", [
+    ("nosuch", "nosuch: no such command"), ("wait", "wait: wrong arguments"),
+    ("down now", "down: wrong arguments: now"), ("run slave", "run: slave: unknown"),
+    ("run", "run: which role"), ("", "usage: lab up")])
+def test_the_command_names_what_it_does_not_know(words, named, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAB_STATE", str(tmp_path))  # if it did not
+    done = lab(*words.split(), check=False)
+    assert done.returncode == 64 and named in done.stderr

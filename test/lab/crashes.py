@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The daemon killed before and after each effect by which it brings the services up, on a master and a
 node of the lab: whose etcd has never run and whose kubelet has never joined, and again on those that did.
@@ -6,25 +5,24 @@ Then a plain run gets to ready, with the same secrets, volume and objects, and n
 
 What comes before the services is killed by test/integration/test_crashes.py, which needs no lab.
 
-  crashes            every point
-  SHARE=0.1 crashes  a share of them, always the same (SEED=N: another)
+  test/pytest test/lab/crashes.py             every point, for test/faults: it takes hours
+  SHARE=0.1 test/pytest test/lab/crashes.py   a share of them, always the same (SEED=N: another)
 """
 
 import os
 import re
 import shutil
-import sys
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
+from boot_checks.tally import Lost, SecondMaster, Tally, record, some
 from kblab import cluster, kept, machine
 from kblab.settings import LAB
-from kblab.tap import eventually, inside, lab, main, ok
+from kblab.testing import eventually, inside, lab, ok
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, str(LAB.parent / "integration"))
-
-from boot_checks.tally import Lost, SecondMaster, Tally, record, some  # noqa: E402
+pytestmark = [pytest.mark.needs_root, pytest.mark.in_order, pytest.mark.timeout(0)]
 
 SHARE, SEED = float(os.environ.get("SHARE", 1)), int(os.environ.get("SEED", 1))
 PROGRAM = LAB.parents[1] / "build/effects/kube-bootstrap"
@@ -125,37 +123,46 @@ def crash(kube, scene, when, text, nth):
     return "converged" if status == KILLED else "missed"
 
 
-def boot():
+@pytest.fixture(scope="module")
+def tally():
+    return Tally("services")
+
+
+@pytest.fixture(scope="module")
+def kube():
+    """kubectl, from outside the instances."""
+    return cluster.connect()
+
+
+def test_both_get_to_ready():
     """A master whose etcd has not run yet is looked at; then both get to ready."""
     lab("down")
     lab("up")
     lab("run", "master")
-    seen = eventually(lambda: inside("master", f"grep -q etcd_member {IDENTITY} && exit 1; grep complete {IDENTITY}; "
-                                               f"cp -p {IDENTITY} /run/identity.json; cat /run/identity.json"), 120, 0.02)
+    as_it_was = f"grep -q etcd_member {IDENTITY} && exit 1; grep complete {IDENTITY}; " \
+                f"cp -p {IDENTITY} /run/identity.json; cat /run/identity.json"
+    seen = eventually(lambda: inside("master", as_it_was), 120, 0.02)
     ok(seen, "the identity as it is before etcd has run")
     lab("run", "node")
     for name in ("master", "node"):
         ok(lab("wait", name, READY_S, check=False).returncode == 0, f"a {name} gets to ready")
         shutil.copy(PROGRAM, Path(f"/proc/{machine.find(name).leader}/root{INSIDE}"))
-    return cluster.connect()
 
 
-def everything():
-    kube = boot()
-    tally = Tally("services")
-    for scene in SCENES:
-        if scene == "node, first":  # lets it join
-            inside("master", "systemctl start kube-bootstrap")
-        drawn = some([(point,) for point in points(scene)], SHARE, SEED)
-        if scene != "master, first":
-            kept.plant("master", kube)
-        for (point,) in drawn:
-            tally.attempt(point, crash, kube, *point)
-        print(f"# {scene}: {len(drawn)} points", flush=True)
+@pytest.mark.parametrize("scene", SCENES)
+def test_killed(kube, tally, scene):
+    if scene == "node, first":  # lets it join
+        inside("master", "systemctl start kube-bootstrap")
+    drawn = some([(point,) for point in points(scene)], SHARE, SEED)
+    if scene != "master, first":
+        kept.plant("master", kube)
+    for (point,) in drawn:
+        tally.attempt(point, crash, kube, *point)
+    print(f"{scene}: {len(drawn)} points", flush=True)
+
+
+def test_nothing_is_lost(tally):
     record(tally)
-    print(f"# {dict(tally.count)}")
+    print(dict(tally.count))
     ok(tally.is_good(), f"killed at {tally.tried} points while services are brought up: nothing lost", tally.row())
     lab("down")
-
-
-main(everything)

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The stack, from its creation to its end: what its groups launch is a cluster, by the template's own user data and
 under its own policies; and each statement of these is needed. The region is at its worst: roles that come late, IAM's
@@ -7,12 +6,14 @@ vain more often than the pauses between attempts allow."""
 
 import copy
 import math
-import os
+
+import pytest
 
 from kblab import cluster, machine, region
 from kblab.stack import NAME, READY_S, change, machines, nodes_are, output, replace_master, resource, settle
-from kblab.tap import equal, eventually, inside, lab, main, ok
+from kblab.testing import equal, eventually, inside, lab, ok
 
+pytestmark = [pytest.mark.needs_root, pytest.mark.in_order]
 
 OPTIONAL = 12  # paths of the metadata that may be absent
 WAITS_S = 5  # the longest pause between looks at what another machine makes (RETRY_LOCAL)
@@ -23,7 +24,37 @@ LATE = {"UnauthorizedOperation": "iam", "AccessDenied": "iam", "NoSuchBucket": "
         "VolumeInUse": "ec2", "IncorrectState": "ec2", "Resource.AlreadyAssociated": "ec2"}
 
 
-def user_data():
+@pytest.fixture(scope="module")
+def knobs():
+    """Of a hostile region, in which nothing is yet."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LAB_KNOBS", "hostile")
+        lab("down")
+        lab("up")
+        yield region.control("GET", "/settings")
+
+
+@pytest.fixture(scope="module")
+def client():
+    """kubectl, once the stack has a master."""
+    return cluster.connect()
+
+
+@pytest.fixture(scope="module")
+def seen():
+    """The machines that there were before the first master was lost."""
+    return set()
+
+
+def test_the_groups_launch_machines(knobs):
+    equal([knobs["noise"], knobs["iam"]["lag_s"] > 0, knobs["reads"]["stale_s"] > 0],
+          [{"mode": "sparse", "imitate": "atari"}, True, True], "the region is hostile")
+    change("create_stack", 2)
+    settle("master", 1)
+    settle("node", 2)
+
+
+def test_user_data():
     [master] = machines("master")
     text = inside(master, "cat /etc/kubernetes/stack-config.sh")
     for line in (f"MASTER_VOLUME_ID={output('MasterVolumeId')}", f"S3_BUCKET={output('BucketName')}",
@@ -33,7 +64,7 @@ def user_data():
     equal(len(zones), 2, "two nodes are in two zones")
 
 
-def signals():
+def test_signals():
     said = {(each["resource"], each["unique_id"]): each["status"]
             for each in region.control("GET", "/signals")}
     for role, group in (("master", "MasterGroup"), ("node", "NodeGroup")):
@@ -44,13 +75,88 @@ def signals():
                f"{group} was told that {role} is ready", said)
 
 
+def test_they_are_a_cluster(client):
+    nodes_are(client, 3, "kubectl from outside shows the three")
+    equal(lab("kubectl", "config", "view", "-o", "jsonpath={.clusters[*].cluster.server}"),
+          output("ApiEndpoint") + ":443", "lab kubectl asks the stack's master, not the seeded cluster's")
+
+
+def test_lab_run_beside_a_stack():
+    refusal = lab("run", "master", check=False)
+    ok(refusal.returncode == 1 and "172.20.128.9" in refusal.stderr,
+       "lab run refuses a second master with the same fixed address", refusal.stderr)
+    lab("run", "node", "--name", "beside")
+    held = [address for each in region.control("GET", "/instances") for i in each["interfaces"]
+            for address in i["addresses"]]
+    equal(sorted(set(held)), sorted(held), "lab run gives out no address twice")
+    lab("terminate", "beside")
+
+
+def test_a_third_node(client, seen):
+    change("update_stack", 3)
+    settle("node", 3)
+    nodes_are(client, 4, "update-stack to a third node: it joins")
+    seen |= machines("master") | machines("node")
+
+
+def test_the_master_is_lost(client):
+    replace_master(client, 4)
+
+
+def tries(seconds):
+    """How often a step asks in so long: its pauses are drawn up to 1 s, 2 s, 4 s, … 15 s (RETRY_AWS of the table)."""
+    return 3 + 2 * math.ceil(math.log2(1 + seconds))
+
+
+def in_vain(knobs):
+    """(call, answer) -> how often a machine may have had it; nothing else may be refused."""
+    lasts = {"iam": knobs["iam"]["lag_s"], "s3": knobs["s3"]["bucket_lag_s"], "reads": knobs["reads"]["stale_s"],
+             "ec2": knobs["ec2"]["shutting_down_s"] + knobs["reads"]["stale_s"]}
+    role = knobs["imds"]["credentials_absent_s"] + knobs["imds"]["other_code_s"]
+
+    def allowed(call, code):
+        if call.startswith("imds:"):
+            return OPTIONAL + 2 * tries(role) if code == "404" else 0
+        once = {("s3:PutObject", "PreconditionFailed"),  # the claim of the master that was lost
+                ("cloudformation:SignalResource", "ValidationError")}  # the stack does not wait for its heir
+        if (call, code) in once:
+            return 1
+        if (call, code) == ("s3:GetObject", "NoSuchKey"):
+            return READY_S // WAITS_S  # what the master has yet to make
+        return tries(lasts[LATE[code]]) if code in LATE else 0
+    return allowed
+
+
+def check_calls(machine_id, knobs):
+    allowed, wrong = in_vain(knobs), []
+    for call, entry in region.control("GET", f"/calls?instance={machine_id}")["by_action"].items():
+        for code, count in entry["errors"].items():
+            print(f"{machine_id} {call} {code}: {count}, allowed {allowed(call, code)}")
+            if count > allowed(call, code):
+                wrong.append((call, code, count))
+        done = entry["count"] - sum(entry["errors"].values())
+        # What a stale read did not show is done again.
+        if call.startswith("ec2:") and entry["mutating"] and done > 1 + tries(knobs["reads"]["stale_s"]):
+            wrong.append((call, "done", done))
+    equal(wrong, [], f"{machine_id} asked for nothing in vain but what was late, and not too often")
+
+
+def test_calls_in_vain(seen, knobs):
+    refused_calls = sum(sum(entry["errors"].values()) for call, entry in
+                        region.control("GET", "/calls")["by_action"].items() if call.startswith("ec2:"))
+    ok(refused_calls > 0, f"EC2 refused {refused_calls} calls")
+    for each in sorted(seen | machines("master")):
+        check_calls(each, knobs)
+    equal({each["status"] for each in region.control("GET", "/signals")}, {"SUCCESS"}, "no machine told of a failure")
+
+
 def without(document, sid):
     left = copy.deepcopy(document)
     left["Statement"] = [each for each in left["Statement"] if each["Sid"] != sid]
     return left
 
 
-def statements():
+def test_each_statement_of_the_policies_is_needed():
     """Each statement of the two roles' policies is needed for something that was done here."""
     asked = region.control("GET", "/permissions")
     roles = {role: resource(f"{role}Role") for role in ("Master", "Node")}
@@ -87,54 +193,7 @@ def refused(node_role, masters):
     equal(wanted, set(), f"a node's role is refused all {len(asked)} of what the master may beyond it")
 
 
-def tries(seconds):
-    """How often a step asks in so long: its pauses are drawn up to 1 s, 2 s, 4 s, … 15 s (RETRY_AWS of the table)."""
-    return 3 + 2 * math.ceil(math.log2(1 + seconds))
-
-
-def in_vain(knobs):
-    """(call, answer) -> how often a machine may have had it; nothing else may be refused."""
-    lasts = {"iam": knobs["iam"]["lag_s"], "s3": knobs["s3"]["bucket_lag_s"], "reads": knobs["reads"]["stale_s"],
-             "ec2": knobs["ec2"]["shutting_down_s"] + knobs["reads"]["stale_s"]}
-    role = knobs["imds"]["credentials_absent_s"] + knobs["imds"]["other_code_s"]
-
-    def allowed(call, code):
-        if call.startswith("imds:"):
-            return OPTIONAL + 2 * tries(role) if code == "404" else 0
-        once = {("s3:PutObject", "PreconditionFailed"),  # the claim of the master that was lost
-                ("cloudformation:SignalResource", "ValidationError")}  # the stack does not wait for its heir
-        if (call, code) in once:
-            return 1
-        if (call, code) == ("s3:GetObject", "NoSuchKey"):
-            return READY_S // WAITS_S  # what the master has yet to make
-        return tries(lasts[LATE[code]]) if code in LATE else 0
-    return allowed
-
-
-def check_calls(machine_id, knobs):
-    allowed, wrong = in_vain(knobs), []
-    for call, entry in region.control("GET", f"/calls?instance={machine_id}")["by_action"].items():
-        for code, count in entry["errors"].items():
-            print(f"# {machine_id} {call} {code}: {count}, allowed {allowed(call, code)}")
-            if count > allowed(call, code):
-                wrong.append((call, code, count))
-        done = entry["count"] - sum(entry["errors"].values())
-        # What a stale read did not show is done again.
-        if call.startswith("ec2:") and entry["mutating"] and done > 1 + tries(knobs["reads"]["stale_s"]):
-            wrong.append((call, "done", done))
-    equal(wrong, [], f"{machine_id} asked for nothing in vain but what was late, and not too often")
-
-
-def calls(seen, knobs):
-    refused_calls = sum(sum(entry["errors"].values()) for call, entry in
-                        region.control("GET", "/calls")["by_action"].items() if call.startswith("ec2:"))
-    ok(refused_calls > 0, f"EC2 refused {refused_calls} calls")
-    for each in sorted(seen):
-        check_calls(each, knobs)
-    equal({each["status"] for each in region.control("GET", "/signals")}, {"SUCCESS"}, "no machine told of a failure")
-
-
-def end():
+def test_the_end_of_the_stack():
     volume, bucket = output("MasterVolumeId"), output("BucketName")
     allocation = output("AddressAllocationId")
     region.call("cloudformation", "delete_stack", StackName=NAME)
@@ -143,41 +202,4 @@ def end():
         "ec2", "describe_volumes", VolumeIds=[volume])["Volumes"]] == ["available"]), "the volume stays")
     ok(region.call("s3", "list_objects_v2", Bucket=bucket)["Contents"], "so does the bucket, with what is in it")
     ok(region.call("ec2", "describe_addresses", AllocationIds=[allocation])["Addresses"], "and the address")
-
-
-def everything():
     lab("down")
-    os.environ["LAB_KNOBS"] = "hostile"
-    lab("up")
-    knobs = region.control("GET", "/settings")
-    equal([knobs["noise"], knobs["iam"]["lag_s"] > 0, knobs["reads"]["stale_s"] > 0],
-          [{"mode": "sparse", "imitate": "atari"}, True, True], "the region is hostile")
-    change("create_stack", 2)
-    settle("master", 1)
-    settle("node", 2)
-    user_data()
-    signals()
-    client = cluster.connect()
-    nodes_are(client, 3, "kubectl from outside shows the three")
-    equal(lab("kubectl", "config", "view", "-o", "jsonpath={.clusters[*].cluster.server}"),
-          output("ApiEndpoint") + ":443", "lab kubectl asks the stack's master, not the seeded cluster's")
-    refusal = lab("run", "master", check=False)
-    ok(refusal.returncode == 1 and "172.20.128.9" in refusal.stderr,
-       "lab run refuses a second master with the same fixed address", refusal.stderr)
-    lab("run", "node", "--name", "beside")
-    held = [address for each in region.control("GET", "/instances") for i in each["interfaces"]
-            for address in i["addresses"]]
-    equal(sorted(set(held)), sorted(held), "lab run gives out no address twice")
-    lab("terminate", "beside")
-    change("update_stack", 3)
-    settle("node", 3)
-    nodes_are(client, 4, "update-stack to a third node: it joins")
-    seen = machines("master") | machines("node")
-    replace_master(client, 4)
-    calls(seen | machines("master"), knobs)
-    statements()
-    end()
-    lab("down")
-
-
-main(everything)

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The lab's own promises: machines, network, volumes, power cuts, and that nothing is left behind."""
 
@@ -9,9 +8,15 @@ import subprocess
 import time
 from pathlib import Path
 
-from kblab import cgroup, region
+import pytest
+
+from kblab import cgroup, machine, region
 from kblab.settings import INSTANCES, NAME, STATE
-from kblab.tap import equal, eventually, inside, lab, main, ok
+from kblab.testing import equal, eventually, inside, lab, ok
+
+pytestmark = [pytest.mark.needs_root, pytest.mark.in_order]
+
+OVERCOMMIT = Path("/proc/sys/vm/overcommit_memory")
 
 
 def booted(name):
@@ -74,12 +79,31 @@ def leftovers():
     return found
 
 
-def machines():
+@pytest.fixture(scope="module", autouse=True)
+def overcommit():
+    """The lab is up, without the tree's program, and is ended. The value is one of the kernel's settings before."""
+    was_up = region.runs()
+    lab("down")
+    before = OVERCOMMIT.read_text()
+    lab("up", "--no-build", timeout_s=3600)
     started = time.monotonic()
-    one = lab("run", "node", "--name", "one", "--zone", "a").strip()
-    took = time.monotonic() - started
-    print(f"# an instance runs {took:.2f} s after asking for it")
-    two = lab("run", "node", "--name", "two", "--zone", "b").strip()
+    lab("up", "--no-build")
+    print(f"a second up takes {time.monotonic() - started:.1f} s")
+    yield before
+    lab("down")
+    if was_up:
+        lab("up")
+
+
+def id_of(name):
+    return machine.find(name).id
+
+
+def test_two_machines_boot():
+    started = time.monotonic()
+    lab("run", "node", "--name", "one", "--zone", "a")
+    print(f"an instance runs {time.monotonic() - started:.2f} s after asking for it")
+    lab("run", "node", "--name", "two", "--zone", "b")
     ok(booted("one") and booted("two"), "two instances boot", lab("console", "one")[-2000:])
 
     equal(inside("one", "cat /proc/1/comm"), "systemd", "systemd is PID 1")
@@ -100,13 +124,12 @@ def machines():
     equal(inside("one", "curl -s -o /run/answer -w '%{http_code} ' -d 'Action=DescribeVolumes&Version=2016-11-15'"
                         " https://ec2.us-east-1.amazonaws.com/; grep -o 'MissingParameter' /run/answer"),
           "400 MissingParameter", "TLS to AWS's own host name is trusted inside, and EC2 answers")
-    return one, two
 
 
-def network(one):
+def test_the_network():
     ok(pings("two", inside("one", "hostname -I").split()[0]), "they reach each other across subnets")
     address = region.call("ec2", "AllocateAddress", Domain="vpc")
-    region.call("ec2", "AssociateAddress", AllocationId=address["AllocationId"], InstanceId=one)
+    region.call("ec2", "AssociateAddress", AllocationId=address["AllocationId"], InstanceId=id_of("one"))
     ok(eventually(lambda: pings("two", address["PublicIp"])), "an Elastic IP leads to its instance")
     inside("one", "systemd-socket-activate -l 8000 --inetd -a echo hello </dev/null >/dev/null 2>&1 &"
                   " sleep 0.3")
@@ -114,7 +137,7 @@ def network(one):
         equal(connection.makefile().read(), "hello\n", "and from this host, too")
 
 
-def containers():
+def test_a_container_gets_no_token():
     """A container gets no token of its machine's metadata: the answer's hop limit is 1, as in the template."""
     inside("one", """
         ip netns add box
@@ -131,7 +154,8 @@ def containers():
                         " 169.254.169.254/latest/api/token || true"), "000", "but is answered no token")
 
 
-def volumes(one, two):
+def test_volumes_and_power_cuts():
+    one = id_of("one")
     volume_id = region.call("ec2", "CreateVolume", AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
     eventually(lambda: volume_state(volume_id) == "available")
     ok(attach(volume_id, one), "a volume attaches")
@@ -173,15 +197,16 @@ def volumes(one, two):
           "the next instance finds the data")
 
 
-def life(two):
+def test_a_stop_and_a_start():
+    two = id_of("two")
     lab("stop", "two")
     ok(eventually(lambda: state(two) == "stopped", 90), "an instance stops")
     lab("start", "two")
     ok(eventually(lambda: state(two) == "running") and booted("two"), "and starts again")
 
 
-def crash():
-    """Whatever dies, "down" finds what it left."""
+def test_the_processes_of_the_lab_die():
+    """Whatever does, "down" finds what it left."""
     # Only what is in the lab's own control groups: another lab's region may run on this machine.
     ours = {pid for name in cgroup.names() for pid in cgroup.Group(name).pids()}
     for pid in ours:
@@ -195,30 +220,8 @@ def crash():
     ok("running" in lab("list"), "machines go on without their supervisors")
 
 
-def test():
-    was_up = region.runs()
+def test_down_leaves_nothing(overcommit):
     lab("down")
-    kept = Path("/proc/sys/vm/overcommit_memory").read_text()
-    lab("up", "--no-build", timeout_s=3600)
-    started = time.monotonic()
-    lab("up", "--no-build")
-    took = time.monotonic() - started
-    print(f"# a second up takes {took:.1f} s")
-    try:
-        one, two = machines()
-        network(one)
-        containers()
-        volumes(one, two)
-        life(two)
-        crash()
-    finally:
-        lab("down")
     equal(leftovers(), [], "down leaves nothing")
-    equal(Path("/proc/sys/vm/overcommit_memory").read_text(), kept, "the kernel's settings are back")
+    equal(OVERCOMMIT.read_text(), overcommit, "the kernel's settings are back")
     equal(lab("down", check=False).returncode, 0, "a second down has nothing to do")
-    if was_up:
-        lab("up")
-
-
-if __name__ == "__main__":
-    main(test)

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """A real cluster: its machines, its workloads, its walls, and how it mends itself.
 
@@ -11,19 +10,18 @@ import subprocess
 import time
 from pathlib import Path
 
-import botocore.config
 import botocore.exceptions
-import botocore.session
+import pytest
 
 from kblab import cluster, kept, machine, region, world
-from kblab.settings import CACHE, LAB, REGION_NAME
-from kblab.tap import equal, eventually, inside, lab, main, ok
+from kblab.settings import CACHE, LAB
+from kblab.testing import equal, eventually, inside, lab, ok
 from kblab.world import settle
+
+pytestmark = [pytest.mark.needs_root, pytest.mark.in_order]
 
 TOKEN_S = 150  # of the join token: short, so that the first is over before the machines reboot
 SOCKET = "unix:///run/docker-bootstrap/docker.sock"
-TEST_IMAGE = next(line.partition("=")[2] for line in (CACHE / "images" / "list").read_text().splitlines()
-                  if line.startswith("TEST_IMAGE="))
 
 WEB = """
 apiVersion: apps/v1
@@ -58,12 +56,18 @@ spec:
 """
 
 
+@pytest.fixture(scope="module")
+def kube():
+    """kubectl, from outside the instances."""
+    return cluster.connect()
+
+
 def node_name(name):
     return machine.find(name).node_name
 
 
 def show(kube):
-    print("".join(f"# {line}\n" for line in kube.kubectl("get", "nodes", "-o", "wide").splitlines()), end="")
+    print(kube.kubectl("get", "nodes", "-o", "wide"))
 
 
 def has_just(kube, names, what, timeout_s=180):
@@ -81,12 +85,15 @@ def roles(kube):
             for name, node in kube.nodes().items()}
 
 
-def both_ready():
+def test_the_machines_are_there():
     world.enter()
-    kube = cluster.connect()
+
+
+def test_both_are_ready(kube):
     has_just(kube, ["master", "node"], "kubectl from outside, by the bucket's kubeconfig: both are Ready")
     equal(roles(kube), {node_name("master"): {"master"}, node_name("node"): {"node"}},
           "Nodes are labelled with their roles")
+
     # A static pod runs before the API server shows it: kubelet reports it up to a minute after its Node.
     def nodes_of(component):
         return {pod["spec"]["nodeName"] for pod in kube.pods(f"component={component}", "-n", "kube-system")}
@@ -96,7 +103,21 @@ def both_ready():
                               ("kube-scheduler", {master}), ("kube-proxy", {master, node})):
         ok(eventually(lambda c=component, w=wanted: nodes_of(c) == w, 120), f"{component} runs where it should",
            nodes_of(component))
-    return kube
+
+
+@pytest.fixture(scope="module")
+def first_token():
+    """The id of a join token that is soon over, made in place of the one that is there."""
+    inside("master", f"echo JOIN_TOKEN_SECONDS={TOKEN_S} >>/etc/kubernetes/stack-config.sh")
+    values, before = region.seed(), token_id()
+    region.call("s3", "DeleteObject", Bucket=values["bucket"], Key=f"{values['prefix'].strip('/')}/node/join.json")
+    inside("master", "systemctl restart kube-bootstrap")
+    return eventually(lambda: token_id() != before and token_id(), 120)
+
+
+def test_a_join_token_that_is_gone_from_the_bucket_is_made_anew(first_token):
+    ok(first_token, "a join token that is gone from the bucket is made anew")
+    settle("master")
 
 
 def web_pods(kube):
@@ -107,11 +128,19 @@ def from_pod(kube, pod, *words):
     return kube.kubectl("exec", pod["metadata"]["name"], "--", "/bin/http", "get", *words)
 
 
-def workloads(kube):
-    kube.kubectl("apply", "-f", "-", stdin=WEB.replace("IMAGE", TEST_IMAGE))
-    pods = web_pods(kube)
-    if not ok(pods, "a deployment's two pods run", kube.kubectl("describe", "pods", check=False).stdout[-3000:]):
-        return
+@pytest.fixture(scope="module")
+def pods(kube):
+    """A deployment's two, once they run."""
+    [image] = [line.partition("=")[2] for line in (CACHE / "images" / "list").read_text().splitlines()
+               if line.startswith("TEST_IMAGE=")]
+    kube.kubectl("apply", "-f", "-", stdin=WEB.replace("IMAGE", image))
+    found = web_pods(kube)
+    ok(found, "a deployment's two pods run", kube.kubectl("describe", "pods", check=False).stdout[-3000:])
+    return found
+
+
+def test_workloads(kube, pods):
+    ok(len(pods) == 2, "a deployment's two pods run")
     equal({pod["spec"]["nodeName"] for pod in pods}, {node_name("master"), node_name("node")},
           "on different machines")
     for here, there in (pods, pods[::-1]):
@@ -123,11 +152,10 @@ def workloads(kube):
         names = {from_pod(kube, pod, f"http://{service}/").strip() for _ in range(20)}
         equal(names, {each["metadata"]["name"] for each in pods},
               f"pod to service by address, from {pod['spec']['nodeName']}: both pods answer, itself too")
-    service_account(kube, pods[0])
-    interactive(kube, pods)
 
 
-def service_account(kube, pod):
+def test_a_service_account(kube, pods):
+    pod = pods[0]
     kube.kubectl("create", "clusterrolebinding", "web-view", "--clusterrole=view",
                  "--serviceaccount=default:default")
     folder = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -142,7 +170,7 @@ def service_account(kube, pod):
        "the same token is refused what its account may not", refused.stderr)
 
 
-def interactive(kube, pods):
+def test_kubectl_into_pods(kube, pods):
     for pod in pods:
         name, where = pod["metadata"]["name"], pod["spec"]["nodeName"]
         ok("listens on" in kube.kubectl("logs", name), f"kubectl logs, {where}")
@@ -169,7 +197,7 @@ def as_kubelet(name, path, method="GET", body=None):
     return int(status), text
 
 
-def walls(kube):
+def test_walls(kube):
     kube.kubectl("create", "secret", "generic", "others", "--from-literal=a=b")
     own, other = node_name("node"), node_name("master")
     equal(as_kubelet("node", f"/api/v1/nodes/{own}")[0], 200, "a node's certificate reads its own Node")
@@ -194,11 +222,9 @@ def walls(kube):
                          "--cert /srv/kubernetes/kubelet/kubelet-client-current.pem "
                          "https://172.20.128.9:10250/pods"), "403",
           "a kubelet asks the API server what a caller may, here another kubelet")
-    bucket_walls()
-    etcd_walls()
 
 
-def bucket_walls():
+def test_walls_of_the_bucket():
     """The bucket, with the node's own credentials."""
     values = region.seed()
     prefix = values["prefix"].strip("/")
@@ -207,11 +233,7 @@ def bucket_walls():
         token=$(curl -sS -X PUT -H 'X-aws-ec2-metadata-token-ttl-seconds: 60' $at/api/token)
         get() { curl -sS -H "X-aws-ec2-metadata-token: $token" "$at/meta-data/iam/security-credentials/$1"; }
         get "$(get '')" """))
-    region.call("s3", "ListBuckets")  # so that host names lead to the lab
-    s3 = botocore.session.Session().create_client(
-        "s3", region_name=REGION_NAME, verify=str(region.CA), aws_access_key_id=keys["AccessKeyId"],
-        aws_secret_access_key=keys["SecretAccessKey"], aws_session_token=keys["Token"],
-        config=botocore.config.Config(retries={"max_attempts": 0}))
+    s3 = region.make_client("s3", keys["AccessKeyId"], keys["SecretAccessKey"], keys["Token"])
 
     def status(call, **parameters):
         try:
@@ -231,12 +253,13 @@ def etcdctl(*words):
     """etcd over gRPC, with the certificate that a node's flanneld has."""
     image = inside("master", "sed -n 's/^ETCD_IMAGE=//p' /etc/kubernetes/images")
     return lab("exec", "master", "docker", "-H", SOCKET, "run", "--rm", "--network", "host",
-               "-e", "ETCDCTL_API=3", "-v", "/srv/kubernetes:/s:ro", image, "etcdctl", "--endpoints=https://127.0.0.1:2379",
-               "--cacert=/s/etcd-ca.crt", "--cert=/s/flanneld.crt", "--key=/s/flanneld.key", *words,
+               "-e", "ETCDCTL_API=3", "-v", "/srv/kubernetes:/s:ro", image, "etcdctl",
+               "--endpoints=https://127.0.0.1:2379", "--cacert=/s/etcd-ca.crt", "--cert=/s/flanneld.crt",
+               "--key=/s/flanneld.key", *words,
                check=False)
 
 
-def etcd_walls():
+def test_walls_of_etcd():
     equal(inside("master", "sha256sum </srv/kubernetes/flanneld.crt"),
           inside("node", "sha256sum </srv/kubernetes/flanneld.crt"), "a node's certificate for etcd is at hand")
     equal(etcdctl("get", "/coreos.com/network/config").returncode, 0, "with it, the overlay's keys can be read")
@@ -260,7 +283,8 @@ def nothing_lost(before, master, kube, what, *gone):
     equal(kept.lost(before, kept.take(master, kube), *gone), [], f"{what}: nothing is lost")
 
 
-def killed_services(kube):
+def test_killed_services(kube):
+    kept.plant("master", kube)
     before = kept.take("master", kube)
     for name, units in (("node", ("kubelet", "docker", "flanneld")), ("master", ("etcd",))):
         for unit in units:
@@ -275,7 +299,7 @@ def killed_services(kube):
             well = eventually(lambda n=name: node_name(n) in kube.ready_nodes() and
                               inside(n, "curl -sSf http://127.0.0.1:10248/healthz"), 180)
             ok(back and well, f"{unit} killed on the {name}: it comes back, and the Node is Ready")
-            print(f"# after {time.monotonic() - began:.1f} s")
+            print(f"after {time.monotonic() - began:.1f} s")
     ok(web_pods(kube), "and the deployment's pods run")
     settle("node")
     settle("master")
@@ -288,7 +312,7 @@ def containers(name):
                         " | xargs -r docker inspect -f '{{.Id}} {{.State.StartedAt}}'")
 
 
-def lose_master(kube):
+def test_a_master_is_lost(kube):
     before = kept.take("master", kube)
     running = containers("node")
     ok(running, "a pod runs on the node")
@@ -298,18 +322,18 @@ def lose_master(kube):
     lab("terminate", "master")
     lab("run", "master", "--name", "master", "--set", f"JOIN_TOKEN_SECONDS={TOKEN_S}")
     answered = eventually(kube.answers, 180, 0.2)
-    print(f"# the API answers again {time.monotonic() - killed:.1f} s after the master's power was cut")
+    print(f"the API answers again {time.monotonic() - killed:.1f} s after the master's power was cut")
     ok(answered, "the API answers again at the same address")
     settle("master", "the new master says ready")
     ok(node_name("master") != old, "it is another machine")
     has_just(kube, ["master", "node"], "one master, no dead one, and the node came back by itself")
-    print(f"# both Nodes were Ready {time.monotonic() - killed:.1f} s after the master's power was cut")
+    print(f"both Nodes were Ready {time.monotonic() - killed:.1f} s after the master's power was cut")
     nothing_lost(before, "master", kube, "a master lost", old)
     equal(containers("node"), running, "the pod on the node never stopped")
     ok(web_pods(kube), "the pod that was on the master runs on the new one")
 
 
-def lose_node(kube):
+def test_a_node_is_lost(kube):
     before, old = kept.take("master", kube), node_name("node")
     lab("kill", "node")
     lab("terminate", "node")
@@ -322,23 +346,11 @@ def lose_node(kube):
     nothing_lost(before, "master", kube, "a node lost", old)
 
 
-def short_tokens():
-    """A join token that is soon over, made in place of the one that is there, and its id."""
-    inside("master", f"echo JOIN_TOKEN_SECONDS={TOKEN_S} >>/etc/kubernetes/stack-config.sh")
-    values, before = region.seed(), token_id()
-    region.call("s3", "DeleteObject", Bucket=values["bucket"], Key=f"{values['prefix'].strip('/')}/node/join.json")
-    inside("master", "systemctl restart kube-bootstrap")
-    made = eventually(lambda: token_id() != before and token_id(), 120)
-    ok(made, "a join token that is gone from the bucket is made anew")
-    settle("master")
-    return made
-
-
 def token_id():
     return json.loads(cluster.object_of("node/join.json"))["token"].partition(".")[0]
 
 
-def reboot_all(kube, first_token):
+def test_all_reboot(kube, first_token):
     ok(eventually(lambda: token_id() != first_token, TOKEN_S, 1), "the join token was renewed")
     ok(eventually(lambda: kube.kubectl("get", "secret", "-n", "kube-system", f"bootstrap-token-{first_token}",
                                        check=False).returncode != 0, TOKEN_S, 1),
@@ -357,12 +369,14 @@ def reboot_all(kube, first_token):
     nothing_lost(before, "master", kube, "all machines rebooted")
 
 
-def under_valgrind(name):
+@pytest.mark.parametrize("name", world.NAMES)
+def test_under_valgrind(name):
     """Every service stopped, and brought up again by a daemon that valgrind watches."""
     root = Path(f"/proc/{machine.find(name).leader}/root")
     # Debian 12's valgrind knows no pidfd_open; any wants the symbols of the C library's loader.
     for suite, package, folder in (("trixie", "valgrind", "opt"), ("bookworm", "libc6-dbg", "")):
-        subprocess.run([LAB.parent / "tools/unpack", suite, package, root / folder], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([LAB.parent / "tools/unpack", suite, package, root / folder], check=True,
+                       stdout=subprocess.DEVNULL)
     shutil.copy(LAB.parent / "tools/valgrind", root / "opt")
     inside(name, "systemctl stop kube-bootstrap kubelet docker flanneld etcd docker-bootstrap")
     done = lab("exec", name, "/opt/valgrind", "/opt", "/usr/sbin/kube-bootstrap", "run", check=False)
@@ -370,20 +384,3 @@ def under_valgrind(name):
     equal(inside(name, "cat /run/valgrind"), "", f"{name}: which has nothing to say")
     inside(name, "systemctl start kube-bootstrap")
     settle(name)
-
-
-def everything():
-    kube = both_ready()
-    first_token = short_tokens()
-    workloads(kube)
-    walls(kube)
-    kept.plant("master", kube)
-    killed_services(kube)
-    lose_master(kube)
-    lose_node(kube)
-    reboot_all(kube, first_token)
-    under_valgrind("master")
-    under_valgrind("node")
-
-
-main(everything)

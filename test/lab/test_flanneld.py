@@ -1,9 +1,9 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """The flanneld of the lab's images, stand-in or real, held to flannel's contract: two of them, each
 in a network namespace of its own, with a real etcd over TLS between them. Needs no instance."""
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -14,14 +14,19 @@ import tempfile
 import time
 from pathlib import Path
 
+import pytest
+
 from kblab.settings import CACHE
-from kblab.tap import equal, eventually, main, ok
+from kblab.testing import equal, eventually, ok
+
+pytestmark = [pytest.mark.needs_root, pytest.mark.in_order]
 
 SPACES = ("kb-flanneld-1", "kb-flanneld-2")
 ADDRESSES = ("10.98.0.1", "10.98.0.2")
 ENDPOINT = f"https://{ADDRESSES[0]}:2379"
 PREFIX = "/coreos.com/network"
 NETWORK = "10.97.0.0/16"
+WAIT_S = 60
 
 
 def run(*argv, check=True, **options):
@@ -142,7 +147,7 @@ class Flanneld:
 
     def stop(self, how=signal.SIGTERM):
         self.process.send_signal(how)
-        return self.process.wait(timeout=20)
+        return self.process.wait(timeout=WAIT_S)
 
     def log(self):
         return (self.folder / "log").read_text()
@@ -155,7 +160,7 @@ class Flanneld:
 
     def subnet(self):
         """A.B.C.0/24, once it has one."""
-        value = eventually(lambda: self.file().get("FLANNEL_SUBNET"), 10)
+        value = eventually(lambda: self.file().get("FLANNEL_SUBNET"), WAIT_S)
         return re.sub(r"\.1/", ".0/", value) if value else None
 
     def routes(self):
@@ -175,11 +180,70 @@ def wanted_route(subnet):
     return ("flannel.1", subnet.split("/")[0], ["onlink"])
 
 
-def contract(etcd, one, two):
+@pytest.fixture(scope="module")
+def folder():
+    """Of etcd's, the daemons' and the certificates, with the image's files in "image"."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        root = folder / "image"
+        root.mkdir()
+        with tarfile.open(CACHE / "images" / "flannel.tar") as archive:
+            for layer in json.load(archive.extractfile("manifest.json"))[0]["Layers"]:
+                with tarfile.open(fileobj=archive.extractfile(layer)) as files:
+                    files.extractall(root)
+        for mount in ("proc", "run", "tmp"):
+            (root / mount).mkdir(exist_ok=True)
+        certificates(folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def etcd(folder):
+    with contextlib.ExitStack() as ended:
+        for space in SPACES:
+            ended.callback(run, "ip", "netns", "del", space, check=False)
+        links()
+        etcd = Etcd(folder)
+        ended.callback(end, etcd)
+        yield etcd
+
+
+@pytest.fixture(scope="module")
+def one(folder, etcd):
+    yield from daemon(folder, 0)
+
+
+@pytest.fixture(scope="module")
+def two(folder, etcd):
+    yield from daemon(folder, 1)
+
+
+def daemon(folder, number):
+    flanneld = Flanneld(folder / "image", folder, number)
+    yield flanneld
+    end(flanneld)
+
+
+def end(what):
+    """Ends its process, if it has one that runs."""
+    if what.process and what.process.poll() is None:
+        what.process.kill()
+        what.process.wait()
+
+
+@pytest.fixture(scope="module")
+def subnets(one, two):
+    """Of the two, which both have got."""
+    return [one.subnet(), two.subnet()]
+
+
+def test_without_a_configuration_it_waits(one):
     one.start()
     time.sleep(1.5)
     ok(one.process.poll() is None and not one.file(), "without a configuration it waits", one.log())
 
+
+def test_each_gets_a_subnet(etcd, one, two):
     etcd.ctl("put", f"{PREFIX}/config",
              json.dumps({"Network": NETWORK, "Backend": {"Type": "vxlan"}}))
     two.start()
@@ -193,6 +257,8 @@ def contract(etcd, one, two):
     equal(one.file()["FLANNEL_SUBNET"], subnets[0].replace(".0/", ".1/"),
           "subnet.env has the subnet's gateway address")
 
+
+def test_the_lease(etcd, subnets):
     [mac] = [link["address"] for link in json.loads(within(0, "ip", "-j", "link"))
              if link["ifname"] == "flannel.1"]
     lease = etcd.leases()[subnets[0]]
@@ -202,22 +268,28 @@ def contract(etcd, one, two):
     ttl = re.search(r"granted with TTL\((\d+)s\)", life)
     equal(ttl and ttl[1], "86400", "the lease ends by itself after a day")
 
-    for daemon, other in ((one, subnets[1]), (two, subnets[0])):
-        ok(eventually(lambda d=daemon, o=other: d.routes().get(o) == wanted_route(o), 10),
-           f"{daemon.number + 1} has a route to the other's subnet", daemon.routes())
-    for daemon in (one, two):
-        gateway = daemon.file()["FLANNEL_SUBNET"]
-        within(daemon.number, "ip", "link", "add", "docker0", "type", "bridge")
-        within(daemon.number, "ip", "addr", "add", gateway, "dev", "docker0")
-        within(daemon.number, "ip", "link", "set", "docker0", "up")
-    gateways = [daemon.file()["FLANNEL_SUBNET"].split("/")[0] for daemon in (one, two)]
+
+def test_packets_go_through_the_overlay(one, two, subnets):
+    for each, other in ((one, subnets[1]), (two, subnets[0])):
+        ok(eventually(lambda d=each, o=other: d.routes().get(o) == wanted_route(o), WAIT_S),
+           f"{each.number + 1} has a route to the other's subnet", each.routes())
+    for each in (one, two):
+        gateway = each.file()["FLANNEL_SUBNET"]
+        within(each.number, "ip", "link", "add", "docker0", "type", "bridge")
+        within(each.number, "ip", "addr", "add", gateway, "dev", "docker0")
+        within(each.number, "ip", "link", "set", "docker0", "up")
+    gateways = [each.file()["FLANNEL_SUBNET"].split("/")[0] for each in (one, two)]
     pinged = within(0, "ping", "-c1", "-W5", "-I", gateways[0], gateways[1], check=False)
     ok("1 received" in pinged, "packets go through the overlay")
 
+
+def test_a_lost_masquerade_rule_comes_back(one):
     one.iptables("-t", "nat", "-F", "FLANNEL-POSTRTG")
-    ok(eventually(lambda: "MASQUERADE" in one.iptables("-t", "nat", "-S", "FLANNEL-POSTRTG"), 5),
+    ok(eventually(lambda: "MASQUERADE" in one.iptables("-t", "nat", "-S", "FLANNEL-POSTRTG"), WAIT_S),
        "a lost masquerade rule comes back")
 
+
+def test_without_etcd_it_goes_on(etcd, one, subnets):
     etcd.stop()
     time.sleep(2)
     ok(one.process.poll() is None and one.routes().get(subnets[1]) == wanted_route(subnets[1]),
@@ -227,71 +299,48 @@ def contract(etcd, one, two):
     etcd.ctl("put", f"{PREFIX}/subnets/10.97.255.0-24", json.dumps(
         {"PublicIP": "10.98.0.9", "PublicIPv6": None, "BackendType": "vxlan",
          "BackendData": {"VNI": 1, "VtepMAC": "02:00:00:00:00:09"}}))
-    ok(eventually(lambda: one.routes().get(other) == wanted_route(other), 20),
+    ok(eventually(lambda: one.routes().get(other) == wanted_route(other), WAIT_S),
        "once etcd is back, a new lease becomes a route", one.log())
     etcd.ctl("del", f"{PREFIX}/subnets/10.97.255.0-24")
-    ok(eventually(lambda: other not in one.routes(), 10), "and a removed one is no route any more",
+    ok(eventually(lambda: other not in one.routes(), WAIT_S), "and a removed one is no route any more",
        one.log())
 
+
+def test_a_crash(one, subnets):
     one.stop(signal.SIGKILL)
     (one.folder / "subnet.env").unlink()
     one.start()
     equal(one.subnet(), subnets[0], "after a crash it finds its lease by the machine's address")
-    ok(eventually(lambda: one.routes().get(subnets[1]) == wanted_route(subnets[1]), 10),
+    ok(eventually(lambda: one.routes().get(subnets[1]) == wanted_route(subnets[1]), WAIT_S),
        "and knows the others again")
 
+
+def test_a_stop(etcd, one, subnets):
     equal(one.stop(), 0, "told to stop, it ends with 0")
     ok(subnets[0] in etcd.leases(), "and leaves its lease")
     ok(not one.rules(), "but not its masquerade rules")
 
+
+def test_a_lease_that_is_gone(etcd, one, two, subnets):
     etcd.ctl("del", f"{PREFIX}/subnets/{subnets[0].replace('/', '-')}")
-    ok(eventually(lambda: subnets[0] not in two.routes(), 10),
+    ok(eventually(lambda: subnets[0] not in two.routes(), WAIT_S),
        "the other forgets a lease that is gone")
     one.start()
-    ok(eventually(lambda: subnets[0] in etcd.leases(), 10),
+    ok(eventually(lambda: subnets[0] in etcd.leases(), WAIT_S),
        "the subnet of subnet.env is taken again", one.log())
-    ok(eventually(lambda: "wrote subnet file" in one.log().lower(), 10), "and it is up again",
+    ok(eventually(lambda: "wrote subnet file" in one.log().lower(), WAIT_S), "and it is up again",
        one.log())
 
+
+def test_a_revoked_lease(etcd, one, two, subnets):
     etcd.ctl("del", f"{PREFIX}/subnets/{subnets[0].replace('/', '-')}")
-    equal(one.process.wait(timeout=10), 0, "when its lease is revoked, it ends with 0")
+    equal(one.process.wait(timeout=WAIT_S), 0, "when its lease is revoked, it ends with 0")
     two.stop()
 
+
+def test_a_certificate_of_another_ca(etcd, one, subnets):
     stranger = Flanneld(one.image, one.pki, 0, "stranger").start()
     time.sleep(2)
     ok(stranger.process.poll() is None and subnets[0] not in etcd.leases(),
        "with a certificate of another CA it gets nowhere", stranger.log())
     stranger.stop(signal.SIGKILL)
-
-
-def test():
-    image = CACHE / "images" / "flannel.tar"
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        root = folder / "image"
-        root.mkdir()
-        with tarfile.open(image) as archive:
-            for layer in json.load(archive.extractfile("manifest.json"))[0]["Layers"]:
-                with tarfile.open(fileobj=archive.extractfile(layer)) as files:
-                    files.extractall(root)
-        for mount in ("proc", "run", "tmp"):
-            (root / mount).mkdir(exist_ok=True)
-
-        etcd = None
-        daemons = [Flanneld(root, folder, number) for number in range(2)]
-        try:
-            links()
-            certificates(folder)
-            etcd = Etcd(folder)
-            contract(etcd, *daemons)
-        finally:
-            for process in [daemon.process for daemon in daemons] + [etcd and etcd.process]:
-                if process and process.poll() is None:
-                    process.kill()
-                    process.wait()
-            for space in SPACES:
-                run("ip", "netns", "del", space, check=False)
-
-
-if __name__ == "__main__":
-    main(test)

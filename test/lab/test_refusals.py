@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
 """Bad input: each is refused with a message that names what is wrong, and nothing is changed."""
 
@@ -7,9 +6,13 @@ import json
 import shlex
 import subprocess
 
+import pytest
+
 from kblab import machine, region
 from kblab.settings import VOLUMES
-from kblab.tap import equal, eventually, inside, lab, main, ok
+from kblab.testing import equal, eventually, inside, lab, ok
+
+pytestmark = [pytest.mark.needs_root, pytest.mark.in_order]
 
 CONFIG = "/etc/kubernetes/stack-config.sh"
 FAILED, CONVERGING, UNSAFE, DENIED, CONFIGURATION = 1, 2, 65, 77, 78
@@ -51,32 +54,6 @@ def with_key(text, key, value):
                    for line in text.splitlines())
 
 
-def configuration(name):
-    """stack-config.sh: missing, partial, or what only a shell could make sense of."""
-    good = inside(name, f"cat {CONFIG}") + "\n"
-    inside(name, f"mv {CONFIG} {CONFIG}.good")
-    calls = refused(name, "no stack-config.sh", [CONFIGURATION], CONFIG, "does not exist", "write_files")
-    changed_nothing(calls, "no stack-config.sh")
-    ok(calls["total"] == 0, "no stack-config.sh: nobody was asked anything", calls)
-    cases = [
-        ("half a file", "".join(good.splitlines(True)[:2]), [f"{CONFIG}: S3_BUCKET is missing"]),
-        ("cut within quotes", good + "X='half", [f"{CONFIG}:", "never closed"]),
-        ("$(reboot)", good + "X=$(reboot)\n", [f"{CONFIG}:", "command substitution"]),
-        ("an unknown role", with_key(good, "KUBERNETES_ROLE", "king"), ["KUBERNETES_ROLE", "king", "master|node"]),
-        ("a role that contradicts IMDS", with_key(good, "KUBERNETES_ROLE", "node"),
-         ["KUBERNETES_ROLE=node", "IAM role"]),
-    ]
-    boot = inside(name, "stat -c %Z /proc/1")
-    for what, text, words in cases:
-        configure(name, text)
-        changed_nothing(refused(name, what, [CONFIGURATION], *words), what)
-    equal(inside(name, "stat -c %Z /proc/1"), boot, "$(reboot): the machine was not rebooted")
-    equal(lab("exec", name, "kube-bootstrap", "check-config", check=False).returncode, 0,
-          "check-config accepts what only IMDS contradicts")
-    configure(name, good)
-    return good
-
-
 def volume(content, zone="us-east-1a"):
     """A volume with that on it; content is a command that gets the image's path."""
     made = region.call("ec2", "CreateVolume", AvailabilityZone=zone, Size=1, VolumeType="gp3")
@@ -99,8 +76,105 @@ def state(volume_id):
     return found["State"]
 
 
-def volumes(name, instance_id, good):
+def run_until(name, *words):
+    """Run by hand until it says all of these, and then told to stop; or until it ends by itself."""
+    there = " && ".join(f"grep -qF {shlex.quote(word)} /run/said" for word in words)
+    done = inside(name, f"""
+        kube-bootstrap run >/run/said 2>&1 & run=$!
+        for _ in $(seq 600); do
+            if {{ {there}; }} || ! kill -0 $run 2>/dev/null; then break; fi
+            sleep 0.2
+        done
+        kill -TERM $run 2>/dev/null || true
+        wait $run && status=0 || status=$?
+        echo $status
+        cat /run/said""")
+    status, _, said = done.partition("\n")
+    return int(status), said
+
+
+@pytest.fixture(scope="module", autouse=True)
+def lab_is_up():
+    lab("up")
+
+
+def test_user_data_that_is_a_script():
+    """It is not run in time: the first boot ends in a refusal, not in a hang."""
+    script = VOLUMES / "user-data"
+    script.write_text("#!/bin/sh\necho KUBERNETES_ROLE=master >/etc/kubernetes/stack-config.sh\n")
+    lab("run", "master", "--name", "scripted", "--user-data", script)
+    what = "user data given as a script"
+    failed = eventually(lambda: inside("scripted", "systemctl is-failed kube-bootstrap || true") == "failed", 60)
+    ok(failed, f"{what}: the unit fails, and is not restarted")
+    equal(inside("scripted", "systemctl show -P ExecMainStatus kube-bootstrap"), str(CONFIGURATION),
+          f"{what}: with the status of a wrong configuration")
+    ok("#cloud-config" in lab("logs", "scripted", "--no-pager", "-u", "kube-bootstrap"),
+       f"{what}: the journal says what to do")
+    ok(eventually(lambda: inside("scripted", "systemctl is-active multi-user.target") == "active", 60),
+       f"{what}: the boot went on")
+    lab("terminate", "scripted")
+
+
+@pytest.fixture(scope="module")
+def good():
+    """Machines whose own boots are refused, for everything else to be tried in by hand: a node after the minute that a
+    new bucket may take to appear, which nobody waits for here, and a master at once. The master's stack-config.sh."""
+    lab("run", "node", "--name", "waiting", "--set", "S3_BUCKET=no-such-bucket-anywhere")
+    lab("run", "master", "--name", "bench", "--set", "KUBERNETES_ROLE=node")
+    eventually(lambda: inside("bench", "systemctl is-failed kube-bootstrap || true") == "failed", 60)
+    inside("bench", f"sed -i 's/^KUBERNETES_ROLE=.*/KUBERNETES_ROLE=master/' {CONFIG}")
+    return inside("bench", f"cat {CONFIG}") + "\n"
+
+
+def test_a_wrong_configuration(good):
+    """stack-config.sh: missing, partial, or what only a shell could make sense of."""
+    name = "bench"
+    inside(name, f"mv {CONFIG} {CONFIG}.good")
+    calls = refused(name, "no stack-config.sh", [CONFIGURATION], CONFIG, "does not exist", "write_files")
+    changed_nothing(calls, "no stack-config.sh")
+    ok(calls["total"] == 0, "no stack-config.sh: nobody was asked anything", calls)
+    cases = [
+        ("half a file", "".join(good.splitlines(True)[:2]), [f"{CONFIG}: S3_BUCKET is missing"]),
+        ("cut within quotes", good + "X='half", [f"{CONFIG}:", "never closed"]),
+        ("$(reboot)", good + "X=$(reboot)\n", [f"{CONFIG}:", "command substitution"]),
+        ("an unknown role", with_key(good, "KUBERNETES_ROLE", "king"), ["KUBERNETES_ROLE", "king", "master|node"]),
+        ("a role that contradicts IMDS", with_key(good, "KUBERNETES_ROLE", "node"),
+         ["KUBERNETES_ROLE=node", "IAM role"]),
+    ]
+    boot = inside(name, "stat -c %Z /proc/1")
+    for what, text, words in cases:
+        configure(name, text)
+        changed_nothing(refused(name, what, [CONFIGURATION], *words), what)
+    equal(inside(name, "stat -c %Z /proc/1"), boot, "$(reboot): the machine was not rebooted")
+    equal(lab("exec", name, "kube-bootstrap", "check-config", check=False).returncode, 0,
+          "check-config accepts what only IMDS contradicts")
+    configure(name, good)
+
+
+@pytest.mark.usefixtures("good")
+def test_wrong_metadata():
+    """IMDS that answers HTML, 401, or nothing."""
+    for what, fault, wanted, words in [
+            ("IMDS answers HTML", {"effect": "html"}, CONFIGURATION,
+             ["instance metadata: ", "something else answers at its address: \"<html>"]),
+            ("IMDS answers 401", {"effect": "error", "status": 401}, DENIED,
+             ["instance metadata: ", "HTTP status 401"]),
+            # which is waited for, as it may come up late
+            ("IMDS answers nothing", {"effect": "silence"}, CONVERGING,
+             ["the instance metadata service"])]:
+        region.control("POST", "/imds-faults", {"action": "*", "count": 0, **fault})
+        region.control("POST", "/calls/reset")
+        status, said = run_until("bench", *words)
+        equal(status, wanted, f"{what}: the exit status says so")
+        ok(all(word in said for word in words), f"{what}: the message says so", said)
+        changed_nothing(calls_of("bench"), what)
+        region.control("DELETE", "/faults")
+
+
+def test_a_wrong_volume(good):
     """Volumes that are not to be had, or hold something that is not this cluster's."""
+    name = "bench"
+    instance_id = machine.find(name).id
     configure(name, with_key(good, "MASTER_VOLUME_ID", "vol-0123456789abcdef0"))
     what = "a volume that does not exist"
     # the instance's own source/destination check depends on no volume: it is off from here on
@@ -143,11 +217,15 @@ def volumes(name, instance_id, good):
         region.call("ec2", "DetachVolume", VolumeId=foreign, InstanceId=instance_id)
         eventually(lambda v=foreign: state(v) == "available")
         equal(digest(foreign), before, f"a volume holding {what}: not a byte of it changed")
-    configure(name, good)
+    lab("terminate", name)
 
 
-def bucket(name, good):
+@pytest.mark.usefixtures("good")
+def test_a_wrong_bucket():
     """Buckets that are not there, or deny; run on a node, which needs nothing but the bucket."""
+    name = "waiting"
+    eventually(lambda: inside(name, "systemctl is-failed kube-bootstrap || true") == "failed", 60)
+    good = with_key(inside(name, f"cat {CONFIG}"), "S3_BUCKET", region.seed()["bucket"])
     configure(name, with_key(good, "S3_BUCKET", "no-such-bucket-anywhere"))
     what = "a bucket that does not exist"
     # the instance's own source/destination check depends on no bucket
@@ -159,76 +237,4 @@ def bucket(name, good):
                                        "code": "AccessDenied", "count": 0})
     changed_nothing(refused(name, what, [DENIED], "s3:GetObject"), what, own)
     region.control("DELETE", "/faults")
-
-
-def run_until(name, *words):
-    """Run by hand until it says all of these, and then told to stop; or until it ends by itself."""
-    there = " && ".join(f"grep -qF {shlex.quote(word)} /run/said" for word in words)
-    done = inside(name, f"""
-        kube-bootstrap run >/run/said 2>&1 & run=$!
-        for _ in $(seq 600); do
-            if {{ {there}; }} || ! kill -0 $run 2>/dev/null; then break; fi
-            sleep 0.2
-        done
-        kill -TERM $run 2>/dev/null || true
-        wait $run && status=0 || status=$?
-        echo $status
-        cat /run/said""")
-    status, _, said = done.partition("\n")
-    return int(status), said
-
-
-def metadata(name):
-    """IMDS that answers HTML, 401, or nothing."""
-    for what, fault, wanted, words in [
-            ("IMDS answers HTML", {"effect": "html"}, CONFIGURATION,
-             ["instance metadata: ", "something else answers at its address: \"<html>"]),
-            ("IMDS answers 401", {"effect": "error", "status": 401}, DENIED,
-             ["instance metadata: ", "HTTP status 401"]),
-            # which is waited for, as it may come up late
-            ("IMDS answers nothing", {"effect": "silence"}, CONVERGING,
-             ["the instance metadata service"])]:
-        region.control("POST", "/imds-faults", {"action": "*", "count": 0, **fault})
-        region.control("POST", "/calls/reset")
-        status, said = run_until(name, *words)
-        equal(status, wanted, f"{what}: the exit status says so")
-        ok(all(word in said for word in words), f"{what}: the message says so", said)
-        changed_nothing(calls_of(name), what)
-        region.control("DELETE", "/faults")
-
-
-def refusals():
-    lab("up")
-    # A user-data script is not run in time: the first boot ends in a refusal, not in a hang.
-    script = VOLUMES / "user-data"
-    script.write_text("#!/bin/sh\necho KUBERNETES_ROLE=master >/etc/kubernetes/stack-config.sh\n")
-    lab("run", "master", "--name", "scripted", "--user-data", script)
-    what = "user data given as a script"
-    failed = eventually(lambda: inside("scripted", "systemctl is-failed kube-bootstrap || true") == "failed", 60)
-    ok(failed, f"{what}: the unit fails, and is not restarted")
-    equal(inside("scripted", "systemctl show -P ExecMainStatus kube-bootstrap"), str(CONFIGURATION),
-          f"{what}: with the status of a wrong configuration")
-    ok("#cloud-config" in lab("logs", "scripted", "--no-pager", "-u", "kube-bootstrap"),
-       f"{what}: the journal says what to do")
-    ok(eventually(lambda: inside("scripted", "systemctl is-active multi-user.target") == "active", 60),
-       f"{what}: the boot went on")
-    lab("terminate", "scripted")
-
-    # Its boot is refused after the minute that a new bucket may take to appear; the others go on meanwhile.
-    lab("run", "node", "--name", "waiting", "--set", "S3_BUCKET=no-such-bucket-anywhere")
-    # An instance whose own boot is refused early, for everything else to be tried in by hand.
-    master = lab("run", "master", "--name", "bench", "--set", "KUBERNETES_ROLE=node").strip()
-    eventually(lambda: inside("bench", "systemctl is-failed kube-bootstrap || true") == "failed", 60)
-    inside("bench", f"sed -i 's/^KUBERNETES_ROLE=.*/KUBERNETES_ROLE=master/' {CONFIG}")
-    good = configuration("bench")
-    metadata("bench")
-    volumes("bench", master, good)
-    lab("terminate", "bench")
-
-    eventually(lambda: inside("waiting", "systemctl is-failed kube-bootstrap || true") == "failed", 60)
-    good = with_key(inside("waiting", f"cat {CONFIG}"), "S3_BUCKET", region.seed()["bucket"])
-    bucket("waiting", good)
-    lab("terminate", "waiting")
-
-
-main(refusals)
+    lab("terminate", name)
