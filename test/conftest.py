@@ -98,7 +98,8 @@ class Totals:
     def pytest_sessionfinish(self):
         with open(self.path, "a", encoding="utf-8") as file:
             for name, totals in self.files.items():
-                file.write(json.dumps({"part": os.environ.get("TAP_PART", ""), "program": f"test/{name}", **totals}) + "\n")
+                ended = {"part": os.environ.get("TAP_PART", ""), "program": f"test/{name}", **totals}
+                file.write(json.dumps(ended) + "\n")
 
 
 def pytest_configure(config):

@@ -123,7 +123,7 @@ def test_files_are_one_idea():
 
 
 def test_named_files_exist():
-    """In documents, comments and scripts: a path from the root of the tree. NAME and X stand for any, "…" for more."""
+    """In documents, comments and scripts, by a path from the root of the tree. NAME and X stand for any name."""
     path = re.compile(r"(?<![\w/.$}*%)<-])((?:bootstrap|conf|packer|test|units)/[\w./-]*\w)([*{…$%\[<]?)")
     wrong = []
     for name in tracked():
