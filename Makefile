@@ -48,7 +48,7 @@ else
 $(error VARIANT must be release, debug, asan, torture, effects, coverage or fuzz)
 endif
 
-SOURCES := $(wildcard bootstrap/*/*.c)
+SOURCES := $(wildcard bootstrap/*/*.c bootstrap/*/*/*.c)
 OBJECTS := $(SOURCES:%.c=$(B)/%.o)
 LIBRARY := $(B)/libbootstrap.a
 PROGRAM := $(B)/kube-bootstrap

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#include "aws/imds_parse.h"
+#include "aws/imds_internal.h"
 #include "base/cleanup.h"
 
 #define ROLES_PATH "meta-data/iam/security-credentials/"

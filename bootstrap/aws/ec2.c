@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "aws/ec2_parse.h"
+#include "aws/ec2_internal.h"
 #include "aws/query.h"
 #include "base/string.h"
 

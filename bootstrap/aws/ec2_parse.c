@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "aws/ec2_parse.h"
+#include "aws/ec2_internal.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aws/imds_parse.h"
+#include "aws/imds_internal.h"
 #include "base/secret.h"
 #include "host/http.h"
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "aws/imds.h"
-#include "aws/imds_parse.h"
+#include "aws/imds_internal.h"
 
 typedef bool Check(const char *value);
 

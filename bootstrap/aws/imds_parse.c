@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "aws/imds_parse.h"
+#include "aws/imds_internal.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "aws/imds.h"
-#include "aws/imds_parse.h"
+#include "aws/imds_internal.h"
 
 /* The networks of a VPC, as the instance metadata service names them: one a line.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-metadata.html */

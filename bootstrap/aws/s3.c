@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "aws/errors.h"
-#include "aws/s3_url.h"
+#include "aws/s3_internal.h"
 #include "aws/sigv4.h"
 
 #define KEY_MAX    1024

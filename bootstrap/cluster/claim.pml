@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Who makes a cluster's secrets, and who runs its etcd: the claim, the fence and the takeover, for
- * spin (https://spinroot.com), as steps/volume_attach.c, steps/secrets*.c, steps/addresses.c and
+ * spin (https://spinroot.com), as steps/volume/volume_attach.c, steps/secrets/*.c, steps/addresses.c and
  * cluster/lineage.c do it. test/integration/test_claim_model.py runs it, and then once more for
  * each rule below with that rule taken out, which spin must notice.
  *

@@ -7,9 +7,9 @@
 
 #include "base/cleanup.h"
 #include "base/string.h"
+#include "engine/machine_internal.h"
 #include "engine/notify.h"
 #include "engine/outcome.h"
-#include "engine/transition.h"
 
 /* A probe that nothing waits for (plan, `only`) has no deadline of its row: the row's is for a
  * boot, which may wait long. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "engine/transition.h"
+#include "engine/machine_internal.h"
 
 #include <errno.h>
 #include <stdarg.h>

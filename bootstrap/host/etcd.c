@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "host/etcd_gateway.h"
+#include "host/etcd_internal.h"
 
 #define HEALTH_TIMEOUT_MS 10000
 #define LIST_MAX          5000

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/etcd_gateway.h"
+#include "host/etcd_internal.h"
 
 #include <errno.h>
 #include <openssl/evp.h>

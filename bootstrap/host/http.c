@@ -13,7 +13,7 @@
 
 #include "base/effect.h"
 #include "base/file.h"
-#include "host/http_share.h"
+#include "host/http_internal.h"
 
 #define TIMEOUT_MS_DEFAULT         30000
 #define CONNECT_TIMEOUT_MS_DEFAULT 5000

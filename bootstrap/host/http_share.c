@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "host/http_share.h"
+#include "host/http_internal.h"
 
 #include <errno.h>
 #include <pthread.h>

@@ -4,7 +4,7 @@
 
 #include "base/cleanup.h"
 #include "config/networks.h"
-#include "steps/secrets.h"
+#include "steps/secrets/secrets_internal.h"
 
 /* config, identity: what this instance is told, and what it is. Both only learn. */
 

@@ -2,8 +2,8 @@
 #include <errno.h>
 #include <time.h>
 
-#include "steps/join.h"
-#include "steps/service.h"
+#include "steps/kubelet/join.h"
+#include "steps/services/service.h"
 
 /* The end of the table: what runs here runs, and the cluster sees it so. */
 

@@ -9,7 +9,7 @@
 #include "cluster/certificate.h"
 #include "cluster/overlay.h"
 #include "cluster/pki.h"
-#include "steps/secrets.h"
+#include "steps/secrets/secrets_internal.h"
 
 #define CERTIFICATE     SECRETS_DIR "/apiserver.crt"
 #define CERTIFICATE_MAX ((size_t) 64 << 10)

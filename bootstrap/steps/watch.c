@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 #include "host/unit_watch.h"
-#include "steps/service.h"
+#include "steps/services/service.h"
 
 struct StepWatch {
         UnitWatch *units;

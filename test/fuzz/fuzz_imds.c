@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "aws/imds_parse.h"
+#include "aws/imds_internal.h"
 
 static void check_credentials(const char *text, size_t n)
 {

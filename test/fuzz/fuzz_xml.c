@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "aws/ec2_parse.h"
+#include "aws/ec2_internal.h"
 #include "aws/errors.h"
 #include "aws/xml.h"
 #include "cluster/node_name.h"

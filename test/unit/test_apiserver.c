@@ -20,7 +20,7 @@
 #include "csr_maker.h"
 #include "ec2_world.h"
 #include "local_daemon.h"
-#include "steps/join.h"
+#include "steps/kubelet/join.h"
 
 #define OWN     "ip-172-20-128-10.ec2.internal"
 #define NODE_A  "ip-172-20-144-10.ec2.internal"

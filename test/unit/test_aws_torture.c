@@ -8,10 +8,10 @@
 #include <openssl/err.h>
 #include <stdlib.h>
 
-#include "aws/ec2_parse.h"
+#include "aws/ec2_internal.h"
 #include "aws/errors.h"
-#include "aws/imds_parse.h"
-#include "aws/s3_url.h"
+#include "aws/imds_internal.h"
+#include "aws/s3_internal.h"
 #include "aws/sigv4.h"
 #include "aws/xml.h"
 #include "harness.h"

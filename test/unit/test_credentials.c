@@ -7,7 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "aws/imds_parse.h"
+#include "aws/imds_internal.h"
 #include "host/http.h"
 #include "scripted_server.h"
 

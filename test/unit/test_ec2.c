@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "aws/ec2_parse.h"
+#include "aws/ec2_internal.h"
 #include "aws/xml.h"
 #include "base/file.h"
 #include "scripted_server.h"

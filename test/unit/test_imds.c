@@ -4,7 +4,7 @@
 #include <errno.h>
 #include <sys/eventfd.h>
 
-#include "aws/imds_parse.h"
+#include "aws/imds_internal.h"
 #include "host/http.h"
 #include "scripted_server.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "steps/manifests.h"
+#include "steps/kubelet/manifests.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

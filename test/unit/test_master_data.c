@@ -9,8 +9,8 @@
 #include "base/file.h"
 #include "engine/machine.h"
 #include "harness.h"
-#include "steps/etcd.h"
-#include "steps/secrets.h"
+#include "steps/secrets/secrets_internal.h"
+#include "steps/services/etcd.h"
 
 #define TEXT(s) ((char[]) { s })
 #define HASH    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "steps/nodes.h"
+#include "steps/nodes/nodes_internal.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -3,7 +3,7 @@
 
 #include <errno.h>
 
-#include "aws/s3_url.h"
+#include "aws/s3_internal.h"
 #include "scripted_server.h"
 
 #define ERROR_XML(code, message) \

@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "cluster/pki.h"
 #include "ec2_world.h"
-#include "steps/secrets.h"
+#include "steps/secrets/secrets_internal.h"
 #include "steps/settings.h"
 
 #define GOOD                                                                \

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "host/filesystem_internal.h"
 #include "loop_volume.h"
-#include "steps/volume_format.h"
+#include "steps/volume/format_internal.h"
 
 /* volume-format, run by the engine on a loop device beside a bucket in memory and an EC2 that says
  * what each case wants. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "aws/imds_parse.h"
+#include "aws/imds_internal.h"
 #include "imds_world.h"
 
 /* The VPC's networks, as IMDS lists them, and step identity, which compares the cluster's with

@@ -5,7 +5,7 @@
 #include "aws/ec2.h"
 #include "base/file.h"
 #include "host/mount.h"
-#include "steps/secrets.h"
+#include "steps/secrets/secrets_internal.h"
 #include "steps/settings.h"
 
 /* Looking at a master's volume and bucket, before anything is decided. */

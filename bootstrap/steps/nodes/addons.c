@@ -3,8 +3,8 @@
 #include <openssl/sha.h>
 
 #include "host/process.h"
-#include "steps/join.h"
-#include "steps/manifests.h"
+#include "steps/kubelet/join.h"
+#include "steps/kubelet/manifests.h"
 
 /* What a cluster is given once its API server answers. kubectl applies it; what was applied last is
  * noted in the cluster, file by file, so that a look is one request. Objects that somebody deleted

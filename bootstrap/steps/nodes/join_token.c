@@ -4,8 +4,8 @@
 #include "base/base64.h"
 #include "cluster/csr.h"
 #include "cluster/join.h"
-#include "steps/join.h"
-#include "steps/secrets.h"
+#include "steps/kubelet/join.h"
+#include "steps/secrets/secrets_internal.h"
 
 /* The master's half: the tokens that the API server knows. What is in force stands in the bucket,
  * for nodes, and in JOIN_FILE, for the master's own kubelet; each has its Secret. A new master

@@ -13,8 +13,8 @@
 #include "config/envfile.h"
 #include "host/journal.h"
 #include "host/netif.h"
-#include "steps/etcd.h"
-#include "steps/service.h"
+#include "steps/services/etcd.h"
+#include "steps/services/service.h"
 #include "steps/settings.h"
 
 /* The overlay: its configuration in etcd, who may use it, and flanneld.

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "steps/nodes.h"
+#include "steps/nodes/nodes_internal.h"
 
 #include <errno.h>
 
 #include "base/log.h"
 #include "cluster/document.h"
-#include "steps/join.h"
+#include "steps/kubelet/join.h"
 
 /* The master's care for the cluster's Nodes: it lets in who may join, labels Nodes by role (kubelet
  * may not label itself so), and deletes those whose instance is gone. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "steps/service.h"
+#include "steps/services/service.h"
 
 #include <errno.h>
 #include <sys/stat.h>

@@ -8,8 +8,8 @@
 #include "host/http.h"
 #include "host/journal.h"
 #include "host/process.h"
-#include "steps/join.h"
-#include "steps/service.h"
+#include "steps/kubelet/join.h"
+#include "steps/services/service.h"
 
 /* kubelet: its configuration and flags by its version, what it joins with, and the unit. */
 

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "steps/nodes.h"
+#include "steps/nodes/nodes_internal.h"
 
 #define NODES_PATH  "/api/v1/nodes"
 #define LEASES_PATH "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "steps/etcd.h"
-#include "steps/secrets.h"
+#include "steps/secrets/secrets_internal.h"
+#include "steps/services/etcd.h"
 
 /* An empty data folder is what a first start finds, and what is left of a cluster that was lost.
  * The identity on the same volume tells the two apart. */

@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "base/file.h"
-#include "steps/manifests.h"
+#include "steps/kubelet/manifests.h"
 
 /* What kubelet runs by itself, without an API server to tell it to: the control plane on the
  * master, kube-proxy everywhere. */

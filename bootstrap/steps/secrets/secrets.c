@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "steps/secrets.h"
+#include "steps/secrets/secrets_internal.h"
 
 #include <errno.h>
 

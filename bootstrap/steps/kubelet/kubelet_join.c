@@ -5,8 +5,8 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
-#include "steps/join.h"
-#include "steps/service.h"
+#include "steps/kubelet/join.h"
+#include "steps/services/service.h"
 
 /* kubelet's first certificate of this boot, and a start with it.
  *

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "steps/etcd.h"
+#include "steps/services/etcd.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -9,7 +9,7 @@
 #include "base/file.h"
 #include "host/docker.h"
 #include "host/journal.h"
-#include "steps/service.h"
+#include "steps/services/service.h"
 
 /* etcd, in docker-bootstrap, its data on the volume. A cluster of one: the volume is what carries
  * it from one master to the next. https://etcd.io/docs/v3.4/op-guide/configuration/ */

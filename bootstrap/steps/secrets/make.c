@@ -7,7 +7,7 @@
 #include "aws/ec2.h"
 #include "cluster/document.h"
 #include "cluster/pki.h"
-#include "steps/secrets.h"
+#include "steps/secrets/secrets_internal.h"
 #include "steps/settings.h"
 
 /* The first boot of a cluster: identity, claim, files, index. After a crash anywhere in between the

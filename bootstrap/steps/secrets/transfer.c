@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#include "steps/secrets.h"
+#include "steps/secrets/secrets_internal.h"
 
 /* Some thirty small objects: one after the other they cost a round trip each, on a boot's longest
  * chain. A few threads share them; each keeps a connection. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "steps/volume_format.h"
+#include "steps/volume/format_internal.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
@@ -7,7 +7,7 @@
 
 #include "aws/ec2.h"
 #include "cluster/document.h"
-#include "steps/secrets.h"
+#include "steps/secrets/secrets_internal.h"
 
 /* volume-format: makes the filesystem of a volume that is proven new, and of no other.
  *

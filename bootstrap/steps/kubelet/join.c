@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "steps/join.h"
+#include "steps/kubelet/join.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "cluster/certificate.h"
 #include "cluster/join.h"
-#include "steps/secrets.h"
+#include "steps/secrets/secrets_internal.h"
 
 /* This machine's half: what its kubelet joins with. */
 

@@ -8,7 +8,7 @@
 #include "host/journal.h"
 #include "host/netif.h"
 #include "host/unit.h"
-#include "steps/service.h"
+#include "steps/services/service.h"
 
 /* docker-bootstrap, which runs what docker itself depends on, and docker on the overlay's subnet.
  */

@@ -7,7 +7,7 @@
 #include "base/file.h"
 #include "cluster/certificate.h"
 #include "host/mount.h"
-#include "steps/secrets.h"
+#include "steps/secrets/secrets_internal.h"
 
 /* From the bucket into the tmpfs. Files lie there flat, by their names; folders in it are others'
  * (kubelet's own certificates), and left alone. */
