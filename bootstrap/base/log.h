@@ -29,7 +29,7 @@
 #define LOG_ID_CHILD        "6f0c4a9d2c4e4b0fa5d0a8b8f3a0c108"
 #define LOG_ID_CONFIG       "6f0c4a9d2c4e4b0fa5d0a8b8f3a0c109"
 #define LOG_ID_NOTIFY       "6f0c4a9d2c4e4b0fa5d0a8b8f3a0c10a"
-#define LOG_ID_STACK        "6f0c4a9d2c4e4b0fa5d0a8b8f3a0c10b"
+#define LOG_ID_CFN_SIGNAL   "6f0c4a9d2c4e4b0fa5d0a8b8f3a0c10b"
 
 typedef struct LogField {
         const char *name;

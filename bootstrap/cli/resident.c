@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/resident.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -8,7 +10,6 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "cli/follow.h"
-#include "cli/run.h"
 #include "cli/text.h"
 #include "engine/lock.h"
 #include "engine/notify.h"
@@ -49,7 +50,7 @@ static int converge_alone(Run *run, Error *err)
                 int holder = 0;
                 int r = lock_try(run->runtime.lock, &lock, &holder, err);
                 if (r != 0) {
-                        return r < 0 ? r : run_converge(run, err);
+                        return r < 0 ? r : converge(run, err);
                 }
                 if (holder != last_holder) {
                         log_write(LOG_INFO, NULL, NULL, 0, "waiting for the run of pid %d", holder);
@@ -150,7 +151,7 @@ static int has_last_word(Run *run, Error *err)
  * meanwhile, as probes change nothing and an administrator's run is not to wait for them. */
 static int look_again(Run *run, uint64_t due, Error *err)
 {
-        MachineOptions options = run_options(run);
+        MachineOptions options = converge_options(run);
         options.only = due;
         Error error = { 0 };
         MachineStatus seen;
@@ -183,7 +184,7 @@ static Wait idle_wait(Run *run, const Schedule *schedule)
         const Wait stop = { .deadline_ms = UINT64_MAX, .stop_fd = run->signals.stop_fd };
         Wait wait = wait_part(&stop, alive_part_ms());
         wait.deadline_ms = least(wait.deadline_ms, schedule_first(schedule));
-        wait.deadline_ms = least(wait.deadline_ms, stack_due_ms(&run->stack));
+        wait.deadline_ms = least(wait.deadline_ms, cfn_report_due_ms(&run->cfn_report));
         wait.deadline_ms = least(wait.deadline_ms, run->again_at_ms);
         return wait;
 }
@@ -222,7 +223,7 @@ static int idle(Run *run, Error *err)
                         return 0;
                 }
                 schedule_now(&schedule, run->watch ? step_watch_take(run->watch) : 0);
-                stack_say_due(&run->stack, &run->boot, run->signals.stop_fd);
+                cfn_report_send_due(&run->cfn_report, &run->boot, run->signals.stop_fd);
                 uint64_t due = schedule_due(&schedule);
                 if (due || fds[2].revents) {
                         r = has_last_word(run, err);
@@ -271,7 +272,7 @@ static bool stays(Run *run, int r, const Error *error)
         run->again_at_ms = UINT64_MAX;
         if (r >= 0) {
                 run->n_failed = 0;
-                stack_word_ready(&run->stack);
+                cfn_report_ready(&run->cfn_report);
                 ask_again_where_denied(run);
                 return true;
         }
@@ -281,7 +282,7 @@ static bool stays(Run *run, int r, const Error *error)
                 return false;
         }
         if (!run->was_ready) {
-                stack_word_refused(&run->stack);
+                cfn_report_refused(&run->cfn_report);
         }
         uint64_t ms = wait_backoff_ms(boot_again.first_ms, boot_again.max_ms, run->n_failed++);
         run->again_at_ms = wait_now_ms() + ms;

@@ -9,46 +9,10 @@
 #include "base/log.h"
 #include "cli/confirm.h"
 #include "cli/follow.h"
+#include "cli/resident.h"
 #include "engine/lock.h"
 #include "engine/notify.h"
 #include "host/http.h"
-
-MachineOptions run_options(Run *run)
-{
-        return (MachineOptions) {
-                .steps = boot_steps,
-                .n_steps = _STEP_ID_MAX,
-                .userdata = &run->boot,
-                .role = boot_role,
-                .all_roles = ROLE_ALL,
-                .stop_fd = run->signals.stop_fd,
-                .changed = observer_changed,
-                .observer = &run->observer,
-                .tick_ms = progress_tick_ms(run->observer.progress),
-        };
-}
-
-int run_converge(Run *run, Error *err)
-{
-        boot_reset(&run->boot); /* what it knew may be what is no longer so */
-        run->boot.overrides = run->arguments->overrides;
-        MachineOptions options = run_options(run);
-        options.force = run->arguments->force;
-        options.before = run->known.since_us ? &run->known : NULL;
-        options.resident = run->arguments->resident;
-        run->observer.before = run->was_ready ? &run->known : NULL;
-        int r = machine_run(&options, &run->status, err);
-        MachineStatus known = run->status;
-        if (run->was_ready) {
-                machine_keep(&known, &run->known);
-        }
-        run->known = known;
-        run->was_ready = run->was_ready || r >= 0;
-        if (r != -ECANCELED) { /* an interrupted run has no result to tell */
-                observer_idle(&run->observer, &run->known);
-        }
-        return r;
-}
 
 /* A failure for whoever started the run by hand. That of a step was told step by step already; this
  * is the last line, with what decides. */
@@ -143,7 +107,7 @@ static ExitStatus run_by_hand(Run *run)
         }
         if (r > 0) {
                 learn_from_daemon(run);
-                r = run_converge(run, &error);
+                r = converge(run, &error);
         }
         return say(r, &error);
 }
@@ -160,7 +124,7 @@ static ExitStatus run_as_service(Run *run)
         if (!machine_decisive(&run->status)) { /* a step's failure has its entry already */
                 log_error(LOG_ERR, LOG_ID_STEP_FAILED, NULL, 0, &error, "cannot run");
         }
-        stack_say_failed(&run->stack, &run->boot, &error, run->signals.stop_fd);
+        cfn_report_failed(&run->cfn_report, &run->boot, &error, run->signals.stop_fd);
         notify_stopping();
         return say(r, &error); /* on the console too, where an instance that nobody can enter is
                                   read from outside */

@@ -17,16 +17,16 @@ typedef enum OutcomeRun {
         OUTCOME_AGAIN, /* the daemon stays, and runs the table again, ever more slowly */
 } OutcomeRun;
 
-typedef enum OutcomeStack {
+typedef enum OutcomeSignal {
         OUTCOME_NEVER,   /* the stack's own timeout tells */
         OUTCOME_AT_ONCE, /* nothing but a person changes it */
         OUTCOME_LATER,   /* once it has lasted (boot_patience_ms) */
-} OutcomeStack;
+} OutcomeSignal;
 
 typedef struct Outcome {
         OutcomeStep step;
         OutcomeRun before_ready, after_ready; /* of a run that failed by it */
-        OutcomeStack stack; /* when the stack hears FAILURE; never once it heard SUCCESS */
+        OutcomeSignal signal; /* when the stack hears FAILURE; never once it heard SUCCESS */
 } Outcome;
 
 const Outcome *outcome_of(const Error *error);

@@ -120,6 +120,9 @@ int boot_open_aws(Boot *boot, const Wait *wait, Error *err);
  * source/destination check on. ret_primary may be NULL. */
 int boot_look_at_interfaces(Boot *boot, const Wait *wait, Ec2Interface *ret_primary, Error *err);
 
+/* Returns the primary interface; NULL, and *err, where instance metadata names none. */
+const ImdsInterface *boot_primary_interface(const Boot *boot, Error *err);
+
 /* The role's bit for the engine: 0 until config is known. */
 unsigned boot_role(void *boot);
 

@@ -4,48 +4,10 @@
 
 #include "base/cleanup.h"
 #include "config/networks.h"
-#include "steps/secrets/secrets_internal.h"
+#include "steps/boot.h"
+#include "steps/bucket.h"
 
-/* config, identity: what this instance is told, and what it is. Both only learn. */
-
-/* Compares the settings with those of the volume's cluster, where it is mounted already, before
- * anything is touched. Whatever is wrong with the volume itself is for the steps that need it. */
-static int check_settings(const StackConfig *config, Error *err)
-{
-        _cleanup_secrets_scene_ SecretsScene scene = {};
-        if (config->role != ROLE_MASTER || secrets_look_at_volume(&scene, NULL) < 0 ||
-            !scene.scene.identity || !streq(scene.identity.cluster_name, config->cluster_name)) {
-                return 0;
-        }
-        return secrets_check_settings(config, &scene, err);
-}
-
-int config_probe(void *userdata, StepContext *context, Error *err)
-{
-        Boot *boot = userdata;
-        _cleanup_stack_config_ StackConfig config = {};
-        _cleanup_string_list_ StringList warnings = {};
-        Images images = {};
-        int r = stack_config_load(STACK_CONFIG_PATH, &config, &warnings, err);
-        if (r < 0) {
-                return r;
-        }
-        r = check_settings(&config, err);
-        r = r < 0 ? r : images_load(IMAGES_PATH, config.role, &images, err);
-        if (r < 0) {
-                return r;
-        }
-        for (size_t i = 0; i < warnings.n; i++) {
-                step_warn(context, "%s", warnings.items[i]);
-        }
-        stack_config_done(&boot->config);
-        images_done(&boot->images);
-        boot->config = config;
-        boot->images = images;
-        boot->config_known = true;
-        config = (StackConfig) {};
-        return 1;
-}
+/* identity: what this instance is. The step only learns. */
 
 /* The role in stack-config.sh against what EC2 says of the instance. The IAM role decides what the
  * instance may do, so a contradiction is never a matter of taste. */
@@ -76,25 +38,6 @@ static int check_role(const StackConfig *config, const ImdsIdentity *identity, E
                                  identity->role_tag);
         }
         return 0;
-}
-
-int boot_open_aws(Boot *boot, const Wait *wait, Error *err)
-{
-        ImdsIdentity identity;
-        int r = boot->imds ? 0 : imds_new(NULL, &boot->imds, err);
-        r = r < 0 ? r : imds_identity(boot->imds, wait, &identity, err);
-        if (r < 0) {
-                return r;
-        }
-        boot->identity = identity;
-        if (!boot->credentials) {
-                r = credentials_new_imds(boot->imds, &boot->credentials, err);
-        }
-        if (r >= 0 && !boot->aws) {
-                r = aws_client_new(boot->credentials, boot->identity.region, boot->identity.domain,
-                                   &boot->aws, err);
-        }
-        return r < 0 ? r : 0;
 }
 
 /* Traffic to an address of the VPC that the overlay or the services have as well would never leave
@@ -148,34 +91,6 @@ static int open_bucket(Boot *boot, const Wait *wait, Error *err)
                                      boot->config.kms_key_id, &boot->bucket, err);
 }
 
-int boot_look_at_interfaces(Boot *boot, const Wait *wait, Ec2Interface *ret_primary, Error *err)
-{
-        const char *ids[IMDS_INTERFACES_MAX];
-        size_t n = boot->identity.n_interfaces;
-        if (n == 0) {
-                return error_set(err, ERROR_FATAL, ENODEV,
-                                 "instance metadata names no network interface");
-        }
-        _cleanup_free_ Ec2Interface *interfaces = calloc(n, sizeof(*interfaces));
-        if (!interfaces) {
-                return error_oom(err);
-        }
-        for (size_t i = 0; i < n; i++) {
-                ids[i] = boot->identity.interfaces[i].eni_id;
-        }
-        int r = ec2_describe_interfaces(boot->aws, ids, n, wait, interfaces, err);
-        if (r < 0) {
-                return r;
-        }
-        for (size_t i = 0; i < n; i++) {
-                boot->checked[i] = interfaces[i].source_dest_check;
-        }
-        if (ret_primary) {
-                *ret_primary = interfaces[0];
-        }
-        return 0;
-}
-
 /* The name is asked of EC2: the master looks the instance up by it, and DHCP's option set decides
  * what IMDS and the kernel call this machine. */
 static int learn_name(Boot *boot, const Wait *wait, Error *err)
@@ -216,29 +131,4 @@ int identity_probe(void *userdata, StepContext *context, Error *err)
                 r = learn_name(boot, step_wait(context), err);
         }
         return r < 0 ? r : 1;
-}
-
-unsigned boot_role(void *userdata)
-{
-        const Boot *boot = userdata;
-        return boot->config_known ? boot->config.role : 0;
-}
-
-void boot_reset(Boot *boot)
-{
-        s3_bucket_free(boot->bucket);
-        stack_config_done(&boot->config);
-        images_done(&boot->images);
-        *boot = (Boot) { .overrides = boot->overrides,
-                         .imds = boot->imds,
-                         .credentials = boot->credentials,
-                         .aws = boot->aws };
-}
-
-void boot_done(Boot *boot)
-{
-        boot_reset(boot);
-        aws_client_free(TAKE(boot->aws));
-        credentials_free(TAKE(boot->credentials));
-        imds_free(TAKE(boot->imds));
 }

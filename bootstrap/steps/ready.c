@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "steps/api.h"
 #include "steps/kubelet/join.h"
 #include "steps/services/service.h"
 
@@ -73,7 +74,7 @@ static int look_at_node(const Boot *boot, StepContext *context, Error *err)
         if (!lease_path) {
                 return error_oom(err);
         }
-        int r = join_open_api(boot, &api, err);
+        int r = api_open(boot, &api, err);
         if (r == -ENOENT && boot->config.role == ROLE_NODE) {
                 step_waiting_for(context, "the master to let kubelet join, by a certificate");
                 return 0;
@@ -81,7 +82,7 @@ static int look_at_node(const Boot *boot, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        r = join_get_node(boot, api, context, &node, err);
+        r = api_get_node(boot, api, context, &node, err);
         r = r <= 0 ? r : node_is_ready(node, context);
         if (r <= 0) {
                 return r;

@@ -9,7 +9,7 @@
 #include "cluster/certificate.h"
 #include "cluster/overlay.h"
 #include "cluster/pki.h"
-#include "steps/secrets/secrets_internal.h"
+#include "steps/volume/volume_identity.h"
 
 #define CERTIFICATE     SECRETS_DIR "/apiserver.crt"
 #define CERTIFICATE_MAX ((size_t) 64 << 10)
@@ -56,6 +56,14 @@ int settings_check(const StackConfig *config, const ClusterSettings *recorded, c
                 }
         }
         return n > 0 ? stack_config_refuse(&problems, err) : 0;
+}
+
+int settings_check_volume(const StackConfig *config, const LineageScene *scene, Error *err)
+{
+        return lineage_settings_are_fixed(scene)
+                       ? settings_check(config, &scene->identity->settings, MASTER_IDENTITY_FILE,
+                                        err)
+                       : 0;
 }
 
 /* The alternative names of the certificate in use: 1, or 0 if there is none yet. */
@@ -196,12 +204,12 @@ int settings_check_certificate(const StackConfig *config, Error *err)
 }
 
 /* 1 if the volume's identity has the overlay's settings, 0 if it lacks them and etcd has ours. */
-static int look_at_overlay(const StackConfig *config, const char *in_etcd, SecretsScene *ret,
+static int look_at_overlay(const StackConfig *config, const char *in_etcd, VolumeIdentity *ret,
                            Error *err)
 {
         ClusterSettings found = {};
-        int r = secrets_look_at_volume(ret, err);
-        if (r < 0 || !ret->scene.identity || *ret->identity.settings.overlay_network) {
+        int r = volume_identity_look(ret, err);
+        if (r < 0 || !ret->exists || *ret->identity.settings.overlay_network) {
                 return r < 0 ? r : 1;
         }
         if (overlay_config_parse(in_etcd, found.overlay_network, found.overlay_backend)) {
@@ -212,17 +220,17 @@ static int look_at_overlay(const StackConfig *config, const char *in_etcd, Secre
 
 int settings_check_overlay(const StackConfig *config, const char *in_etcd, Error *err)
 {
-        _cleanup_secrets_scene_ SecretsScene scene = {};
-        return look_at_overlay(config, in_etcd, &scene, err);
+        VolumeIdentity volume = {};
+        return look_at_overlay(config, in_etcd, &volume, err);
 }
 
 int settings_record_overlay(const StackConfig *config, const char *in_etcd, Error *err)
 {
-        _cleanup_secrets_scene_ SecretsScene scene = {};
+        VolumeIdentity volume = {};
         const ClusterSettings settings = settings_of(config);
-        int r = look_at_overlay(config, in_etcd, &scene, err);
-        if (r == 0 && settings_complete(&scene.identity.settings, &settings)) {
-                r = secrets_write_identity(&scene.identity, err);
+        int r = look_at_overlay(config, in_etcd, &volume, err);
+        if (r == 0 && settings_complete(&volume.identity.settings, &settings)) {
+                r = volume_identity_write(&volume.identity, err);
         }
         return r < 0 ? r : 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "cluster/lineage.h"
 #include "cluster/settings.h"
 #include "steps/boot.h"
 
@@ -12,6 +13,9 @@ ClusterSettings settings_of(const StackConfig *config);
  * `where` says where it is recorded. */
 int settings_check(const StackConfig *config, const ClusterSettings *recorded, const char *where,
                    Error *err);
+
+/* Refuses settings that are not those of the volume's cluster, once that was made with them. */
+int settings_check_volume(const StackConfig *config, const LineageScene *scene, Error *err);
 
 /* Warns of each setting whose name or address the API server's certificate in use lacks. */
 int settings_warn_of_names(const StackConfig *config, StepContext *context, Error *err);

@@ -24,7 +24,7 @@ static BucketObject *bucket_find(const char *key)
         return NULL;
 }
 
-void bucket_put(const char *key, const char *body)
+void bucket_fill(const char *key, const char *body)
 {
         BucketObject *object = bucket_find(key);
         for (size_t i = 0; !object && i < ELEMENTS(bucket_objects); i++) {
@@ -69,7 +69,7 @@ static char *bucket_answer_put(const char *request, const char *key)
                 return make_reply("412 Precondition Failed", "",
                                   "<Error><Code>PreconditionFailed</Code></Error>");
         }
-        bucket_put(key, strstr(request, "\r\n\r\n") + 4);
+        bucket_fill(key, strstr(request, "\r\n\r\n") + 4);
         if (bucket_lost_answers > 0) {
                 bucket_lost_answers--;
                 return make_reply("500 Internal Server Error", "",

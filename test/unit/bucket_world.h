@@ -8,7 +8,7 @@
 
 extern unsigned bucket_lost_answers; /* so many PUTs are done, and their answers are errors */
 
-void bucket_put(const char *key, const char *body);
+void bucket_fill(const char *key, const char *body);
 
 void bucket_clear(void);
 

@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "cli/verbs.h"
-#include "steps/stack.h"
+#include "steps/cfn_signal.h"
 #include "steps/watch.h"
 
 World *world;
@@ -81,7 +81,7 @@ unsigned boot_role(void *userdata)
         return boot->config_known ? boot->config.role : 0;
 }
 
-int stack_signal(Boot *boot, bool ready, const Wait *wait, Error *err)
+int cfn_signal_send(Boot *boot, bool ready, const Wait *wait, Error *err)
 {
         (void) boot;
         (void) wait;

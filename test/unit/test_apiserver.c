@@ -20,6 +20,7 @@
 #include "csr_maker.h"
 #include "ec2_world.h"
 #include "local_daemon.h"
+#include "steps/api.h"
 #include "steps/kubelet/join.h"
 
 #define OWN     "ip-172-20-128-10.ec2.internal"
@@ -185,7 +186,7 @@ static int get(json_t **ret, const char *format, ...)
         va_start(ap, format);
         (void) vsnprintf(path, sizeof(path), format, ap);
         va_end(ap);
-        CHECK_OK(join_open_api(&boot, &api, &err), err);
+        CHECK_OK(api_open(&boot, &api, &err), err);
         int r = kube_api_get(api, path, &wait, &json, &err);
         if (ret) {
                 *ret = json_incref(json);
@@ -210,7 +211,7 @@ static void test_starts(void)
         Error err = {};
         Wait wait = test_patience();
         _cleanup_kube_api_ KubeApi *api = NULL;
-        CHECK_OK(join_open_api(&boot, &api, &err), err);
+        CHECK_OK(api_open(&boot, &api, &err), err);
         REQUIRE(api);
         CHECK_INT(kube_api_is_ready(api, &wait, &err), 0); /* nobody listens yet */
         start_cluster();

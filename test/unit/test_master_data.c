@@ -9,8 +9,8 @@
 #include "base/file.h"
 #include "engine/machine.h"
 #include "harness.h"
-#include "steps/secrets/secrets_internal.h"
 #include "steps/services/etcd.h"
+#include "steps/volume/volume_identity.h"
 
 #define TEXT(s) ((char[]) { s })
 #define HASH    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -52,7 +52,7 @@ static int run(StepFunction *probe, StepFunction *apply, Error *err)
 static void first_start_and_lost_data_differ(void)
 {
         Error err = {};
-        CHECK_OK(secrets_write_identity(&complete, &err), err);
+        CHECK_OK(volume_identity_write(&complete, &err), err);
         CHECK_INT(etcd_look_at_data(&boot, &err), 0); /* a first start */
         CHECK_INT(etcd_mark_data(&err), -ENOENT);     /* of nothing */
         CHECK_INT(err.class, ERROR_RETRY);
@@ -70,7 +70,7 @@ static void first_start_and_lost_data_differ(void)
         CHECK_CONTAINS(err.message, "snapshot");
         CHECK_CONTAINS(err.message, MASTER_IDENTITY_FILE);
 
-        CHECK_OK(secrets_write_identity(&complete, &err), err); /* as the message says */
+        CHECK_OK(volume_identity_write(&complete, &err), err); /* as the message says */
         CHECK_INT(etcd_look_at_data(&boot, &err), 0);
 }
 

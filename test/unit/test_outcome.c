@@ -15,7 +15,7 @@
 static const struct {
         ErrorClass class;
         int source;
-        const char *step, *before, *after, *stack;
+        const char *step, *before, *after, *signal;
 } expected[] = {
         { ERROR_FATAL, BOTH, "fails", "ends", "again", "never" },
         { ERROR_RETRY, BOTH, "retries", "ends", "again", "never" },
@@ -29,7 +29,7 @@ static const char *const step_names[] = {
         [OUTCOME_FAILS] = "fails", [OUTCOME_RETRIES] = "retries", [OUTCOME_STOPS_ALL] = "stops all"
 };
 static const char *const run_names[] = { [OUTCOME_ENDS] = "ends", [OUTCOME_AGAIN] = "again" };
-static const char *const stack_names[] = {
+static const char *const signal_names[] = {
         [OUTCOME_NEVER] = "never", [OUTCOME_AT_ONCE] = "at once", [OUTCOME_LATER] = "later"
 };
 
@@ -46,7 +46,7 @@ static void test_table(void)
                         CHECK_STR(step_names[outcome->step], row->step);
                         CHECK_STR(run_names[outcome->before_ready], row->before);
                         CHECK_STR(run_names[outcome->after_ready], row->after);
-                        CHECK_STR(stack_names[outcome->stack], row->stack);
+                        CHECK_STR(signal_names[outcome->signal], row->signal);
                         n++;
                 }
         }
@@ -63,7 +63,7 @@ static void test_unit_agrees(void)
         for (int status = 1; status < 256; status++) {
                 for (ErrorClass class = 0; class < _ERROR_CLASS_MAX; class ++) {
                         const Error error = { .class = class };
-                        if (outcome_of(&error)->stack == OUTCOME_AT_ONCE &&
+                        if (outcome_of(&error)->signal == OUTCOME_AT_ONCE &&
                             (int) exit_status_from_class(class) == status) {
                                 size_t used = strlen(line);
                                 (void) snprintf(line + used, sizeof(line) - used, " %d", status);

@@ -10,8 +10,8 @@
 #include "base/file.h"
 #include "cluster/pki.h"
 #include "ec2_world.h"
-#include "steps/secrets/secrets_internal.h"
 #include "steps/settings.h"
+#include "steps/volume/volume_identity.h"
 
 #define GOOD                                                                \
         "KUBERNETES_ROLE=master\nCLUSTER_NAME=blue\nS3_BUCKET=bucket-1\n"   \
@@ -85,15 +85,15 @@ static int run_config(const char *more, Error *err)
 static void write_identity(const LineageIdentity *identity)
 {
         Error err = {};
-        CHECK_OK(secrets_write_identity(identity, &err), err);
+        CHECK_OK(volume_identity_write(identity, &err), err);
 }
 
 static LineageIdentity read_identity(void)
 {
-        _cleanup_secrets_scene_ SecretsScene scene = {};
+        VolumeIdentity volume = {};
         Error err = {};
-        CHECK_OK(secrets_look_at_volume(&scene, &err), err);
-        return scene.identity;
+        CHECK_OK(volume_identity_look(&volume, &err), err);
+        return volume.identity;
 }
 
 /* An identity from before: what etcd has decides, and is recorded. */

@@ -246,10 +246,10 @@ static void named_in_the_bucket(void)
                 "\"volume_id\":\"%s\",\"instance_id\":\"" INSTANCE "\",\"nonce\":\"n\","
                 "\"created\":\"2026-01-01T00:00:00Z\"}",
                 volume_id);
-        bucket_put("pki/claim", claim);
+        bucket_fill("pki/claim", claim);
         CHECK_REFUSAL("claim in s3://bucket/pki names it");
         REQUIRE(fresh(SIZE / MIB)); /* nor one that reads as zeros */
-        bucket_put("pki/claim", claim);
+        bucket_fill("pki/claim", claim);
         CHECK_REFUSAL("claim in s3://bucket/pki names it");
 }
 
@@ -342,7 +342,7 @@ static void put_begun_record(void)
                 "\"volume_id\":\"%s\",\"instance_id\":\"" HOLDER "\",\"uuid\":\"" UUID "\","
                 "\"created\":\"2026-01-01T00:00:00Z\"}",
                 volume_id);
-        bucket_put(record_key, record);
+        bucket_fill(record_key, record);
 }
 
 /* The record says `formatting`: the disk as a kill leaves it after each write. */
@@ -402,7 +402,7 @@ static char *respond_late(const char *request, unsigned number)
         if (string_starts_with(request, "PUT ") && !bucket_body(record_key)[0]) {
                 char record[512];
                 (void) snprintf(record, sizeof(record), late, volume_id);
-                bucket_put(record_key, record);
+                bucket_fill(record_key, record);
         }
         return respond(request, number);
 }
@@ -438,7 +438,7 @@ static void whole_is_settled(void)
         REQUIRE(state);
         _cleanup_free_ char *before =
                 string_format("%.*sformatting\"%s", (int) (state - record), record, state + 10);
-        bucket_put(record_key, before);
+        bucket_fill(record_key, before);
         CHECK_OK(run(MACHINE_CONVERGE, &status, &err), err);
         CHECK_INT(status.attempts, 1);
         CHECK_CONTAINS(bucket_body(record_key), "\"state\": \"formatted\"");
@@ -455,7 +455,7 @@ static void no_record_no_write(void)
         Error err = {};
         REQUIRE(fresh_noise());
         keep_copy();
-        bucket_put(record_key, "{\"schema\":1}");
+        bucket_fill(record_key, "{\"schema\":1}");
         CHECK(run(MACHINE_CONVERGE, &status, &err) < 0);
         CHECK_INT(err.class, ERROR_UNSAFE);
         CHECK_CONTAINS(err.message, "record of the volume's formatting");

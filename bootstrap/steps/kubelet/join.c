@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "steps/kubelet/join.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <sys/stat.h>
 
 #include "base/file.h"
 #include "cluster/certificate.h"
 #include "cluster/join.h"
-#include "steps/secrets/secrets_internal.h"
+#include "steps/api.h"
+#include "steps/bucket.h"
 
 /* This machine's half: what its kubelet joins with. */
 
@@ -116,7 +116,7 @@ int join_ensure_local(Boot *boot, StepContext *context, Error *err)
 int join_get_object(const Boot *boot, StepContext *context, JoinToken *ret, Error *err)
 {
         _cleanup_secret_ Secret text = SECRET_INIT;
-        int r = secrets_get(boot, context, JOIN_OBJECT, JOIN_DOCUMENT_BYTES_MAX, &text, NULL, err);
+        int r = bucket_get(boot, context, JOIN_OBJECT, JOIN_DOCUMENT_BYTES_MAX, &text, NULL, err);
         if (r <= 0) {
                 return r;
         }
@@ -142,7 +142,7 @@ int join_fetch(Boot *boot, StepContext *context, Error *err)
                 step_waiting_for(context, "the master to leave a join token that is %s",
                                  r > 0 ? "not expired" : "there");
                 r = wait_sleep(step_wait(context),
-                               wait_backoff_ms(SECRETS_POLL_FIRST_MS, SECRETS_POLL_MAX_MS, attempt),
+                               wait_backoff_ms(BUCKET_POLL_FIRST_MS, BUCKET_POLL_MAX_MS, attempt),
                                err);
                 if (r < 0) {
                         return r;
@@ -150,19 +150,9 @@ int join_fetch(Boot *boot, StepContext *context, Error *err)
         }
 }
 
-/* Where this machine finds the API server. ret: 32 bytes. */
-static void api_server(const Boot *boot, char ret[32])
-{
-        char ip[INET_ADDRSTRLEN] = "127.0.0.1";
-        if (boot->config.role == ROLE_NODE) {
-                (void) inet_ntop(AF_INET, &boot->config.master_private_ip, ip, sizeof(ip));
-        }
-        (void) snprintf(ret, 32, "https://%s:443", ip);
-}
-
 int join_render_bootstrap_kubeconfig(const Boot *boot, Secret *ret, Error *err)
 {
-        char server[32];
+        char server[API_SERVER_MAX];
         _cleanup_join_token_ JoinToken token = {};
         int r = join_local_token(&token, err);
         if (r == 0) {
@@ -196,30 +186,4 @@ int join_render_bootstrap_kubeconfig(const Boot *boot, Secret *ret, Error *err)
                                     server, token.id, token.secret) < 0
                        ? error_oom(err)
                        : 0;
-}
-
-int join_open_api(const Boot *boot, KubeApi **ret, Error *err)
-{
-        char server[32];
-        api_server(boot, server);
-        return boot->config.role == ROLE_MASTER
-                       ? kube_api_open_kubeconfig(server, SECRETS_DIR "/ca.crt",
-                                                  SECRETS_DIR "/kube-bootstrap.kubeconfig", ret,
-                                                  err)
-                       : kube_api_open_file(server, SECRETS_DIR "/ca.crt", KUBELET_CLIENT_PEM, ret,
-                                            err);
-}
-
-int join_get_node(const Boot *boot, KubeApi *api, StepContext *context, json_t **ret, Error *err)
-{
-        const char *name = boot->node_name;
-        _cleanup_free_ char *path = string_format("/api/v1/nodes/%s", name);
-        if (!path) {
-                return error_oom(err);
-        }
-        int r = kube_api_get(api, path, step_wait(context), ret, err);
-        if (r == 0) {
-                step_waiting_for(context, "kubelet to register Node %s", name);
-        }
-        return r;
 }

@@ -3,7 +3,6 @@
 
 #include "base/secret.h"
 #include "cluster/join.h"
-#include "host/kube_api.h"
 #include "steps/boot.h"
 
 /* How a kubelet gets its certificate: it asks with a bootstrap token, and the master approves.
@@ -35,14 +34,6 @@ int join_fetch(Boot *boot, StepContext *context, Error *err);
 /* kubelet's --bootstrap-kubeconfig, of JOIN_FILE's token, appended to *ret. -ENOENT if there is no
  * JOIN_FILE. */
 int join_render_bootstrap_kubeconfig(const Boot *boot, Secret *ret, Error *err);
-
-/* The API server as this machine's daemon may ask it: the master as kube-bootstrap, a node with
- * its kubelet's certificate (-ENOENT, ERROR_RETRY, while it has none). */
-int join_open_api(const Boot *boot, KubeApi **ret, Error *err);
-
-/* This machine's own Node: 1, caller frees; 0 if there is none (404), and says what it waits for.
- */
-int join_get_node(const Boot *boot, KubeApi *api, StepContext *context, json_t **ret, Error *err);
 
 /* The token of JOIN_FILE, or of JOIN_OBJECT: 1; 0 if there is none, or one that cannot be read. */
 int join_local_token(JoinToken *ret, Error *err);

@@ -5,6 +5,7 @@
 #include <sys/inotify.h>
 #include <unistd.h>
 
+#include "steps/api.h"
 #include "steps/kubelet/join.h"
 #include "steps/services/service.h"
 
@@ -52,8 +53,8 @@ static int is_registered(const Boot *boot, const struct timespec *since, StepCon
         }
         _cleanup_kube_api_ KubeApi *api = NULL;
         json_auto_t *node = NULL;
-        int r = join_open_api(boot, &api, err);
-        r = r < 0 ? r : join_get_node(boot, api, context, &node, err);
+        int r = api_open(boot, &api, err);
+        r = r < 0 ? r : api_get_node(boot, api, context, &node, err);
         if (r < 0 && err->class == ERROR_DENIED) {
                 err->class = ERROR_RETRY; /* roles of a cluster that has just begun take a moment */
         }

@@ -3,6 +3,7 @@
 #include <openssl/sha.h>
 
 #include "host/process.h"
+#include "steps/api.h"
 #include "steps/kubelet/join.h"
 #include "steps/kubelet/manifests.h"
 
@@ -102,7 +103,7 @@ int addons_probe(void *userdata, StepContext *context, Error *err)
         _cleanup_kube_api_ KubeApi *api = NULL;
         int r = render(boot, context, &manifests, err);
         if (r >= 0) {
-                r = join_open_api(boot, &api, err);
+                r = api_open(boot, &api, err);
         }
         if (r >= 0) {
                 r = answers(api, context, err);
@@ -155,7 +156,7 @@ int addons_apply(void *userdata, StepContext *context, Error *err)
         _cleanup_kube_api_ KubeApi *api = NULL;
         int r = render(boot, context, &manifests, err);
         if (r >= 0) {
-                r = join_open_api(boot, &api, err);
+                r = api_open(boot, &api, err);
         }
         if (r >= 0) {
                 r = await(api, context, err);

@@ -4,8 +4,9 @@
 #include "base/base64.h"
 #include "cluster/csr.h"
 #include "cluster/join.h"
+#include "steps/api.h"
+#include "steps/bucket.h"
 #include "steps/kubelet/join.h"
-#include "steps/secrets/secrets_internal.h"
 
 /* The master's half: the tokens that the API server knows. What is in force stands in the bucket,
  * for nodes, and in JOIN_FILE, for the master's own kubelet; each has its Secret. A new master
@@ -115,7 +116,7 @@ int join_token_probe(void *userdata, StepContext *context, Error *err)
         Boot *boot = userdata;
         _cleanup_kube_api_ KubeApi *api = NULL;
         _cleanup_(scene_done) TokenScene scene = {};
-        int r = join_open_api(boot, &api, err);
+        int r = api_open(boot, &api, err);
         if (r >= 0) {
                 r = look(boot, context, api, &scene, err);
         }
@@ -156,7 +157,7 @@ static int renew(const Boot *boot, StepContext *context, KubeApi *api, time_t no
                 r = join_document_format(&token, &text, err);
         }
         return r < 0 ? r
-                     : secrets_put(boot, context, JOIN_OBJECT, &text, S3_UNCONDITIONAL, NULL, err);
+                     : bucket_put(boot, context, JOIN_OBJECT, &text, S3_UNCONDITIONAL, NULL, err);
 }
 
 int join_token_apply(void *userdata, StepContext *context, Error *err)
@@ -164,7 +165,7 @@ int join_token_apply(void *userdata, StepContext *context, Error *err)
         Boot *boot = userdata;
         _cleanup_kube_api_ KubeApi *api = NULL;
         _cleanup_(scene_done) TokenScene scene = {};
-        int r = join_open_api(boot, &api, err);
+        int r = api_open(boot, &api, err);
         if (r >= 0) {
                 r = look(boot, context, api, &scene, err);
         }

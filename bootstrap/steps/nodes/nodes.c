@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "steps/api.h"
 #include "steps/nodes/nodes_internal.h"
 
 #include <errno.h>
@@ -39,7 +40,7 @@ int nodes_probe(void *userdata, StepContext *context, Error *err)
         Boot *boot = userdata;
         _cleanup_kube_api_ KubeApi *api = NULL;
         _cleanup_nodes_scene_ NodesScene scene = {};
-        int r = join_open_api(boot, &api, err);
+        int r = api_open(boot, &api, err);
         if (r >= 0) {
                 r = nodes_look(boot, context, api, &scene, err);
         }
@@ -151,7 +152,7 @@ int nodes_apply(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
         _cleanup_kube_api_ KubeApi *api = NULL;
-        int r = join_open_api(boot, &api, err);
+        int r = api_open(boot, &api, err);
         while (r >= 0) {
                 _cleanup_nodes_scene_ NodesScene scene = {};
                 r = nodes_look(boot, context, api, &scene, err);

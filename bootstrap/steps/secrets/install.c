@@ -60,7 +60,7 @@ static int file_is_right(const ArtifactsFile *file, Error *err)
         return r < 0 ? r : artifacts_file_verify(file, content.data, content.size, NULL) >= 0;
 }
 
-int secrets_are_installed(const Boot *boot, const SecretsIndex *index, Error *err)
+int secrets_are_installed(const Boot *boot, const BucketIndex *index, Error *err)
 {
         int r = tmpfs_is_right(err);
         if (r <= 0) {
@@ -105,8 +105,8 @@ static int fetch_one(void *userdata, size_t i, Error *err)
         Fetch *fetch = userdata;
         const ArtifactsFile *file = fetch->files[i].file;
         Secret *content = &fetch->files[i].content;
-        int r = secrets_get(fetch->boot, fetch->context, file->key, ARTIFACTS_FILE_BYTES_MAX,
-                            content, NULL, err);
+        int r = bucket_get(fetch->boot, fetch->context, file->key, ARTIFACTS_FILE_BYTES_MAX,
+                           content, NULL, err);
         if (r < 0) {
                 return r;
         }
@@ -171,16 +171,16 @@ static int fetch_all(Fetch *fetch, const ArtifactsIndex *index, Error *err)
 }
 
 /* As fetch_all(), with a second look at the index where something does not fit it. */
-static int fetch_twice(Fetch *fetch, SecretsIndex *index, Error *err)
+static int fetch_twice(Fetch *fetch, BucketIndex *index, Error *err)
 {
         Error first = {};
         int r = fetch_all(fetch, &index->index, &first);
         if (r >= 0) {
                 return 0;
         }
-        _cleanup_secrets_index_ SecretsIndex again = {};
+        _cleanup_bucket_index_ BucketIndex again = {};
         if (first.class == ERROR_UNSAFE) {
-                r = secrets_get_index(fetch->boot, fetch->context, &again, err);
+                r = bucket_get_index(fetch->boot, fetch->context, &again, err);
                 if (r < 0) {
                         return r;
                 }
@@ -193,9 +193,9 @@ static int fetch_twice(Fetch *fetch, SecretsIndex *index, Error *err)
                 }
                 return first.error ? -first.error : -EIO;
         }
-        secrets_index_done(index);
+        bucket_index_done(index);
         *index = again;
-        again = (SecretsIndex) {};
+        again = (BucketIndex) {};
         return fetch_all(fetch, &index->index, err);
 }
 
@@ -249,7 +249,7 @@ static int remove_stale(const Boot *boot, const ArtifactsIndex *index, Error *er
         return 0;
 }
 
-int secrets_install(const Boot *boot, StepContext *context, SecretsIndex *index, Error *err)
+int secrets_install(const Boot *boot, StepContext *context, BucketIndex *index, Error *err)
 {
         _cleanup_(fetch_done) Fetch fetch = { .boot = boot, .context = context };
         int r = fetch_twice(&fetch, index, err);

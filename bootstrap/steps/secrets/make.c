@@ -43,7 +43,7 @@ static int check_clock(const Boot *boot, Error *err)
 static int ensure_pending(const Boot *boot, const SecretsScene *scene, LineageIdentity *ret,
                           Error *err)
 {
-        LineageIdentity identity = scene->identity;
+        LineageIdentity identity = scene->volume.identity;
         const ClusterSettings recorded = identity.settings;
         identity.settings = settings_of(&boot->config);
         if (scene->scene.identity && !identity.complete &&
@@ -65,7 +65,7 @@ static int ensure_pending(const Boot *boot, const SecretsScene *scene, LineageId
         if (scene->scene.index) { /* only ever with a person's word: see the table */
                 memcpy(identity.replaces, scene->index.index.cluster_id, sizeof(identity.replaces));
         }
-        int r = secrets_write_identity(&identity, err);
+        int r = volume_identity_write(&identity, err);
         if (r >= 0) {
                 *ret = identity;
         }
@@ -101,8 +101,8 @@ static int read_back(const Boot *boot, StepContext *context, const SecretsScene 
                      const LineageIdentity *identity, Buffer *ret_text, Error *err)
 {
         Claim found = {};
-        int r = secrets_get(boot, context, ARTIFACTS_CLAIM_NAME, CLAIM_BYTES_MAX, ret_text, NULL,
-                            err);
+        int r = bucket_get(boot, context, ARTIFACTS_CLAIM_NAME, CLAIM_BYTES_MAX, ret_text, NULL,
+                           err);
         if (r <= 0) {
                 return r;
         }
@@ -117,7 +117,7 @@ static int read_back(const Boot *boot, StepContext *context, const SecretsScene 
  * they are the first. It is asked to refuse the claim a second time. */
 static int check_conditions(const Boot *boot, StepContext *context, const Buffer *claim, Error *err)
 {
-        int r = secrets_put(boot, context, ARTIFACTS_CLAIM_NAME, claim, S3_IF_ABSENT, NULL, err);
+        int r = bucket_put(boot, context, ARTIFACTS_CLAIM_NAME, claim, S3_IF_ABSENT, NULL, err);
         if (r > 0) {
                 return error_set(err, ERROR_CONFIG, ENOTSUP,
                                  "S3_BUCKET=%s: the store wrote over %s in spite of "
@@ -140,9 +140,9 @@ static int hold_claim(const Boot *boot, StepContext *context, const SecretsScene
                 _cleanup_buffer_ Buffer text = {};
                 int r = format_claim(scene, identity, &claim, &text, err);
                 if (r >= 0) {
-                        r = secrets_put(boot, context, ARTIFACTS_CLAIM_NAME, &text,
-                                        old ? S3_IF_MATCH : S3_IF_ABSENT,
-                                        old ? scene->claim_etag : NULL, err);
+                        r = bucket_put(boot, context, ARTIFACTS_CLAIM_NAME, &text,
+                                       old ? S3_IF_MATCH : S3_IF_ABSENT,
+                                       old ? scene->claim_etag : NULL, err);
                 }
                 if (r < 0) {
                         return r;
@@ -190,8 +190,8 @@ typedef struct Upload {
 static int upload_one(void *userdata, size_t i, Error *err)
 {
         const Upload *upload = userdata;
-        return secrets_put(upload->boot, upload->context, upload->index->files[i].key,
-                           &upload->files->files[i].content, S3_UNCONDITIONAL, NULL, err);
+        return bucket_put(upload->boot, upload->context, upload->index->files[i].key,
+                          &upload->files->files[i].content, S3_UNCONDITIONAL, NULL, err);
 }
 
 static int upload_files(const Boot *boot, StepContext *context, const PkiFiles *files,
@@ -219,9 +219,9 @@ static int publish(const Boot *boot, StepContext *context, const SecretsScene *s
         if (r < 0) {
                 return r;
         }
-        return secrets_put(boot, context, ARTIFACTS_INDEX_NAME, &text,
-                           scene->scene.index ? S3_IF_MATCH : S3_IF_ABSENT,
-                           scene->scene.index ? scene->index.etag : NULL, err);
+        return bucket_put(boot, context, ARTIFACTS_INDEX_NAME, &text,
+                          scene->scene.index ? S3_IF_MATCH : S3_IF_ABSENT,
+                          scene->scene.index ? scene->index.etag : NULL, err);
 }
 
 static int describe_index(const SecretsScene *scene, const LineageIdentity *identity,

@@ -11,65 +11,6 @@
 /* secrets: the first master makes them, every other machine fetches them. What may be done where
  * volume and bucket meet is decided in cluster/lineage.h; here it is done. */
 
-static char *key_of(const Boot *boot, const char *name)
-{
-        const char *prefix = boot->config.s3_prefix;
-        return isempty(prefix) ? string_format("%s", name) : string_format("%s/%s", prefix, name);
-}
-
-/* A bucket that is not there is a line of stack-config.sh that is wrong. */
-static int name_the_setting(const Boot *boot, Error *err, int r)
-{
-        return r < 0 && err && err->class == ERROR_CONFIG
-                       ? error_prefix(err, "S3_BUCKET=%s", boot->config.s3_bucket)
-                       : r;
-}
-
-int secrets_get(const Boot *boot, StepContext *context, const char *name, size_t max_bytes,
-                Buffer *ret, char *ret_etag, Error *err)
-{
-        _cleanup_free_ char *key = key_of(boot, name);
-        if (!key) {
-                return error_oom(err);
-        }
-        int r = s3_get(boot->bucket, key, max_bytes, step_wait(context), ret, ret_etag, err);
-        return name_the_setting(boot, err, r);
-}
-
-int secrets_put(const Boot *boot, StepContext *context, const char *name, const Buffer *content,
-                S3Condition condition, const char *etag, Error *err)
-{
-        _cleanup_free_ char *key = key_of(boot, name);
-        if (!key) {
-                return error_oom(err);
-        }
-        int r = s3_put(boot->bucket, key, content->data, content->size, condition, etag,
-                       step_wait(context), NULL, err);
-        return name_the_setting(boot, err, r);
-}
-
-void secrets_index_done(SecretsIndex *index)
-{
-        buffer_done(&index->text);
-        artifacts_index_done(&index->index);
-}
-
-int secrets_get_index(const Boot *boot, StepContext *context, SecretsIndex *ret, Error *err)
-{
-        _cleanup_secrets_index_ SecretsIndex found = {};
-        int r = secrets_get(boot, context, ARTIFACTS_INDEX_NAME, ARTIFACTS_INDEX_BYTES_MAX,
-                            &found.text, found.etag, err);
-        if (r <= 0) {
-                return r;
-        }
-        r = artifacts_index_parse(found.text.data, found.text.size, &found.index, err);
-        if (r < 0) {
-                return error_prefix(err, "s3://%s", boot->config.s3_bucket);
-        }
-        *ret = TAKE_GENERIC(found, (SecretsIndex) {});
-        return 1;
-}
-
 unsigned secrets_flags(const Boot *boot)
 {
         return (boot->overrides.new_cluster ? LINEAGE_NEW_CLUSTER : 0U) |
@@ -77,7 +18,7 @@ unsigned secrets_flags(const Boot *boot)
                (boot->overrides.takeover ? LINEAGE_TAKEOVER : 0U);
 }
 
-static int probe_index(Boot *boot, const SecretsIndex *index, Error *err)
+static int probe_index(Boot *boot, const BucketIndex *index, Error *err)
 {
         int r = secrets_are_installed(boot, index, err);
         if (r > 0) {
@@ -91,22 +32,22 @@ static int probe_index(Boot *boot, const SecretsIndex *index, Error *err)
  * flannel-config, which can compare them with etcd's. */
 static bool lacks_settings(const SecretsScene *scene)
 {
-        return !*scene->identity.settings.service_network ||
-               !*scene->identity.settings.cluster_domain;
+        return !*scene->volume.identity.settings.service_network ||
+               !*scene->volume.identity.settings.cluster_domain;
 }
 
 /* The certificates tell with what settings this cluster was made. */
 static int record_settings(const Boot *boot, const SecretsScene *scene, Error *err)
 {
         ClusterSettings settings = settings_of(&boot->config);
-        LineageIdentity identity = scene->identity;
+        LineageIdentity identity = scene->volume.identity;
         int r = settings_check_certificate(&boot->config, err);
         if (r < 0) {
                 return r;
         }
         settings.overlay_network[0] = settings.overlay_backend[0] = '\0';
         return settings_complete(&identity.settings, &settings)
-                       ? secrets_write_identity(&identity, err)
+                       ? volume_identity_write(&identity, err)
                        : 0;
 }
 
@@ -135,7 +76,7 @@ static int master_probe(Boot *boot, StepContext *context, Error *err)
         if (outcome == LINEAGE_REFUSE) {
                 return lineage_refusal(&scene.scene, err);
         }
-        r = secrets_check_settings(&boot->config, &scene, err);
+        r = settings_check_volume(&boot->config, &scene.scene, err);
         return r < 0                      ? r
                : outcome == LINEAGE_FETCH ? probe_installed(boot, context, &scene, err)
                                           : 0;
@@ -151,17 +92,16 @@ static int wait_for_claimant(StepContext *context, const SecretsScene *scene, un
                          claim->instance_id, scene->holder_state, scene->url, claim->created,
                          claim->volume_id);
         return wait_sleep(step_wait(context),
-                          wait_backoff_ms(SECRETS_POLL_FIRST_MS, SECRETS_POLL_MAX_MS, attempt),
-                          err);
+                          wait_backoff_ms(BUCKET_POLL_FIRST_MS, BUCKET_POLL_MAX_MS, attempt), err);
 }
 
 static int complete_identity(SecretsScene *scene, Error *err)
 {
-        LineageIdentity identity = scene->identity;
+        LineageIdentity identity = scene->volume.identity;
         identity.complete = true;
         identity.replaces[0] = '\0';
         memcpy(identity.ca_sha256, scene->index.index.ca_sha256, sizeof(identity.ca_sha256));
-        return secrets_write_identity(&identity, err);
+        return volume_identity_write(&identity, err);
 }
 
 /* What the table says for what there is; 1 once the files are here, 0 to look again. */
@@ -169,7 +109,9 @@ static int master_act(Boot *boot, StepContext *context, SecretsScene *scene, uns
                       Error *err)
 {
         LineageOutcome outcome = lineage_decide(&scene->scene, secrets_flags(boot));
-        int r = outcome == LINEAGE_REFUSE ? 0 : secrets_check_settings(&boot->config, scene, err);
+        int r = outcome == LINEAGE_REFUSE
+                        ? 0
+                        : settings_check_volume(&boot->config, &scene->scene, err);
         if (r < 0) {
                 return r;
         }
@@ -189,7 +131,7 @@ static int master_act(Boot *boot, StepContext *context, SecretsScene *scene, uns
         case LINEAGE_TAKE_OVER:
                 r = secrets_make(boot, context, scene, err);
                 if (r == 0) { /* someone else was faster; do not run after them */
-                        return wait_sleep(step_wait(context), SECRETS_POLL_FIRST_MS, err);
+                        return wait_sleep(step_wait(context), BUCKET_POLL_FIRST_MS, err);
                 }
                 return r < 0 ? r : 0;
         default:
@@ -213,7 +155,7 @@ static int master_apply(Boot *boot, StepContext *context, Error *err)
 
 /* A node that was given another cluster's bucket would trust that cluster's CA. With other networks
  * or another domain than the master's its pods would reach nobody. */
-static int check_cluster(const Boot *boot, const SecretsIndex *index, Error *err)
+static int check_cluster(const Boot *boot, const BucketIndex *index, Error *err)
 {
         if (!streq(index->index.cluster_name, boot->config.cluster_name)) {
                 return error_set(err, ERROR_CONFIG, EINVAL,
@@ -229,8 +171,8 @@ static int check_cluster(const Boot *boot, const SecretsIndex *index, Error *err
 
 static int node_probe(Boot *boot, StepContext *context, Error *err)
 {
-        _cleanup_secrets_index_ SecretsIndex index = {};
-        int r = secrets_get_index(boot, context, &index, err);
+        _cleanup_bucket_index_ BucketIndex index = {};
+        int r = bucket_get_index(boot, context, &index, err);
         if (r <= 0) {
                 return r;
         }
@@ -240,11 +182,11 @@ static int node_probe(Boot *boot, StepContext *context, Error *err)
 
 static int node_apply(Boot *boot, StepContext *context, Error *err)
 {
-        _cleanup_secrets_index_ SecretsIndex index = {};
+        _cleanup_bucket_index_ BucketIndex index = {};
         char since[24];
         document_now(since);
         for (unsigned attempt = 0;; attempt++) {
-                int r = secrets_get_index(boot, context, &index, err);
+                int r = bucket_get_index(boot, context, &index, err);
                 if (r < 0) {
                         return r;
                 }
@@ -256,7 +198,7 @@ static int node_apply(Boot *boot, StepContext *context, Error *err)
                                  "made the secrets; since %s",
                                  boot->config.s3_bucket, boot->config.s3_prefix, since);
                 r = wait_sleep(step_wait(context),
-                               wait_backoff_ms(SECRETS_POLL_FIRST_MS, SECRETS_POLL_MAX_MS, attempt),
+                               wait_backoff_ms(BUCKET_POLL_FIRST_MS, BUCKET_POLL_MAX_MS, attempt),
                                err);
                 if (r < 0) {
                         return r;

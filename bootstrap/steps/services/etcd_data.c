@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 
-#include "steps/secrets/secrets_internal.h"
 #include "steps/services/etcd.h"
+#include "steps/volume/volume_identity.h"
 
 /* An empty data folder is what a first start finds, and what is left of a cluster that was lost.
  * The identity on the same volume tells the two apart. */
 
 int etcd_look_at_data(const Boot *boot, Error *err)
 {
-        _cleanup_secrets_scene_ SecretsScene scene = {};
-        int r = secrets_look_at_volume(&scene, err);
+        VolumeIdentity volume = {};
+        int r = volume_identity_look(&volume, err);
         if (r < 0) {
                 return r;
         }
-        if (!scene.scene.identity || !scene.identity.etcd_member) {
+        if (!volume.exists || !volume.identity.etcd_member) {
                 return 0;
         }
-        if (scene.scene.etcd_member) {
+        if (volume.etcd_member) {
                 return 1;
         }
         return error_set(
@@ -32,21 +32,20 @@ int etcd_look_at_data(const Boot *boot, Error *err)
 
 int etcd_mark_data(Error *err)
 {
-        _cleanup_secrets_scene_ SecretsScene scene = {};
-        int r = secrets_look_at_volume(&scene, err);
+        VolumeIdentity volume = {};
+        int r = volume_identity_look(&volume, err);
         if (r < 0) {
                 return r;
         }
-        if (!scene.scene.identity || !scene.scene.etcd_member) {
+        if (!volume.exists || !volume.etcd_member) {
                 return error_set(err, ERROR_RETRY, ENOENT,
                                  "etcd is healthy, and its data or the identity is not on the "
                                  "volume: no %s",
-                                 scene.scene.identity ? MASTER_ETCD_DATA "/member"
-                                                      : MASTER_IDENTITY_FILE);
+                                 volume.exists ? MASTER_ETCD_DATA "/member" : MASTER_IDENTITY_FILE);
         }
-        if (scene.identity.etcd_member) {
+        if (volume.identity.etcd_member) {
                 return 0;
         }
-        scene.identity.etcd_member = true;
-        return secrets_write_identity(&scene.identity, err);
+        volume.identity.etcd_member = true;
+        return volume_identity_write(&volume.identity, err);
 }

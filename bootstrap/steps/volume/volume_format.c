@@ -6,8 +6,9 @@
 #include <stdio.h>
 
 #include "aws/ec2.h"
+#include "cluster/claim.h"
 #include "cluster/document.h"
-#include "steps/secrets/secrets_internal.h"
+#include "steps/bucket.h"
 
 /* volume-format: makes the filesystem of a volume that is proven new, and of no other.
  *
@@ -87,7 +88,7 @@ static int get_record(const Boot *boot, StepContext *context, Look *look, Error 
         look->scene.has_record = false;
         look->record = (FormatRecord) {};
         format_record_name(boot->config.master_volume_id, name);
-        int r = secrets_get(boot, context, name, FORMAT_RECORD_BYTES_MAX, &text, look->etag, err);
+        int r = bucket_get(boot, context, name, FORMAT_RECORD_BYTES_MAX, &text, look->etag, err);
         if (r <= 0) {
                 return r;
         }
@@ -108,8 +109,8 @@ static int get_record(const Boot *boot, StepContext *context, Look *look, Error 
 static int look_for_name(const Boot *boot, StepContext *context, Look *look, Error *err)
 {
         const char *id = boot->config.master_volume_id, *found = NULL;
-        _cleanup_secrets_index_ SecretsIndex index = {};
-        int r = secrets_get_index(boot, context, &index, err);
+        _cleanup_bucket_index_ BucketIndex index = {};
+        int r = bucket_get_index(boot, context, &index, err);
         if (r < 0) {
                 return r;
         }
@@ -118,7 +119,7 @@ static int look_for_name(const Boot *boot, StepContext *context, Look *look, Err
         }
         _cleanup_buffer_ Buffer text = {};
         Claim claim = {};
-        r = secrets_get(boot, context, ARTIFACTS_CLAIM_NAME, CLAIM_BYTES_MAX, &text, NULL, err);
+        r = bucket_get(boot, context, ARTIFACTS_CLAIM_NAME, CLAIM_BYTES_MAX, &text, NULL, err);
         if (r < 0) {
                 return r;
         }
@@ -298,8 +299,8 @@ static int put_record(const Boot *boot, StepContext *context, Look *look, const 
         char name[FORMAT_RECORD_NAME_MAX];
         format_record_name(config->master_volume_id, name);
         bool has_record = look->scene.has_record;
-        r = secrets_put(boot, context, name, &text, has_record ? S3_IF_MATCH : S3_IF_ABSENT,
-                        has_record ? look->etag : NULL, err);
+        r = bucket_put(boot, context, name, &text, has_record ? S3_IF_MATCH : S3_IF_ABSENT,
+                       has_record ? look->etag : NULL, err);
         if (r >= 0) {
                 r = get_record(boot, context, look, err);
         }

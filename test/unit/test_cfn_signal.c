@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the stack that launched an instance is told, as CloudFormation hears it. */
-#include "steps/stack.h"
+#include "steps/cfn_signal.h"
 
 #include <errno.h>
 
@@ -35,8 +35,8 @@ static void test_words(void)
         Error err = {};
         fresh(STACK, "MasterGroup");
         server_script(&server, "200 OK", XML, TAKEN);
-        CHECK_INT(stack_signal(&boot, true, &wait, &err), 1);
-        CHECK_INT(stack_signal(&boot, false, &wait, &err), 1);
+        CHECK_INT(cfn_signal_send(&boot, true, &wait, &err), 1);
+        CHECK_INT(cfn_signal_send(&boot, false, &wait, &err), 1);
         CHECK_CONTAINS(server_request(&server, 0), "/us-east-1/cloudformation/aws4_request");
         CHECK_CONTAINS(server_request(&server, 0),
                        "\r\n\r\nAction=SignalResource&Version=2010-05-15&StackName=kube"
@@ -61,7 +61,7 @@ static void test_names(void)
                 Error err = {};
                 fresh(c->stack, "NodeGroup");
                 server_script(&server, "200 OK", XML, TAKEN);
-                CHECK_INT(stack_signal(&boot, true, &wait, &err), 1);
+                CHECK_INT(cfn_signal_send(&boot, true, &wait, &err), 1);
                 CHECK_CONTAINS(server_request(&server, 0), c->sent);
                 CHECK_CONTAINS(server_request(&server, 0), "&LogicalResourceId=NodeGroup&");
         }
@@ -72,7 +72,7 @@ static void test_nobody_to_tell(void)
         Wait wait = test_patience();
         Error err = {};
         fresh("", "");
-        CHECK_INT(stack_signal(&boot, true, &wait, &err), 0);
+        CHECK_INT(cfn_signal_send(&boot, true, &wait, &err), 0);
         CHECK_INT(server_count(&server), 0);
 }
 
@@ -105,7 +105,7 @@ static void test_answers(void)
                 Error err = {};
                 fresh(STACK, "MasterGroup");
                 server_script(&server, c->status, XML, c->body);
-                CHECK_INT(stack_signal(&boot, true, &wait, &err), c->result);
+                CHECK_INT(cfn_signal_send(&boot, true, &wait, &err), c->result);
                 CHECK_STR(error_class_to_string(err.class), error_class_to_string(c->class));
                 CHECK_CONTAINS(err.message, c->says);
         }
@@ -118,7 +118,7 @@ static void test_throttled(void)
         fresh(STACK, "MasterGroup");
         server_script(&server, "400 Bad Request", XML, REFUSED("Throttling", "Rate exceeded"));
         server_script(&server, "200 OK", XML, TAKEN);
-        CHECK_INT(stack_signal(&boot, true, &wait, &err), 1);
+        CHECK_INT(cfn_signal_send(&boot, true, &wait, &err), 1);
         CHECK_INT(server_count(&server), 2);
 }
 

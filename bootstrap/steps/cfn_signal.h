@@ -10,4 +10,4 @@
  * 1: told. 0: no stack is named. -EALREADY: the stack does not want to know (any more), by its own
  * word; there is nothing else to know that by, so a later run asks it again. Else as any call of
  * AWS. */
-int stack_signal(Boot *boot, bool ready, const Wait *wait, Error *err);
+int cfn_signal_send(Boot *boot, bool ready, const Wait *wait, Error *err);

@@ -7,112 +7,10 @@
 #include "aws/ec2.h"
 #include "base/string.h"
 #include "host/netif.h"
-#include "steps/settings.h"
+#include "steps/boot.h"
 
-/* source-dest-check, elastic-ip, private-ip: what EC2's network believes of this instance. Both
- * addresses are taken from whoever has them: they follow the volume, and we hold that. */
-
-static const ImdsInterface *primary_interface(const Boot *boot, Error *err)
-{
-        if (boot->identity.n_interfaces > 0) {
-                return &boot->identity.interfaces[0];
-        }
-        (void) error_set(err, ERROR_FATAL, ENODEV, "instance metadata names no network interface");
-        return NULL;
-}
-
-/* Identity has just asked EC2, for the name: its answer is the first look. */
-int source_dest_check_probe(void *userdata, StepContext *context, Error *err)
-{
-        Boot *boot = userdata;
-        int r = boot->checks_are_fresh
-                        ? 0
-                        : boot_look_at_interfaces(boot, step_wait(context), NULL, err);
-        boot->checks_are_fresh = false;
-        if (r < 0) {
-                return r;
-        }
-        for (size_t i = 0; i < boot->identity.n_interfaces; i++) {
-                if (boot->checked[i]) {
-                        return 0;
-                }
-        }
-        return 1;
-}
-
-/* On each interface: the instance's own attribute cannot be set once there is a second one. */
-int source_dest_check_apply(void *userdata, StepContext *context, Error *err)
-{
-        const Boot *boot = userdata;
-        for (size_t i = 0; i < boot->identity.n_interfaces; i++) {
-                int r = !boot->checked[i]
-                                ? 0
-                                : ec2_set_source_dest_check(boot->aws,
-                                                            boot->identity.interfaces[i].eni_id,
-                                                            false, step_wait(context), err);
-                if (r < 0) {
-                        return r;
-                }
-        }
-        return 0;
-}
-
-int elastic_ip_probe(void *userdata, StepContext *context, Error *err)
-{
-        const Boot *boot = userdata;
-        const ImdsInterface *primary = primary_interface(boot, err);
-        Ec2Address address = {};
-        if (!primary) {
-                return -ENODEV;
-        }
-        int r = ec2_describe_address(boot->aws, boot->config.master_eip_allocation_id,
-                                     step_wait(context), &address, err);
-        if (r < 0) {
-                return error_prefix(err, "Elastic IP (MASTER_EIP_ALLOCATION_ID in %s)",
-                                    STACK_CONFIG_PATH);
-        }
-        r = settings_warn_of_address(context, address.public_ip, err);
-        return r < 0 ? r
-                     : streq(address.eni_id, primary->eni_id) &&
-                               streq(address.private_ip, boot->identity.local_ip);
-}
-
-/* The address may be gone because another has become the master meanwhile: what volume-attach found
- * may be minutes old. */
-static int check_volume_is_here(const Boot *boot, const Wait *wait, Error *err)
-{
-        const char *id = boot->config.master_volume_id;
-        Ec2Volume volume = {};
-        int r = ec2_describe_volume(boot->aws, id, wait, &volume, err);
-        if (r < 0) {
-                return error_prefix(err, "whether volume %s is still here", id);
-        }
-        if (volume.attached && streq(volume.attachment.state, "attached") &&
-            streq(volume.attachment.instance_id, boot->identity.instance_id)) {
-                return 0;
-        }
-        return error_set(err, ERROR_RETRY, EBUSY,
-                         "volume %s is %s%s, not attached to this instance: the Elastic IP is "
-                         "left to whoever has the volume",
-                         id, volume.attached ? "with " : volume.state,
-                         volume.attached ? volume.attachment.instance_id : "");
-}
-
-int elastic_ip_apply(void *userdata, StepContext *context, Error *err)
-{
-        const Boot *boot = userdata;
-        const ImdsInterface *primary = primary_interface(boot, err);
-        if (!primary) {
-                return -ENODEV;
-        }
-        int r = check_volume_is_here(boot, step_wait(context), err);
-        if (r < 0) {
-                return r;
-        }
-        return ec2_associate_address(boot->aws, boot->config.master_eip_allocation_id,
-                                     primary->eni_id, boot->identity.local_ip, step_wait(context),
-                                     err);
-}
+/* private-ip: the master's fixed address, in EC2 and in the kernel. It is taken from the instance
+ * that has it: both addresses follow the volume, and this instance holds that. */
 
 /* EC2 takes only addresses of the interface's subnet; its own message would not say whose fault it
  * is. */
@@ -168,7 +66,7 @@ static int look_at_interface(const Boot *boot, const Wait *wait, PrivateIp *ret,
 {
         (void) inet_ntop(AF_INET, &boot->config.master_private_ip, ret->address,
                          sizeof(ret->address)); /* always fits */
-        ret->primary = primary_interface(boot, err);
+        ret->primary = boot_primary_interface(boot, err);
         if (!ret->primary) {
                 return -ENODEV;
         }

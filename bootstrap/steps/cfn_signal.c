@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "steps/stack.h"
+#include "steps/cfn_signal.h"
 
 #include "aws/cloudformation.h"
 #include "base/cleanup.h"
@@ -35,7 +35,7 @@ static char *name_of(const char *stack)
         return before ? strndup(before + 1, (size_t) (last - before - 1)) : strdup(stack);
 }
 
-int stack_signal(Boot *boot, bool ready, const Wait *wait, Error *err)
+int cfn_signal_send(Boot *boot, bool ready, const Wait *wait, Error *err)
 {
         _cleanup_free_ char *stack = NULL, *resource = NULL;
         int r = find_stack(boot, &stack, &resource, err);

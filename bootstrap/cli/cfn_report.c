@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/stack.h"
+#include "cli/cfn_report.h"
 
 #include <errno.h>
 
 #include "base/log.h"
 #include "engine/notify.h"
 #include "engine/outcome.h"
-#include "steps/stack.h"
+#include "steps/cfn_signal.h"
 
 /* One attempt, with AWS's own repetitions in it: short enough for what else the daemon does. */
 #define ATTEMPT_MS 15000
@@ -19,11 +19,11 @@
 #define FAREWELL_MS 45000
 
 /* Whether that is the end of it. */
-static bool say(StackWord *word, Boot *boot, bool ready, const Wait *wait)
+static bool say(CfnReport *report, Boot *boot, bool ready, const Wait *wait)
 {
         Error error = { 0 };
         Wait attempt = wait_part(wait, ATTEMPT_MS);
-        int r = stack_signal(boot, ready, &attempt, &error);
+        int r = cfn_signal_send(boot, ready, &attempt, &error);
         if (r == -EALREADY) {
                 log_write(LOG_INFO, NULL, NULL, 0,
                           "no operation of the stack waits for this instance: nothing to tell it");
@@ -32,63 +32,63 @@ static bool say(StackWord *word, Boot *boot, bool ready, const Wait *wait)
                 log_write(LOG_INFO, NULL, NULL, 0, "the stack was told: %s",
                           ready ? "ready" : "failed");
         } else if (r < 0) {
-                if (word->attempts == 0 && r != -ECANCELED) {
-                        log_error(LOG_WARNING, LOG_ID_STACK, NULL, 0, &error,
+                if (report->attempts == 0 && r != -ECANCELED) {
+                        log_error(LOG_WARNING, LOG_ID_CFN_SIGNAL, NULL, 0, &error,
                                   "the stack could not be told yet");
                 }
-                word->attempts++;
-                word->due_ms = wait_now_ms() +
-                               wait_backoff_ms(AGAIN_FIRST_MS, AGAIN_MAX_MS, word->attempts - 1);
+                report->attempts++;
+                report->due_ms = wait_now_ms() + wait_backoff_ms(AGAIN_FIRST_MS, AGAIN_MAX_MS,
+                                                                 report->attempts - 1);
                 return false;
         }
-        word->said = true;
+        report->said = true;
         return true;
 }
 
-void stack_word_ready(StackWord *word)
+void cfn_report_ready(CfnReport *report)
 {
-        if (word->refused_since_ms) {
-                *word = (StackWord) { .said = word->said };
+        if (report->refused_since_ms) {
+                *report = (CfnReport) { .said = report->said };
         }
 }
 
-void stack_word_refused(StackWord *word)
+void cfn_report_refused(CfnReport *report)
 {
-        if (!word->refused_since_ms) {
-                word->refused_since_ms = wait_now_ms();
-                word->due_ms = word->refused_since_ms + boot_patience_ms;
+        if (!report->refused_since_ms) {
+                report->refused_since_ms = wait_now_ms();
+                report->due_ms = report->refused_since_ms + boot_patience_ms;
         }
 }
 
-void stack_say_due(StackWord *word, Boot *boot, int stop_fd)
+void cfn_report_send_due(CfnReport *report, Boot *boot, int stop_fd)
 {
         const Wait wait = { .deadline_ms = UINT64_MAX, .stop_fd = stop_fd };
-        if (stack_due_ms(word) <= wait_now_ms()) {
-                bool ready = !word->refused_since_ms;
-                (void) say(word, boot, ready, &wait); /* what becomes of it is in *word */
+        if (cfn_report_due_ms(report) <= wait_now_ms()) {
+                bool ready = !report->refused_since_ms;
+                (void) say(report, boot, ready, &wait); /* what becomes of it is in *report */
         }
 }
 
-uint64_t stack_due_ms(const StackWord *word)
+uint64_t cfn_report_due_ms(const CfnReport *report)
 {
-        return word->said ? UINT64_MAX : word->due_ms;
+        return report->said ? UINT64_MAX : report->due_ms;
 }
 
-void stack_say_failed(StackWord *word, Boot *boot, const Error *why, int stop_fd)
+void cfn_report_failed(CfnReport *report, Boot *boot, const Error *why, int stop_fd)
 {
         const Wait forever = { .deadline_ms = UINT64_MAX, .stop_fd = stop_fd };
         const Wait wait = wait_part(&forever, FAREWELL_MS);
-        if (word->said || outcome_of(why)->stack != OUTCOME_AT_ONCE) {
+        if (report->said || outcome_of(why)->signal != OUTCOME_AT_ONCE) {
                 return;
         }
-        word->attempts = 0;
+        report->attempts = 0;
         for (;;) {
                 notify_alive();
-                if (say(word, boot, false, &wait)) {
+                if (say(report, boot, false, &wait)) {
                         return;
                 }
                 uint64_t now = wait_now_ms();
-                if (wait_sleep(&wait, word->due_ms > now ? word->due_ms - now : 0, NULL) < 0) {
+                if (wait_sleep(&wait, report->due_ms > now ? report->due_ms - now : 0, NULL) < 0) {
                         return; /* given up: the stack's own timeout will tell */
                 }
         }

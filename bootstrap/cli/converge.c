@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/converge.h"
+
+#include <errno.h>
+
+MachineOptions converge_options(Run *run)
+{
+        return (MachineOptions) {
+                .steps = boot_steps,
+                .n_steps = _STEP_ID_MAX,
+                .userdata = &run->boot,
+                .role = boot_role,
+                .all_roles = ROLE_ALL,
+                .stop_fd = run->signals.stop_fd,
+                .changed = observer_changed,
+                .observer = &run->observer,
+                .tick_ms = progress_tick_ms(run->observer.progress),
+        };
+}
+
+int converge(Run *run, Error *err)
+{
+        boot_reset(&run->boot); /* what it knew may be what is no longer so */
+        run->boot.overrides = run->arguments->overrides;
+        MachineOptions options = converge_options(run);
+        options.force = run->arguments->force;
+        options.before = run->known.since_us ? &run->known : NULL;
+        options.resident = run->arguments->resident;
+        run->observer.before = run->was_ready ? &run->known : NULL;
+        int r = machine_run(&options, &run->status, err);
+        MachineStatus known = run->status;
+        if (run->was_ready) {
+                machine_keep(&known, &run->known);
+        }
+        run->known = known;
+        run->was_ready = run->was_ready || r >= 0;
+        if (r != -ECANCELED) { /* an interrupted run has no result to tell */
+                observer_idle(&run->observer, &run->known);
+        }
+        return r;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "steps/boot.h"
+#include "steps/bucket.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+int boot_open_aws(Boot *boot, const Wait *wait, Error *err)
+{
+        ImdsIdentity identity;
+        int r = boot->imds ? 0 : imds_new(NULL, &boot->imds, err);
+        r = r < 0 ? r : imds_identity(boot->imds, wait, &identity, err);
+        if (r < 0) {
+                return r;
+        }
+        boot->identity = identity;
+        if (!boot->credentials) {
+                r = credentials_new_imds(boot->imds, &boot->credentials, err);
+        }
+        if (r >= 0 && !boot->aws) {
+                r = aws_client_new(boot->credentials, boot->identity.region, boot->identity.domain,
+                                   &boot->aws, err);
+        }
+        return r < 0 ? r : 0;
+}
+
+int boot_look_at_interfaces(Boot *boot, const Wait *wait, Ec2Interface *ret_primary, Error *err)
+{
+        const char *ids[IMDS_INTERFACES_MAX];
+        size_t n = boot->identity.n_interfaces;
+        if (n == 0) {
+                return error_set(err, ERROR_FATAL, ENODEV,
+                                 "instance metadata names no network interface");
+        }
+        _cleanup_free_ Ec2Interface *interfaces = calloc(n, sizeof(*interfaces));
+        if (!interfaces) {
+                return error_oom(err);
+        }
+        for (size_t i = 0; i < n; i++) {
+                ids[i] = boot->identity.interfaces[i].eni_id;
+        }
+        int r = ec2_describe_interfaces(boot->aws, ids, n, wait, interfaces, err);
+        if (r < 0) {
+                return r;
+        }
+        for (size_t i = 0; i < n; i++) {
+                boot->checked[i] = interfaces[i].source_dest_check;
+        }
+        if (ret_primary) {
+                *ret_primary = interfaces[0];
+        }
+        return 0;
+}
+
+unsigned boot_role(void *userdata)
+{
+        const Boot *boot = userdata;
+        return boot->config_known ? boot->config.role : 0;
+}
+
+void boot_reset(Boot *boot)
+{
+        s3_bucket_free(boot->bucket);
+        stack_config_done(&boot->config);
+        images_done(&boot->images);
+        *boot = (Boot) { .overrides = boot->overrides,
+                         .imds = boot->imds,
+                         .credentials = boot->credentials,
+                         .aws = boot->aws };
+}
+
+void boot_done(Boot *boot)
+{
+        boot_reset(boot);
+        aws_client_free(TAKE(boot->aws));
+        credentials_free(TAKE(boot->credentials));
+        imds_free(TAKE(boot->imds));
+}
+
+const ImdsInterface *boot_primary_interface(const Boot *boot, Error *err)
+{
+        if (boot->identity.n_interfaces > 0) {
+                return &boot->identity.interfaces[0];
+        }
+        (void) error_set(err, ERROR_FATAL, ENODEV, "instance metadata names no network interface");
+        return NULL;
+}

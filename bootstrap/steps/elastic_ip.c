@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+
+#include "aws/ec2.h"
+#include "base/string.h"
+#include "steps/settings.h"
+
+/* elastic-ip: the address is taken from the instance that has it, as private-ip takes the other. */
+
+int elastic_ip_probe(void *userdata, StepContext *context, Error *err)
+{
+        const Boot *boot = userdata;
+        const ImdsInterface *primary = boot_primary_interface(boot, err);
+        Ec2Address address = {};
+        if (!primary) {
+                return -ENODEV;
+        }
+        int r = ec2_describe_address(boot->aws, boot->config.master_eip_allocation_id,
+                                     step_wait(context), &address, err);
+        if (r < 0) {
+                return error_prefix(err, "Elastic IP (MASTER_EIP_ALLOCATION_ID in %s)",
+                                    STACK_CONFIG_PATH);
+        }
+        r = settings_warn_of_address(context, address.public_ip, err);
+        return r < 0 ? r
+                     : streq(address.eni_id, primary->eni_id) &&
+                               streq(address.private_ip, boot->identity.local_ip);
+}
+
+/* The address may be gone because another has become the master meanwhile: what volume-attach found
+ * may be minutes old. */
+static int check_volume_is_here(const Boot *boot, const Wait *wait, Error *err)
+{
+        const char *id = boot->config.master_volume_id;
+        Ec2Volume volume = {};
+        int r = ec2_describe_volume(boot->aws, id, wait, &volume, err);
+        if (r < 0) {
+                return error_prefix(err, "whether volume %s is still here", id);
+        }
+        if (volume.attached && streq(volume.attachment.state, "attached") &&
+            streq(volume.attachment.instance_id, boot->identity.instance_id)) {
+                return 0;
+        }
+        return error_set(err, ERROR_RETRY, EBUSY,
+                         "volume %s is %s%s, not attached to this instance: the Elastic IP is "
+                         "left to whoever has the volume",
+                         id, volume.attached ? "with " : volume.state,
+                         volume.attached ? volume.attachment.instance_id : "");
+}
+
+int elastic_ip_apply(void *userdata, StepContext *context, Error *err)
+{
+        const Boot *boot = userdata;
+        const ImdsInterface *primary = boot_primary_interface(boot, err);
+        if (!primary) {
+                return -ENODEV;
+        }
+        int r = check_volume_is_here(boot, step_wait(context), err);
+        if (r < 0) {
+                return r;
+        }
+        return ec2_associate_address(boot->aws, boot->config.master_eip_allocation_id,
+                                     primary->eni_id, boot->identity.local_ip, step_wait(context),
+                                     err);
+}

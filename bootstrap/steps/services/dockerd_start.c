@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "steps/services/dockerd_start.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#include "base/file.h"
+#include "host/journal.h"
+#include "steps/services/service.h"
+
+static const struct {
+        const char *unit, *config, *root;
+} dockers[] = {
+        [DOCKERD] = { UNIT_DOCKER, "/etc/docker/daemon.json", "/var/lib/docker" },
+        [DOCKERD_BOOTSTRAP] = { UNIT_DOCKER_BOOTSTRAP, "/etc/docker-bootstrap/daemon.json",
+                                "/var/lib/docker-bootstrap" },
+};
+
+/* Reads daemon.json, which an administrator may have edited: dockerd's own refusal would come again
+ * every second. */
+static int check_config(Dockerd which, char ret_root[DOCKERD_ROOT_MAX], Error *err)
+{
+        _cleanup_buffer_ Buffer text = {};
+        const char *path = dockers[which].config;
+        (void) snprintf(ret_root, DOCKERD_ROOT_MAX, "%s", dockers[which].root);
+        int r = file_read(path, 1 << 20, &text, err);
+        if (r < 0) {
+                return r == -ENOENT ? 0 : r;
+        }
+        r = dockerd_check_config(which, text.data, ret_root, err);
+        return r < 0 ? error_prefix(err, "%s", path) : 0;
+}
+
+typedef struct Blame {
+        char run[40];
+        bool networks;
+} Blame;
+
+static bool look_for_blame(const char *run, const char *line, void *userdata)
+{
+        Blame *blame = userdata;
+        if (blame->run[0] && !streq(blame->run, run)) {
+                return false; /* of the last run only */
+        }
+        (void) snprintf(blame->run, sizeof(blame->run), "%s", run);
+        blame->networks = dockerd_blames_networks(line);
+        return !blame->networks;
+}
+
+/* Makes way for a dockerd that died of its database of networks, as a power cut leaves it: 1, or 0
+ * where that is not the reason. Nothing in there is worth keeping: the bridge is ours, and etcd and
+ * flanneld are on the host's network. Once for each life of the daemon, as more would not help. */
+static int drop_networks(Dockerd which, const char *root, StepContext *context, Error *err)
+{
+        static atomic_bool dropped[_DOCKERD_MAX];
+        Blame blame = {};
+        int r = journal_read_back(dockers[which].unit, look_for_blame, &blame, err);
+        if (r < 0 || !blame.networks || atomic_exchange(&dropped[which], true)) {
+                return r;
+        }
+        _cleanup_free_ char *path = string_format("%s/network/files/local-kv.db", root);
+        if (!path) {
+                return error_oom(err);
+        }
+        r = file_set_aside(path, err);
+        if (r > 0) {
+                step_warn(context, "%s did not start over %s: renamed to .damaged, and begun anew",
+                          dockers[which].unit, path);
+        }
+        return r;
+}
+
+int dockerd_start(Dockerd which, DockerdStart *start, StepContext *context, Error *err)
+{
+        char root[DOCKERD_ROOT_MAX];
+        int r = check_config(which, root, err);
+        r = r < 0 ? r : start(dockers[which].unit, context, err);
+        if (r != -EIO || drop_networks(which, root, context, NULL) <= 0) {
+                return r;
+        }
+        return start(dockers[which].unit, context, err);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aws/ec2.h"
+#include "steps/boot.h"
+
+/* source-dest-check: EC2 drops packets of the overlay while an interface has the check on. */
+
+/* Identity has just asked EC2, for the name: its answer is the first look. */
+int source_dest_check_probe(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        int r = boot->checks_are_fresh
+                        ? 0
+                        : boot_look_at_interfaces(boot, step_wait(context), NULL, err);
+        boot->checks_are_fresh = false;
+        if (r < 0) {
+                return r;
+        }
+        for (size_t i = 0; i < boot->identity.n_interfaces; i++) {
+                if (boot->checked[i]) {
+                        return 0;
+                }
+        }
+        return 1;
+}
+
+/* On each interface: the instance's own attribute cannot be set once there is a second one. */
+int source_dest_check_apply(void *userdata, StepContext *context, Error *err)
+{
+        const Boot *boot = userdata;
+        for (size_t i = 0; i < boot->identity.n_interfaces; i++) {
+                int r = !boot->checked[i]
+                                ? 0
+                                : ec2_set_source_dest_check(boot->aws,
+                                                            boot->identity.interfaces[i].eni_id,
+                                                            false, step_wait(context), err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return 0;
+}

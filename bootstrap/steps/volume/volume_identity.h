@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include "cluster/lineage.h"
+#include "steps/boot.h"
+
+/* What the master's volume says of itself: cluster-identity.json, and whether etcd's data is there.
+ */
+typedef struct VolumeIdentity {
+        bool exists;
+        bool etcd_member;
+        LineageIdentity identity; /* where it exists */
+} VolumeIdentity;
+
+/* Reads it. -ENOENT (ERROR_RETRY) where the volume is not mounted. *ret must be zero. */
+int volume_identity_look(VolumeIdentity *ret, Error *err);
+
+/* Replaces cluster-identity.json. */
+int volume_identity_write(const LineageIdentity *identity, Error *err);
