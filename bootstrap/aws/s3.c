@@ -320,14 +320,3 @@ int s3_put(S3Bucket *bucket, const char *key, const void *data, size_t n, S3Cond
         r = copy_etag(&reply, key, ret_etag ? ret_etag : stored, err);
         return r < 0 ? r : 1;
 }
-
-int s3_delete(S3Bucket *bucket, const char *key, const Wait *wait, Error *err)
-{
-        const Request request = { .operation = "DeleteObject", .method = "DELETE", .key = key };
-        _cleanup_http_reply_ HttpReply reply = {};
-        int r = exchange(bucket, &request, wait, &reply, err);
-        if (r < 0 || reply.status == 404) {
-                return r;
-        }
-        return reply.status < 300 ? 0 : errors_from_reply(&reply, "s3", "DeleteObject", key, err);
-}

@@ -48,5 +48,3 @@ typedef enum S3Condition {
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html */
 int s3_put(S3Bucket *bucket, const char *key, const void *data, size_t n, S3Condition condition,
            const char *etag, const Wait *wait, char *ret_etag, Error *err);
-
-int s3_delete(S3Bucket *bucket, const char *key, const Wait *wait, Error *err);

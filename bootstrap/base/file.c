@@ -278,30 +278,6 @@ int file_clamp_time(const char *path, Error *err)
         return 1;
 }
 
-int file_symlink(const char *target, const char *path, Error *err)
-{
-        char old[4096];
-        ssize_t n = readlink(path, old, sizeof(old) - 1);
-        if (n >= 0) {
-                old[n] = '\0';
-                if (streq(old, target)) {
-                        return 0;
-                }
-        }
-        _cleanup_free_ char *temporary = temporary_name(path);
-        if (!temporary) {
-                return error_oom(err);
-        }
-        unsigned effect = effect_before("symlink", path);
-        if (symlink(target, temporary) < 0 || rename(temporary, path) < 0) {
-                int r = error_errno(err, errno, "link %s to %s", path, target);
-                (void) unlink(temporary);
-                return r;
-        }
-        effect_after(effect, "symlink", path);
-        return 1;
-}
-
 int file_read_line(const char *path, char **ret)
 {
         _cleanup_buffer_ Buffer text = {};

@@ -35,9 +35,6 @@ int file_remove(const char *path, Error *err);
  * Returns 1 if it was there, else 0. */
 int file_set_aside(const char *path, Error *err);
 
-/* Like `ln -sfn`, atomically. Returns 1 if changed, 0 if it was so. */
-int file_symlink(const char *target, const char *path, Error *err);
-
 /* Makes an empty file if there is none; one that is there is left alone. */
 int file_touch(const char *path, mode_t mode, Error *err);
 

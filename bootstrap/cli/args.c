@@ -116,7 +116,7 @@ static int take_option(OptionId id, const char *value, Arguments *ret, Error *er
                 *flags[id] = true;
         }
         if (id == OPTION_FROM) {
-                int step = step_find(boot_steps, _STEP_ID_MAX, value);
+                int step = step_find(boot_steps, _BOOT_STEP_MAX, value);
                 if (step < 0) {
                         return refuse(err, "there is no step \"%.64s\"", value);
                 }

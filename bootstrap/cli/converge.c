@@ -7,7 +7,7 @@ MachineOptions converge_options(Run *run)
 {
         return (MachineOptions) {
                 .steps = boot_steps,
-                .n_steps = _STEP_ID_MAX,
+                .n_steps = _BOOT_STEP_MAX,
                 .userdata = &run->boot,
                 .role = boot_role,
                 .all_roles = ROLE_ALL,

@@ -5,7 +5,7 @@
 
 static void print_edges(size_t to, uint64_t needs, const char *attributes)
 {
-        for (size_t from = 0; from < _STEP_ID_MAX; from++) {
+        for (size_t from = 0; from < _BOOT_STEP_MAX; from++) {
                 if (needs & STEP_MASK(from)) {
                         (void) printf("        \"%s\" -> \"%s\"%s;\n", boot_steps[from].name,
                                       boot_steps[to].name, attributes);
@@ -21,13 +21,13 @@ ExitStatus cli_graph(void)
                 "        node [shape=box, style=\"rounded,filled\", fontname=\"sans-serif\"];\n"
                 "        label=\"blue: master only; dashed: needed on the master only; "
                 "bold: can destroy data\";\n");
-        for (size_t i = 0; i < _STEP_ID_MAX; i++) {
+        for (size_t i = 0; i < _BOOT_STEP_MAX; i++) {
                 const Step *s = &boot_steps[i];
                 (void) printf("        \"%s\" [tooltip=\"%s\", fillcolor=%s%s];\n", s->name,
                               s->makes_true, s->roles == ROLE_ALL ? "white" : "lightblue",
                               s->destroys_data ? ", penwidth=3" : "");
         }
-        for (size_t i = 0; i < _STEP_ID_MAX; i++) {
+        for (size_t i = 0; i < _BOOT_STEP_MAX; i++) {
                 print_edges(i, boot_steps[i].needs, "");
                 print_edges(i, boot_steps[i].also_needs.steps, " [style=dashed]");
         }

@@ -32,7 +32,7 @@ static void tell_step(const Step *step, const StepStatus *s, const char *role, P
                           fields, n, "%s: done after %s%s", step->name, duration,
                           s->attempts ? "" : ", was so already");
                 if (s->warning[0]) {
-                        bool config = step == &boot_steps[STEP_CONFIG];
+                        bool config = step == &boot_steps[BOOT_CONFIG];
                         log_write(LOG_WARNING, config ? LOG_ID_CONFIG : LOG_ID_STEP_WARNING, fields,
                                   n, "%s: %s", step->name, s->warning);
                 }

@@ -13,10 +13,10 @@ static void learn(Observer *o, const MachineStatus *status, int step)
         if (step < 0 || status->steps[step].state != STEP_DONE) {
                 return;
         }
-        if (step == STEP_CONFIG) {
+        if (step == BOOT_CONFIG) {
                 (void) snprintf(o->role, sizeof(o->role), "%s",
                                 role_to_string(boot_role((void *) (uintptr_t) o->boot)));
-        } else if (step == STEP_IDENTITY) {
+        } else if (step == BOOT_IDENTITY) {
                 (void) snprintf(o->instance_id, sizeof(o->instance_id), "%s",
                                 o->boot->identity.instance_id);
         }

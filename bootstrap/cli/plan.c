@@ -52,7 +52,7 @@ ExitStatus cli_plan(const Arguments *arguments)
         }
         _cleanup_boot_ Boot boot = { 0 };
         const MachineOptions options = { .steps = boot_steps,
-                                         .n_steps = _STEP_ID_MAX,
+                                         .n_steps = _BOOT_STEP_MAX,
                                          .userdata = &boot,
                                          .role = boot_role,
                                          .all_roles = ROLE_ALL,

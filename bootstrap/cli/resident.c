@@ -64,13 +64,13 @@ static int converge_alone(Run *run, Error *err)
 }
 
 typedef struct Schedule {
-        uint64_t due_ms[_STEP_ID_MAX]; /* UINT64_MAX: never */
+        uint64_t due_ms[_BOOT_STEP_MAX]; /* UINT64_MAX: never */
 } Schedule;
 
 static void schedule_next(Schedule *s, const MachineStatus *status, uint64_t which)
 {
         uint64_t now = wait_now_ms();
-        for (size_t i = 0; i < _STEP_ID_MAX; i++) {
+        for (size_t i = 0; i < _BOOT_STEP_MAX; i++) {
                 if (which & STEP_MASK(i)) {
                         const StepStatus *step = &status->steps[i];
                         bool again = step->in_role && step->state == STEP_DONE &&
@@ -84,7 +84,7 @@ static void schedule_next(Schedule *s, const MachineStatus *status, uint64_t whi
 static uint64_t schedule_first(const Schedule *s)
 {
         uint64_t first = UINT64_MAX;
-        for (size_t i = 0; i < _STEP_ID_MAX; i++) {
+        for (size_t i = 0; i < _BOOT_STEP_MAX; i++) {
                 first = s->due_ms[i] < first ? s->due_ms[i] : first;
         }
         return first;
@@ -96,7 +96,7 @@ static uint64_t schedule_due(const Schedule *s)
         if (schedule_first(s) > wait_now_ms()) {
                 return 0;
         }
-        for (size_t i = 0; i < _STEP_ID_MAX; i++) {
+        for (size_t i = 0; i < _BOOT_STEP_MAX; i++) {
                 mask |= s->due_ms[i] <= soon ? STEP_MASK(i) : 0;
         }
         return mask;
@@ -105,7 +105,7 @@ static uint64_t schedule_due(const Schedule *s)
 /* Something has happened to these steps: those that were done are due. */
 static void schedule_now(Schedule *s, uint64_t mask)
 {
-        for (size_t i = 0; i < _STEP_ID_MAX; i++) {
+        for (size_t i = 0; i < _BOOT_STEP_MAX; i++) {
                 if ((mask & STEP_MASK(i)) && s->due_ms[i] != UINT64_MAX) {
                         s->due_ms[i] = wait_now_ms();
                 }
@@ -164,7 +164,7 @@ static int look_again(Run *run, uint64_t due, Error *err)
                 log_error(LOG_NOTICE, NULL, NULL, 0, &error, "looked again");
                 return 0;
         }
-        for (size_t i = 0; i < _STEP_ID_MAX; i++) {
+        for (size_t i = 0; i < _BOOT_STEP_MAX; i++) {
                 if (due & STEP_MASK(i)) {
                         run->known.steps[i].looked_us = seen.steps[i].looked_us;
                 }
@@ -255,7 +255,7 @@ static void tell_again(Run *run, uint64_t ms)
 static void ask_again_where_denied(Run *run)
 {
         bool denied = false;
-        for (size_t i = 0; i < _STEP_ID_MAX; i++) {
+        for (size_t i = 0; i < _BOOT_STEP_MAX; i++) {
                 denied |= boot_steps[i].denial_is_warning && run->status.steps[i].warning[0];
         }
         run->n_denied = denied ? run->n_denied + 1 : 0;

@@ -50,7 +50,7 @@ bool runtime_is_abandoned(const StateFile *state)
 
 int runtime_read_state(const Runtime *runtime, StateFile *ret, Error *err)
 {
-        int r = state_file_read(runtime->state, boot_steps, _STEP_ID_MAX, ret, err);
+        int r = state_file_read(runtime->state, boot_steps, _BOOT_STEP_MAX, ret, err);
         if (r >= 0 && !streq(ret->boot_id, runtime->boot_id)) {
                 *ret = (StateFile) { 0 };
                 return error_set(err, ERROR_CONFIG, ENOENT, "%s is of an earlier boot",

@@ -37,22 +37,20 @@ int render_docker_environment(const char *bridge, const char *subnet, unsigned m
         return r < 0 ? error_oom(err) : 0;
 }
 
-int render_parse_kubelet_version(const char *text, KubeletVersion *ret, Error *err)
+int render_check_kubelet_version(const char *text, Error *err)
 {
-        KubeletVersion version;
+        unsigned major, minor;
         int used = 0;
-        if (sscanf(text, "Kubernetes v%3u.%3u.%n", &version.major, &version.minor, &used) != 2 ||
-            used == 0) {
+        if (sscanf(text, "Kubernetes v%3u.%3u.%n", &major, &minor, &used) != 2 || used == 0) {
                 return error_set(err, ERROR_CONFIG, EINVAL,
                                  "kubelet --version says \"%.64s\": expected \"Kubernetes v1.X.Y\"",
                                  text);
         }
-        if (version.major != 1 || version.minor < 16 || version.minor > 23) {
+        if (major != 1 || minor < 19 || minor > 23) {
                 return error_set(err, ERROR_CONFIG, ENOTSUP,
-                                 "kubelet is version %u.%u: with docker, 1.16 to 1.23 work",
-                                 version.major, version.minor);
+                                 "kubelet is version %u.%u: with docker, 1.19 to 1.23 work", major,
+                                 minor);
         }
-        *ret = version;
         return 0;
 }
 

@@ -20,17 +20,12 @@ int render_flannel_config(const char *network, const char *backend, Buffer *ret,
 int render_docker_environment(const char *bridge, const char *subnet, unsigned mtu,
                               const char *cgroup_driver, Buffer *ret, Error *err);
 
-typedef struct KubeletVersion {
-        unsigned major, minor;
-} KubeletVersion;
-
-/* From what `kubelet --version` prints ("Kubernetes v1.20.2"). ERROR_CONFIG if it is not of the
- * range that runs with docker: 1.16 to 1.23 (dockershim was removed in 1.24,
+/* Checks what `kubelet --version` prints ("Kubernetes v1.20.2"). ERROR_CONFIG if it is not of the
+ * range that is supported with docker: 1.19 to 1.23 (dockershim was removed in 1.24,
  * https://kubernetes.io/blog/2022/02/17/dockershim-faq/). */
-int render_parse_kubelet_version(const char *text, KubeletVersion *ret, Error *err);
+int render_check_kubelet_version(const char *text, Error *err);
 
 typedef struct KubeletParameters {
-        KubeletVersion version;
         const char *node_name; /* the private DNS name */
         const char *node_ip;
         const char *cgroup_driver; /* cgroupfs, systemd */

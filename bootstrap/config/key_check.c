@@ -6,21 +6,6 @@
 
 #include "config/networks.h"
 
-static const char *const key_type_names[_KEY_TYPE_MAX] = {
-        [KEY_STRING] = "string",       [KEY_NAME] = "name",
-        [KEY_ROLE] = "role",           [KEY_ROLE_NAME] = "IAM role name",
-        [KEY_BUCKET] = "bucket name",  [KEY_PREFIX] = "key prefix",
-        [KEY_VOLUME_ID] = "volume id", [KEY_ALLOCATION_ID] = "allocation id",
-        [KEY_IPV4] = "IPv4 address",   [KEY_CIDR] = "network (CIDR)",
-        [KEY_CHOICE] = "choice",       [KEY_DOMAIN] = "domain name",
-        [KEY_SECONDS] = "seconds",     [KEY_LOGICAL_ID] = "logical id",
-};
-
-const char *key_type_to_string(KeyType type)
-{
-        return type >= 0 && type < _KEY_TYPE_MAX ? key_type_names[type] : "invalid";
-}
-
 /* [a-z0-9]([a-z0-9EXTRA]*[a-z0-9])? of least..most characters. */
 static bool is_label(const char *s, size_t least, size_t most, const char *extra)
 {

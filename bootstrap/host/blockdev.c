@@ -19,17 +19,6 @@
 static const char *sys_root = "/sys";
 static const char *dev_root = "/dev";
 
-static const char *const kind_names[_BLOCKDEV_KIND_MAX] = {
-        [BLOCKDEV_NVME] = "nvme",
-        [BLOCKDEV_XEN] = "xen",
-        [BLOCKDEV_LOOP] = "loop",
-};
-
-const char *blockdev_kind_to_string(BlockdevKind kind)
-{
-        return kind >= 0 && kind < _BLOCKDEV_KIND_MAX ? kind_names[kind] : "invalid";
-}
-
 void blockdev_set_roots(const char *sys, const char *dev)
 {
         sys_root = sys;
@@ -279,6 +268,7 @@ int blockdev_find(const char *volume_id, const char *device_name, Blockdev *ret,
                 return 0;
         }
         *ret = search.found ? search.device : search.xen;
+        (void) snprintf(ret->volume_id, sizeof(ret->volume_id), "%s", volume_id);
         return 1;
 }
 
@@ -331,20 +321,20 @@ int blockdev_wait(const char *volume_id, const char *device_name, const Wait *wa
         }
 }
 
-int blockdev_verify(const Blockdev *device, const char *volume_id, Error *err)
+int blockdev_verify(const Blockdev *device, Error *err)
 {
         const char *disk = strrchr(device->node, '/');
         disk = disk ? disk + 1 : device->node;
         if (device->kind != BLOCKDEV_XEN) {
                 BlockdevKind kind = _BLOCKDEV_KIND_INVALID;
-                int r = claims_volume(disk, volume_id, &kind, err);
+                int r = claims_volume(disk, device->volume_id, &kind, err);
                 if (r < 0) {
                         return r;
                 }
                 if (r == 0 || kind != device->kind) {
                         return error_set(err, ERROR_UNSAFE, ENODEV,
                                          "%s is no longer volume %s: nothing more is done to it",
-                                         device->node, volume_id);
+                                         device->node, device->volume_id);
                 }
         }
         Blockdev now = {};
@@ -356,7 +346,7 @@ int blockdev_verify(const Blockdev *device, const char *volume_id, Error *err)
                 return error_set(err, ERROR_UNSAFE, ENODEV,
                                  "%s (%u:%u) of volume %s is gone or has become another device",
                                  device->node, major(device->devnum), minor(device->devnum),
-                                 volume_id);
+                                 device->volume_id);
         }
         return 0;
 }

@@ -8,6 +8,7 @@
 #include "base/wait.h"
 
 #define BLOCKDEV_NODE_MAX 64
+#define BLOCKDEV_VOLUME_ID_MAX 32
 
 typedef enum BlockdevKind {
         BLOCKDEV_NVME, /* Nitro: the serial is the volume id without its hyphen */
@@ -17,9 +18,8 @@ typedef enum BlockdevKind {
         _BLOCKDEV_KIND_INVALID = -22,
 } BlockdevKind;
 
-const char *blockdev_kind_to_string(BlockdevKind kind);
-
 typedef struct Blockdev {
+        char volume_id[BLOCKDEV_VOLUME_ID_MAX]; /* the EBS volume that it is */
         BlockdevKind kind;
         char node[BLOCKDEV_NODE_MAX]; /* /dev/nvme1n1 */
         uint64_t devnum;              /* dev_t, compared again before each use */
@@ -41,7 +41,7 @@ int blockdev_wait(const char *volume_id, const char *device_name, const Wait *wa
 
 /* Looks again at the identity of *device, immediately before it is used: still the same node,
  * number and volume id. ERROR_UNSAFE if not. */
-int blockdev_verify(const Blockdev *device, const char *volume_id, Error *err);
+int blockdev_verify(const Blockdev *device, Error *err);
 
 /* Other places than /sys and /dev, for tests. The strings are borrowed. */
 void blockdev_set_roots(const char *sys, const char *dev);

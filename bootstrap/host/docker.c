@@ -154,12 +154,6 @@ static int get_image(const char *socket, const char *image, const Wait *wait, js
         return path ? get(socket, path, wait, ret, err) : error_oom(err);
 }
 
-int docker_has_image(const char *socket, const char *image, const Wait *wait, Error *err)
-{
-        _cleanup_json_ json_t *json = NULL;
-        return get_image(socket, image, wait, &json, err);
-}
-
 static json_t *string_array(const char *const *strings)
 {
         json_t *array = json_array();

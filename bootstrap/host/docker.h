@@ -27,9 +27,6 @@ typedef struct DockerInfo {
 
 int docker_info(const char *socket, const Wait *wait, DockerInfo *ret, Error *err);
 
-/* Whether the image is in the store: 1 or 0. */
-int docker_has_image(const char *socket, const char *image, const Wait *wait, Error *err);
-
 typedef struct DockerMount {
         const char *source; /* bind, must exist on the machine */
         const char *target;

@@ -182,14 +182,14 @@ static int claim_and_probe(const Blockdev *device, const FormatOrder *order, con
         if (r < 0) {
                 return r;
         }
-        r = blockdev_verify(device, order->volume_id, err);
+        r = blockdev_verify(device, err);
         if (r < 0) {
                 return r;
         }
         if (fsync(fd) < 0) { /* what another wrote through the page cache counts once it is there */
                 return error_errno(err, errno, "sync %s", device->node);
         }
-        r = disk_probe_fd(fd, device->node, order->volume_id, order->label, wait, ret, ret_facts,
+        r = disk_probe_fd(fd, device->node, device->volume_id, order->label, wait, ret, ret_facts,
                           err);
         if (r < 0) {
                 return r;
@@ -229,7 +229,7 @@ static int claim_for_format(const Blockdev *device, const FormatOrder *order, co
                 }
         }
         char sector[DISK_MARKER_BYTES];
-        disk_marker_make(order->volume_id, order->label, order->uuid, sector);
+        disk_marker_make(device->volume_id, order->label, order->uuid, sector);
         r = write_marker(fd, device->node, sector, err);
         return r < 0 ? r : 1;
 }
@@ -290,7 +290,7 @@ int filesystem_format(const Blockdev *device, const FormatOrder *order, const Wa
         if (device->size_bytes < DEVICE_BYTES_MIN) {
                 return error_set(err, ERROR_CONFIG, ENOSPC,
                                  "volume %s has %llu bytes: expected 64 MiB or more",
-                                 order->volume_id, (unsigned long long) device->size_bytes);
+                                 device->volume_id, (unsigned long long) device->size_bytes);
         }
         /* Held to the end: the kernel cannot give the node's name to another disk meanwhile, so
          * mkfs opens the disk that was proven blank. The lock is on a descriptor of its own because

@@ -47,8 +47,8 @@ typedef struct DiskProbe {
  * blank. `label` is what our own filesystem carries.
  * https://mirrors.edge.kernel.org/pub/linux/utils/util-linux/v2.38/libblkid-docs/
  * (blkid_do_safeprobe) */
-int filesystem_probe(const Blockdev *device, const char *volume_id, const char *label,
-                     const Wait *wait, DiskProbe *ret, Error *err);
+int filesystem_probe(const Blockdev *device, const char *label, const Wait *wait, DiskProbe *ret,
+                     Error *err);
 
 /* Draws a random UUID. */
 int filesystem_draw_uuid(char ret[DISK_UUID_MAX], Error *err);
@@ -56,7 +56,6 @@ int filesystem_draw_uuid(char ret[DISK_UUID_MAX], Error *err);
 #define DISK_MASK(content) (1U << (content))
 
 typedef struct FormatOrder {
-        const char *volume_id;
         const char *label;
         const char *uuid;
         unsigned gives_up; /* DISK_MASK() of DISK_NOISE where the caller knows that the disk is new,

@@ -381,8 +381,8 @@ int disk_probe_fd(int fd, const char *name, const char *volume_id, const char *l
 /* Looks once more at a superblock that seemed damaged. The kernel (of a mounted filesystem), e2fsck
  * and mkfs hold the exclusive claim on the disk while they change a superblock, field by field, so
  * a reader may see half of a change. While the claim is held here nobody changes it. */
-static int look_again(const Blockdev *device, const char *volume_id, const char *label,
-                      const Wait *wait, DiskProbe *probe, DiskFacts *facts, Error *err)
+static int look_again(const Blockdev *device, const char *label, const Wait *wait,
+                      DiskProbe *probe, DiskFacts *facts, Error *err)
 {
         _cleanup_close_ int fd = open(device->node, O_RDONLY | O_EXCL | O_CLOEXEC);
         if (fd < 0 && errno == EBUSY) {
@@ -393,18 +393,18 @@ static int look_again(const Blockdev *device, const char *volume_id, const char 
         if (fd < 0) {
                 return error_errno(err, errno, "open %s", device->node);
         }
-        return disk_probe_fd(fd, device->node, volume_id, label, wait, probe, facts, err);
+        return disk_probe_fd(fd, device->node, device->volume_id, label, wait, probe, facts, err);
 }
 
-int filesystem_probe(const Blockdev *device, const char *volume_id, const char *label,
-                     const Wait *wait, DiskProbe *ret, Error *err)
+int filesystem_probe(const Blockdev *device, const char *label, const Wait *wait, DiskProbe *ret,
+                     Error *err)
 {
         _cleanup_close_ int fd = open(device->node, O_RDONLY | O_CLOEXEC);
         if (fd < 0) {
                 return error_errno(err, errno, "open %s", device->node);
         }
         /* Verified while open: a disk that is held keeps its name and number. */
-        int r = blockdev_verify(device, volume_id, err);
+        int r = blockdev_verify(device, err);
         if (r < 0) {
                 return r;
         }
@@ -418,9 +418,9 @@ int filesystem_probe(const Blockdev *device, const char *volume_id, const char *
         }
         DiskProbe probe = {};
         DiskFacts facts = {};
-        r = disk_probe_fd(fd, device->node, volume_id, label, wait, &probe, &facts, err);
+        r = disk_probe_fd(fd, device->node, device->volume_id, label, wait, &probe, &facts, err);
         if (r >= 0 && probe.bad_superblock) {
-                r = look_again(device, volume_id, label, wait, &probe, &facts, err);
+                r = look_again(device, label, wait, &probe, &facts, err);
         }
         if (r < 0) {
                 return r;

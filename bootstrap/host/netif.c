@@ -305,19 +305,6 @@ int netif_add_address(const Netif *netif, struct in_addr address, Error *err)
                                        : 0;
 }
 
-int netif_remove_address(const Netif *netif, struct in_addr address, Error *err)
-{
-        char text[INET_ADDRSTRLEN];
-        (void) inet_ntop(AF_INET, &address, text, sizeof(text)); /* always fits */
-        unsigned effect = effect_before("address-remove", text);
-        int r = change_address(RTM_DELADDR, 0, netif, address, 32);
-        if (r < 0 && r != -EADDRNOTAVAIL) {
-                return error_errno(err, r, "remove %s from %s", text, netif->name);
-        }
-        effect_after(effect, "address-remove", text);
-        return 0;
-}
-
 /* ip link add NAME type bridge, with its MTU. */
 static int create_bridge(const char *name, uint32_t mtu)
 {

@@ -30,7 +30,6 @@ int netif_has_address(const Netif *netif, struct in_addr address, Error *err);
 /* Adds it as a secondary /32 with no label; one that is there already is fine. Announces it by
  * gratuitous ARP. */
 int netif_add_address(const Netif *netif, struct in_addr address, Error *err);
-int netif_remove_address(const Netif *netif, struct in_addr address, Error *err);
 
 /* Returns 1 if there is an interface of that name with that hardware address, else 0. */
 int netif_has_mac(const char *name, const char *mac, Error *err);

@@ -241,15 +241,6 @@ int unit_reset_failed(const char *name, const Wait *wait, Error *err)
         return 0;
 }
 
-int unit_reload_manager(const Wait *wait, Error *err)
-{
-        int r = manager_do("Reload", NULL, 0, wait, err);
-        if (r < 0) {
-                (void) error_prefix(err, "reload systemd's configuration");
-        }
-        return r;
-}
-
 static int on_change(sd_bus_message *message, void *userdata, sd_bus_error *e)
 {
         (void) message;

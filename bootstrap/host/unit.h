@@ -35,9 +35,6 @@ int unit_stop(const char *name, const Wait *wait, Error *err);
  * fine. */
 int unit_reset_failed(const char *name, const Wait *wait, Error *err);
 
-/* `systemctl daemon-reload`. */
-int unit_reload_manager(const Wait *wait, Error *err);
-
 /* Waits until the unit is no longer in the state it has now (PropertiesChanged), or timeout_ms
  * passed: an event instead of a poll. 1 changed, 0 not. */
 int unit_wait_change(const char *name, const UnitState *seen, const Wait *wait, uint64_t timeout_ms,

@@ -64,6 +64,7 @@ void boot_reset(Boot *boot)
         stack_config_done(&boot->config);
         images_done(&boot->images);
         *boot = (Boot) { .overrides = boot->overrides,
+                         .memory = boot->memory,
                          .imds = boot->imds,
                          .credentials = boot->credentials,
                          .aws = boot->aws };

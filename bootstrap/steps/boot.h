@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/stat.h>
 
 #include "aws/client.h"
 #include "aws/credentials.h"
@@ -10,6 +11,7 @@
 #include "aws/imds.h"
 #include "aws/s3.h"
 #include "base/secret.h"
+#include "cluster/dockerd.h"
 #include "cluster/node_name.h"
 #include "config/images.h"
 #include "config/stack_config.h"
@@ -17,34 +19,34 @@
 #include "host/blockdev.h"
 
 /* The rows of the table, in its order. */
-typedef enum StepId {
-        STEP_CONFIG,
-        STEP_IDENTITY,
-        STEP_SOURCE_DEST_CHECK,
-        STEP_VOLUME_ATTACH,
-        STEP_VOLUME_FORMAT,
-        STEP_VOLUME_MOUNT,
-        STEP_ELASTIC_IP,
-        STEP_PRIVATE_IP,
-        STEP_SECRETS,
-        STEP_DOCKER_BOOTSTRAP,
-        STEP_ETCD,
-        STEP_FLANNEL_CONFIG,
-        STEP_FLANNELD,
-        STEP_DOCKER,
-        STEP_STATIC_PODS,
-        STEP_KUBELET_CONFIG,
-        STEP_KUBELET,
-        STEP_KUBELET_JOIN,
-        STEP_ADDONS,
-        STEP_JOIN_TOKEN,
-        STEP_NODES,
-        STEP_READY,
-        _STEP_ID_MAX,
-        _STEP_ID_INVALID = -22,
-} StepId;
+typedef enum BootStep {
+        BOOT_CONFIG,
+        BOOT_IDENTITY,
+        BOOT_SOURCE_DEST_CHECK,
+        BOOT_VOLUME_ATTACH,
+        BOOT_VOLUME_FORMAT,
+        BOOT_VOLUME_MOUNT,
+        BOOT_ELASTIC_IP,
+        BOOT_PRIVATE_IP,
+        BOOT_SECRETS,
+        BOOT_DOCKER_BOOTSTRAP,
+        BOOT_ETCD,
+        BOOT_FLANNEL_CONFIG,
+        BOOT_FLANNELD,
+        BOOT_DOCKER,
+        BOOT_STATIC_PODS,
+        BOOT_KUBELET_CONFIG,
+        BOOT_KUBELET,
+        BOOT_KUBELET_JOIN,
+        BOOT_ADDONS,
+        BOOT_JOIN_TOKEN,
+        BOOT_NODES,
+        BOOT_READY,
+        _BOOT_STEP_MAX,
+        _BOOT_STEP_INVALID = -22,
+} BootStep;
 
-extern const Step boot_steps[_STEP_ID_MAX];
+extern const Step boot_steps[_BOOT_STEP_MAX];
 
 /* When a daemon that stays, though the table could not be brought to its end, runs it again. */
 extern const StepRetry boot_again;
@@ -70,10 +72,27 @@ typedef struct BootOverrides {
         bool format_volume; /* nothing known is on it, but it is not proven new */
 } BootOverrides;
 
+/* What steps remember beyond a run of the table, in the memory of one process. Each member is its
+ * step's alone. */
+typedef struct BootMemory {
+        /* volume-mount: the size to which the filesystem could not be grown */
+        uint64_t refused_size;
+
+        /* docker-bootstrap, docker: dockerd's database of networks was set aside */
+        bool networks_set_aside[_DOCKERD_MAX];
+
+        /* flanneld: the leases without a route after a restart, by their sum */
+        uint64_t unmended_leases;
+
+        /* kubelet-config: the kubelet whose version was asked */
+        struct stat kubelet;
+} BootMemory;
+
 /* What steps learn and share. Each part is filled by the probe of the one step named, and read by
  * steps which need that one: the engine orders the two, so nothing here is locked. */
 typedef struct Boot {
         BootOverrides overrides;
+        BootMemory memory;
 
         /* config */
         StackConfig config;
@@ -96,7 +115,6 @@ typedef struct Boot {
         Blockdev volume;
 
         /* secrets */
-        char cluster_id[40];
         char generation[40];
 
         /* flanneld */
@@ -106,8 +124,8 @@ typedef struct Boot {
         unsigned overlay_mtu;
 } Boot;
 
-/* Forgets what steps learned, so that they learn it anew, but not who speaks for this instance to
- * AWS: credentials, the pace that AWS asked for and the clock's offset outlive a run. */
+/* Forgets what steps learned, so that they learn it anew. Kept are the memory above, and who speaks
+ * for this instance to AWS: credentials, the pace that AWS asked for and the clock's offset. */
 void boot_reset(Boot *boot);
 void boot_done(Boot *boot);
 #define _cleanup_boot_ _cleanup_(boot_done)

@@ -5,7 +5,7 @@
  */
 
 /* clang-format off */
-#define NEEDS_1(a)          STEP_MASK(STEP_##a)
+#define NEEDS_1(a)          STEP_MASK(BOOT_##a)
 #define NEEDS_2(a, b)       (NEEDS_1(a) | NEEDS_1(b))
 #define NEEDS_3(a, b, c)    (NEEDS_2(a, b) | NEEDS_1(c))
 #define NEEDS_4(a, b, c, d) (NEEDS_3(a, b, c) | NEEDS_1(d))
@@ -19,39 +19,39 @@ const StepRetry boot_again = { .first_ms = 2000, .max_ms = 300000 };
 const unsigned boot_patience_ms = 600000; /* a third of the template's timeout */
 
 /* Each row has an interval, or says why not. */
-const Step boot_steps[_STEP_ID_MAX] = {
+const Step boot_steps[_BOOT_STEP_MAX] = {
         /* Read on a reload: at any other time a person may be half way through an edit. */
-        [STEP_CONFIG] = {
+        [BOOT_CONFIG] = {
                 .name = "config", .roles = ROLE_ALL,
                 .makes_true = "stack-config.sh is parsed as data and every value is valid",
                 .probe = config_probe, .retry = RETRY_NEVER, .deadline_s = 30,
         },
         /* A machine that runs keeps its identity; each run of the table reads it anew. */
-        [STEP_IDENTITY] = {
+        [BOOT_IDENTITY] = {
                 .name = "identity", .roles = ROLE_ALL, .needs = NEEDS_1(CONFIG),
                 .makes_true = "instance, zone, interfaces and role are known from IMDSv2, the name from EC2",
                 .probe = identity_probe, .retry = RETRY_LOCAL, .deadline_s = 600,
         },
-        [STEP_SOURCE_DEST_CHECK] = {
+        [BOOT_SOURCE_DEST_CHECK] = {
                 .name = "source-dest-check", .roles = ROLE_ALL, .needs = NEEDS_1(IDENTITY),
                 .makes_true = "the source/destination check is off on every interface",
                 .probe = source_dest_check_probe, .apply = source_dest_check_apply,
                 .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 900, .denial_is_warning = true,
         },
-        [STEP_VOLUME_ATTACH] = {
+        [BOOT_VOLUME_ATTACH] = {
                 .name = "volume-attach", .roles = ROLE_MASTER, .needs = NEEDS_1(IDENTITY),
                 .makes_true = "the master volume is attached to this instance",
                 .probe = volume_attach_probe, .apply = volume_attach_apply,
                 .retry = RETRY_AWS, .reprobe_s = 300,
         },
         /* volume-mount sees to it that the filesystem is still the one that was mounted. */
-        [STEP_VOLUME_FORMAT] = {
+        [BOOT_VOLUME_FORMAT] = {
                 .name = "volume-format", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_ATTACH),
                 .makes_true = "this cluster's filesystem is on the volume",
                 .probe = volume_format_probe, .apply = volume_format_apply,
                 .retry = RETRY_NEVER, .deadline_s = 600, .destroys_data = true,
         },
-        [STEP_VOLUME_MOUNT] = {
+        [BOOT_VOLUME_MOUNT] = {
                 .name = "volume-mount", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_FORMAT),
                 .makes_true = "the volume is checked, grown to its device and mounted",
                 .probe = volume_mount_probe, .apply = volume_mount_apply,
@@ -59,45 +59,45 @@ const Step boot_steps[_STEP_ID_MAX] = {
         },
         /* The addresses follow the volume, and only one that the secrets prove to be this cluster's: a master
          * that was given a wrong volume, a blank one say, must not take them from the right one. */
-        [STEP_ELASTIC_IP] = {
+        [BOOT_ELASTIC_IP] = {
                 .name = "elastic-ip", .roles = ROLE_MASTER, .needs = NEEDS_1(SECRETS),
                 .makes_true = "the Elastic IP is associated with this instance",
                 .probe = elastic_ip_probe, .apply = elastic_ip_apply,
                 .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 300,
         },
-        [STEP_PRIVATE_IP] = {
+        [BOOT_PRIVATE_IP] = {
                 .name = "private-ip", .roles = ROLE_MASTER, .needs = NEEDS_1(SECRETS),
                 .makes_true = "the fixed private address is on this instance, in EC2 and in the kernel",
                 .probe = private_ip_probe, .apply = private_ip_apply,
                 .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 120,
         },
-        [STEP_SECRETS] = {
+        [BOOT_SECRETS] = {
                 .name = "secrets", .roles = ROLE_ALL, .needs = NEEDS_1(IDENTITY),
                 .also_needs = { ROLE_MASTER, NEEDS_1(VOLUME_MOUNT) },
                 .makes_true = "/srv/kubernetes, a tmpfs, holds this role's certificates and tokens",
                 .probe = secrets_probe, .apply = secrets_apply,
                 .retry = RETRY_LOCAL, .reprobe_s = 300,
         },
-        [STEP_DOCKER_BOOTSTRAP] = {
+        [BOOT_DOCKER_BOOTSTRAP] = {
                 .name = "docker-bootstrap", .roles = ROLE_ALL, .needs = NEEDS_1(CONFIG),
                 .makes_true = "the second docker answers on its own socket",
                 .probe = docker_bootstrap_probe, .apply = docker_bootstrap_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 600, .reprobe_s = 60,
         },
-        [STEP_ETCD] = {
+        [BOOT_ETCD] = {
                 .name = "etcd", .roles = ROLE_MASTER,
                 .needs = NEEDS_4(DOCKER_BOOTSTRAP, VOLUME_MOUNT, SECRETS, PRIVATE_IP),
                 .makes_true = "etcd is healthy over TLS, its data on the volume",
                 .probe = etcd_probe, .apply = etcd_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
         },
-        [STEP_FLANNEL_CONFIG] = {
+        [BOOT_FLANNEL_CONFIG] = {
                 .name = "flannel-config", .roles = ROLE_MASTER, .needs = NEEDS_1(ETCD),
                 .makes_true = "the overlay's configuration is in etcd, and nodes may use it alone",
                 .probe = flannel_config_probe, .apply = flannel_config_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 600, .reprobe_s = 60,
         },
-        [STEP_FLANNELD] = {
+        [BOOT_FLANNELD] = {
                 .name = "flanneld", .roles = ROLE_ALL,
                 .needs = NEEDS_3(DOCKER_BOOTSTRAP, SECRETS, SOURCE_DEST_CHECK),
                 .also_needs = { ROLE_MASTER, NEEDS_1(FLANNEL_CONFIG) },
@@ -105,58 +105,58 @@ const Step boot_steps[_STEP_ID_MAX] = {
                 .probe = flanneld_probe, .apply = flanneld_apply,
                 .retry = RETRY_LOCAL, .reprobe_s = 30,
         },
-        [STEP_DOCKER] = {
+        [BOOT_DOCKER] = {
                 .name = "docker", .roles = ROLE_ALL, .needs = NEEDS_1(FLANNELD),
                 .makes_true = "docker runs on the overlay's subnet and MTU",
                 .probe = docker_probe, .apply = docker_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
         },
-        [STEP_STATIC_PODS] = {
+        [BOOT_STATIC_PODS] = {
                 .name = "static-pods", .roles = ROLE_ALL, .needs = NEEDS_1(SECRETS),
                 .makes_true = "the manifests of what kubelet runs by itself are filled in",
                 .probe = static_pods_probe, .apply = static_pods_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 600, .reprobe_s = 60,
         },
         /* No deadline: a node waits for its master as long as it takes. */
-        [STEP_KUBELET_CONFIG] = {
+        [BOOT_KUBELET_CONFIG] = {
                 .name = "kubelet-config", .roles = ROLE_ALL, .needs = NEEDS_1(SECRETS),
                 .also_needs = { ROLE_MASTER, NEEDS_1(PRIVATE_IP) },
                 .makes_true = "kubelet's configuration, flags and what it joins with are here",
                 .probe = kubelet_config_probe, .apply = kubelet_config_apply,
                 .retry = RETRY_LOCAL, .reprobe_s = 60,
         },
-        [STEP_KUBELET] = {
+        [BOOT_KUBELET] = {
                 .name = "kubelet", .roles = ROLE_ALL,
                 .needs = NEEDS_3(DOCKER, STATIC_PODS, KUBELET_CONFIG),
                 .makes_true = "kubelet runs and its healthz answers",
                 .probe = kubelet_probe, .apply = kubelet_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 30,
         },
-        [STEP_KUBELET_JOIN] = {
+        [BOOT_KUBELET_JOIN] = {
                 .name = "kubelet-join", .roles = ROLE_ALL, .needs = NEEDS_1(KUBELET),
                 .makes_true = "kubelet runs with a certificate that the master approved",
                 .probe = kubelet_join_probe, .apply = kubelet_join_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
         },
-        [STEP_ADDONS] = {
+        [BOOT_ADDONS] = {
                 .name = "addons", .roles = ROLE_MASTER, .needs = NEEDS_1(KUBELET),
                 .makes_true = "the API server is ready and was given the addons",
                 .probe = addons_probe, .apply = addons_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
         },
-        [STEP_JOIN_TOKEN] = {
+        [BOOT_JOIN_TOKEN] = {
                 .name = "join-token", .roles = ROLE_MASTER, .needs = NEEDS_1(ADDONS),
                 .makes_true = "a token to join with is in the cluster and in the bucket",
                 .probe = join_token_probe, .apply = join_token_apply,
                 .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 60, .routine = true,
         },
-        [STEP_NODES] = {
+        [BOOT_NODES] = {
                 .name = "nodes", .roles = ROLE_MASTER, .needs = NEEDS_1(JOIN_TOKEN),
                 .makes_true = "who may join is let in, Nodes are labelled, those of the gone deleted",
                 .probe = nodes_probe, .apply = nodes_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 600, .reprobe_s = 3, .routine = true,
         },
-        [STEP_READY] = {
+        [BOOT_READY] = {
                 .name = "ready", .roles = ROLE_ALL, .needs = NEEDS_1(KUBELET_JOIN),
                 .also_needs = { ROLE_MASTER, NEEDS_2(ELASTIC_IP, NODES) },
                 .makes_true = "every unit of this role is active and this machine's Node is Ready",

@@ -76,7 +76,7 @@ uint64_t step_watch_take(StepWatch *watch)
         char events[4096];
         uint64_t mask = 0, changed = take_units(watch);
         while (read(watch->secrets_fd, events, sizeof(events)) > 0) {
-                mask = STEP_MASK(STEP_SECRETS); /* the probe looks at each file */
+                mask = STEP_MASK(BOOT_SECRETS); /* the probe looks at each file */
         }
         for (size_t i = 0; i < SERVICES_MAX; i++) {
                 mask |= changed & (UINT64_C(1) << i) ? STEP_MASK(services[i].step) : 0;

@@ -20,7 +20,7 @@ World *world;
 int systemd_fd = -EBADF;
 char systemd_heard[OUTPUT_MAX];
 
-static int fake_probe(StepId id, StepContext *context, Error *err)
+static int fake_probe(BootStep id, StepContext *context, Error *err)
 {
         atomic_fetch_add(&world->probes[id], 1);
         if (world->probe_ms[id] || world->held[id]) {
@@ -41,7 +41,7 @@ static int fake_probe(StepId id, StepContext *context, Error *err)
         return world->so[id];
 }
 
-static int fake_apply(StepId id, Error *err)
+static int fake_apply(BootStep id, Error *err)
 {
         atomic_fetch_add(&world->applies[id], 1);
         if (world->apply_fails[id]) {
@@ -53,7 +53,7 @@ static int fake_apply(StepId id, Error *err)
 
 int config_probe(void *userdata, StepContext *context, Error *err)
 {
-        int r = fake_probe(STEP_CONFIG, context, err);
+        int r = fake_probe(BOOT_CONFIG, context, err);
         if (r > 0) {
                 Boot *boot = userdata;
                 boot->config.role = ROLE_MASTER;
@@ -72,7 +72,7 @@ int identity_probe(void *userdata, StepContext *context, Error *err)
                 world->clients++;
                 boot->aws = (AwsClient *) (void *) &client; /* whom nobody calls */
         }
-        return fake_probe(STEP_IDENTITY, context, err);
+        return fake_probe(BOOT_IDENTITY, context, err);
 }
 
 unsigned boot_role(void *userdata)
@@ -151,26 +151,26 @@ void boot_done(Boot *boot)
                 (void) context;                                            \
                 return fake_apply(id, err);                                \
         }
-STEP(source_dest_check, STEP_SOURCE_DEST_CHECK)
-STEP(volume_attach, STEP_VOLUME_ATTACH)
-STEP(volume_format, STEP_VOLUME_FORMAT)
-STEP(volume_mount, STEP_VOLUME_MOUNT)
-STEP(elastic_ip, STEP_ELASTIC_IP)
-STEP(private_ip, STEP_PRIVATE_IP)
-STEP(secrets, STEP_SECRETS)
-STEP(docker_bootstrap, STEP_DOCKER_BOOTSTRAP)
-STEP(etcd, STEP_ETCD)
-STEP(flannel_config, STEP_FLANNEL_CONFIG)
-STEP(flanneld, STEP_FLANNELD)
-STEP(docker, STEP_DOCKER)
-STEP(kubelet_config, STEP_KUBELET_CONFIG)
-STEP(static_pods, STEP_STATIC_PODS)
-STEP(kubelet, STEP_KUBELET)
-STEP(kubelet_join, STEP_KUBELET_JOIN)
-STEP(addons, STEP_ADDONS)
-STEP(join_token, STEP_JOIN_TOKEN)
-STEP(nodes, STEP_NODES)
-PROBE(ready, STEP_READY)
+STEP(source_dest_check, BOOT_SOURCE_DEST_CHECK)
+STEP(volume_attach, BOOT_VOLUME_ATTACH)
+STEP(volume_format, BOOT_VOLUME_FORMAT)
+STEP(volume_mount, BOOT_VOLUME_MOUNT)
+STEP(elastic_ip, BOOT_ELASTIC_IP)
+STEP(private_ip, BOOT_PRIVATE_IP)
+STEP(secrets, BOOT_SECRETS)
+STEP(docker_bootstrap, BOOT_DOCKER_BOOTSTRAP)
+STEP(etcd, BOOT_ETCD)
+STEP(flannel_config, BOOT_FLANNEL_CONFIG)
+STEP(flanneld, BOOT_FLANNELD)
+STEP(docker, BOOT_DOCKER)
+STEP(kubelet_config, BOOT_KUBELET_CONFIG)
+STEP(static_pods, BOOT_STATIC_PODS)
+STEP(kubelet, BOOT_KUBELET)
+STEP(kubelet_join, BOOT_KUBELET_JOIN)
+STEP(addons, BOOT_ADDONS)
+STEP(join_token, BOOT_JOIN_TOKEN)
+STEP(nodes, BOOT_NODES)
+PROBE(ready, BOOT_READY)
 
 const char *runtime_path(const char *name)
 {
@@ -190,7 +190,7 @@ void world_reset(void)
                 }
         }
         memset(world, 0, sizeof(*world));
-        world->so[STEP_CONFIG] = world->so[STEP_IDENTITY] = world->so[STEP_READY] = 1;
+        world->so[BOOT_CONFIG] = world->so[BOOT_IDENTITY] = world->so[BOOT_READY] = 1;
         DIR *folder = opendir(runtime_path(""));
         for (struct dirent *entry = NULL; folder && (entry = readdir(folder));) {
                 (void) unlink(runtime_path(entry->d_name)); /* a killed program's half files too */
@@ -207,7 +207,7 @@ void world_reset(void)
 int world_applies(void)
 {
         int n = 0;
-        for (StepId id = 0; id < _STEP_ID_MAX; id++) {
+        for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
                 n += world->applies[id];
         }
         return n;

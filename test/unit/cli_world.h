@@ -13,12 +13,12 @@
 #include "steps/boot.h"
 
 typedef struct World {
-        atomic_int so[_STEP_ID_MAX]; /* what the probe says */
-        atomic_int probes[_STEP_ID_MAX], applies[_STEP_ID_MAX];
-        atomic_uint probe_ms[_STEP_ID_MAX]; /* how long a probe takes, unless stopped */
-        atomic_bool held[_STEP_ID_MAX];     /* the probe waits, unless stopped */
-        atomic_int fails[_STEP_ID_MAX];     /* the probe: with the class below */
-        atomic_int apply_fails[_STEP_ID_MAX];
+        atomic_int so[_BOOT_STEP_MAX]; /* what the probe says */
+        atomic_int probes[_BOOT_STEP_MAX], applies[_BOOT_STEP_MAX];
+        atomic_uint probe_ms[_BOOT_STEP_MAX]; /* how long a probe takes, unless stopped */
+        atomic_bool held[_BOOT_STEP_MAX];     /* the probe waits, unless stopped */
+        atomic_int fails[_BOOT_STEP_MAX];     /* the probe: with the class below */
+        atomic_int apply_fails[_BOOT_STEP_MAX];
         ErrorClass class;
         ErrorSource source;
         _Atomic time_t later_s;               /* the clocks are ahead by, where the test says so */

@@ -41,9 +41,9 @@ static void test_verbs(void)
 static void test_options(void)
 {
         CHECK_OK(parse(WORDS("run", "--from", "etcd", "--no-follow")), error);
-        CHECK(arguments.force == STEP_MASK(STEP_ETCD) && arguments.no_follow);
+        CHECK(arguments.force == STEP_MASK(BOOT_ETCD) && arguments.no_follow);
         CHECK_OK(parse(WORDS("--from=config")), error); /* without the verb */
-        CHECK(arguments.force == STEP_MASK(STEP_CONFIG) && !arguments.no_follow);
+        CHECK(arguments.force == STEP_MASK(BOOT_CONFIG) && !arguments.no_follow);
         CHECK_OK(parse(WORDS("--resident", "run")), error); /* before it */
         CHECK(arguments.resident);
         CHECK_OK(parse(WORDS("run", "--new-cluster", "--force-detach")), error);

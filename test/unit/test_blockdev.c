@@ -163,7 +163,7 @@ static void xen_by_name(void)
                 CHECK_INT(find(cases[i].name, &device, &err), cases[i].found);
                 if (cases[i].found) {
                         CHECK_INT(device.kind, BLOCKDEV_XEN);
-                        CHECK_OK(blockdev_verify(&device, VOLUME, &err), err);
+                        CHECK_OK(blockdev_verify(&device, &err), err);
                 }
         }
 }
@@ -228,23 +228,26 @@ static void verify_notices_a_swap(void)
         put("nvme1n1", "device/serial", SERIAL);
         make_node("nvme1n1", 259, 3);
         REQUIRE(find("/dev/sdf", &device, &err) == 1);
-        CHECK_OK(blockdev_verify(&device, VOLUME, &err), err);
-        CHECK(blockdev_verify(&device, "vol-0fffffffffffffff0", &err) < 0);
+        CHECK_OK(blockdev_verify(&device, &err), err);
+        CHECK_STR(device.volume_id, VOLUME);
+        Blockdev other = device;
+        (void) snprintf(other.volume_id, sizeof(other.volume_id), "vol-0fffffffffffffff0");
+        CHECK(blockdev_verify(&other, &err) < 0);
         CHECK_INT(err.class, ERROR_UNSAFE);
 
         put("nvme1n1", "device/serial", "vol0fffffffffffffff0"); /* the name went to another disk */
-        CHECK(blockdev_verify(&device, VOLUME, &err) < 0);
+        CHECK(blockdev_verify(&device, &err) < 0);
         CHECK_INT(err.class, ERROR_UNSAFE);
         CHECK_CONTAINS(err.message, "no longer volume " VOLUME);
 
         put("nvme1n1", "device/serial", SERIAL);
         put("nvme1n1", "dev", "259:9\n");
-        CHECK(blockdev_verify(&device, VOLUME, &err) < 0);
+        CHECK(blockdev_verify(&device, &err) < 0);
         CHECK_INT(err.class, ERROR_UNSAFE);
 
         put("nvme1n1", "dev", "259:3\n");
         make_node("nvme1n1", 259, 9);
-        CHECK(blockdev_verify(&device, VOLUME, &err) < 0);
+        CHECK(blockdev_verify(&device, &err) < 0);
         CHECK_INT(err.class, ERROR_UNSAFE);
 }
 

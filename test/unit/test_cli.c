@@ -18,7 +18,7 @@ static void test_run(void)
         CHECK_CONTAINS(program.output, "converging\n");
         CHECK_CONTAINS(program.output, "ready\n");
         CHECK(!strstr(program.output, "\033")); /* piped: no escape sequences */
-        CHECK_INT(world_applies(), _STEP_ID_MAX - 3);
+        CHECK_INT(world_applies(), _BOOT_STEP_MAX - 3);
 
         _cleanup_buffer_ Buffer state = { 0 };
         Error error = { 0 };
@@ -28,22 +28,22 @@ static void test_run(void)
 
         /* again, and without the verb: nothing to do */
         CHECK_INT(program_run(&program, WORDS(NULL)), 0);
-        CHECK_INT(world_applies(), _STEP_ID_MAX - 3);
+        CHECK_INT(world_applies(), _BOOT_STEP_MAX - 3);
         CHECK(!strstr(program.output, "applying"));
 }
 
 static void test_from(void)
 {
         world_reset();
-        for (StepId id = 0; id < _STEP_ID_MAX; id++) {
+        for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
                 world->so[id] = 1;
         }
         CHECK_INT(program_run(&program, WORDS("run", "--from", "volume-attach")), 0);
-        CHECK_INT(world->applies[STEP_VOLUME_ATTACH], 1);
-        CHECK_INT(world->applies[STEP_VOLUME_FORMAT], 0); /* can destroy data */
-        CHECK_INT(world->applies[STEP_ETCD], 1);
-        CHECK_INT(world->applies[STEP_KUBELET], 1);
-        CHECK_INT(world->applies[STEP_DOCKER_BOOTSTRAP], 0);
+        CHECK_INT(world->applies[BOOT_VOLUME_ATTACH], 1);
+        CHECK_INT(world->applies[BOOT_VOLUME_FORMAT], 0); /* can destroy data */
+        CHECK_INT(world->applies[BOOT_ETCD], 1);
+        CHECK_INT(world->applies[BOOT_KUBELET], 1);
+        CHECK_INT(world->applies[BOOT_DOCKER_BOOTSTRAP], 0);
 }
 
 static void test_exit_statuses(void)
@@ -58,11 +58,11 @@ static void test_exit_statuses(void)
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 world_reset();
                 world->class = c->class;
-                world->apply_fails[STEP_VOLUME_FORMAT] = 1; /* never tried again */
+                world->apply_fails[BOOT_VOLUME_FORMAT] = 1; /* never tried again */
                 CHECK_INT(program_run(&program, WORDS("run")), c->status);
                 CHECK_CONTAINS(program.output, "volume-format: failed: the apply refused");
                 CHECK_CONTAINS(program.output, "kube-bootstrap: volume-format: the apply refused");
-                CHECK_INT(world->probes[STEP_VOLUME_MOUNT], 0);
+                CHECK_INT(world->probes[BOOT_VOLUME_MOUNT], 0);
                 CHECK_INT(program_run(&program, WORDS("status")), 1);
                 CHECK_CONTAINS(program.output, "failed for");
                 CHECK_CONTAINS(program.output, "needs volume-format (failed)");
@@ -73,7 +73,7 @@ static void test_denial_warning(void)
 {
         world_reset();
         world->class = ERROR_DENIED;
-        world->fails[STEP_SOURCE_DEST_CHECK] = 1;
+        world->fails[BOOT_SOURCE_DEST_CHECK] = 1;
         CHECK_INT(program_run(&program, WORDS("run")), 0);
         CHECK_CONTAINS(program.output, "source-dest-check: done: warning: the probe refused");
 }
@@ -108,7 +108,7 @@ static MachineStatus ready_machine(void)
         MachineStatus status = { .phase = PHASE_READY,
                                  .since_us = text_now_us(),
                                  .table = boot_steps,
-                                 .n_steps = _STEP_ID_MAX };
+                                 .n_steps = _BOOT_STEP_MAX };
         FOREACH_ARRAY(step, status.steps, status.n_steps) {
                 *step = (StepStatus) { .in_role = true,
                                        .state = STEP_DONE,
@@ -153,15 +153,15 @@ static void test_status_is_believed(void)
         CHECK_INT(program_run(&program, WORDS("status", "--json")), 3);
 
         /* steps are looked at more or less often */
-        status.steps[STEP_SOURCE_DEST_CHECK].looked_us -= 20 * minutes;
+        status.steps[BOOT_SOURCE_DEST_CHECK].looked_us -= 20 * minutes;
         write_state(&status, alive, alive);
         CHECK_INT(program_run(&program, WORDS("status")), 0);
-        status.steps[STEP_KUBELET].looked_us -= 12 * minutes;
+        status.steps[BOOT_KUBELET].looked_us -= 12 * minutes;
         write_state(&status, alive, alive);
         CHECK_INT(program_run(&program, WORDS("status")), 3);
         CHECK(string_starts_with(program.output, "kubelet: last looked 12 min "));
         CHECK_CONTAINS(program.output, "ready for ");
-        status.steps[STEP_KUBELET].in_role = false; /* another role's */
+        status.steps[BOOT_KUBELET].in_role = false; /* another role's */
         write_state(&status, alive, alive);
         CHECK_INT(program_run(&program, WORDS("status")), 0);
 }
@@ -187,7 +187,7 @@ static void test_status_wait_and_follow(void)
 {
         static Program third;
         world_reset();
-        world->probe_ms[STEP_ETCD] = 300;
+        world->probe_ms[BOOT_ETCD] = 300;
         /* both before the folder is there */
         program_start(&program, false, WORDS("status", "--follow"));
         program_start(&other, false, WORDS("status", "--wait=20"));
@@ -204,7 +204,7 @@ static void test_status_wait_and_follow(void)
 static void test_second_run(void)
 {
         world_reset();
-        world->probe_ms[STEP_ETCD] = 700;
+        world->probe_ms[BOOT_ETCD] = 700;
         program_start(&program, false, WORDS("run"));
         REQUIRE(program_says(&program, "etcd: probing"));
         _cleanup_free_ char *pid = string_format("pid %d", program.pid);
@@ -219,14 +219,14 @@ static void test_second_run(void)
         CHECK_CONTAINS(other.output, "following it");
         CHECK_CONTAINS(other.output, "ready\n");
         CHECK_INT(program_end(&program), 0);
-        CHECK_INT(world->applies[STEP_ETCD], 1);
+        CHECK_INT(world->applies[BOOT_ETCD], 1);
 }
 
 static void test_followed_failure(void)
 {
         world_reset();
-        world->probe_ms[STEP_ETCD] = 300;
-        world->fails[STEP_ETCD] = 1;
+        world->probe_ms[BOOT_ETCD] = 300;
+        world->fails[BOOT_ETCD] = 1;
         world->class = ERROR_UNSAFE;
         program_start(&program, false, WORDS("run"));
         REQUIRE(program_says(&program, "etcd: probing"));
@@ -238,7 +238,7 @@ static void test_followed_failure(void)
 static void test_followed_death(void)
 {
         world_reset();
-        world->probe_ms[STEP_ETCD] = 30000;
+        world->probe_ms[BOOT_ETCD] = 30000;
         program_start(&program, false, WORDS("run"));
         REQUIRE(program_says(&program, "etcd: probing"));
         program_start(&other, false, WORDS("run"));
@@ -252,7 +252,7 @@ static void test_followed_death(void)
         CHECK_CONTAINS(other.output, "the daemon is not running");
 
         /* its lock died with it */
-        world->probe_ms[STEP_ETCD] = 0;
+        world->probe_ms[BOOT_ETCD] = 0;
         CHECK_INT(program_run(&other, WORDS("run")), 0);
 }
 
@@ -261,7 +261,7 @@ static void test_interrupted(void)
         const int signals[] = { SIGINT, SIGTERM, SIGHUP };
         FOREACH_ARRAY(signal, signals, ELEMENTS(signals)) {
                 world_reset();
-                world->probe_ms[STEP_ETCD] = 30000;
+                world->probe_ms[BOOT_ETCD] = 30000;
                 program_start(&program, false, WORDS("run"));
                 REQUIRE(program_says(&program, "etcd: probing"));
                 uint64_t before = wait_now_ms();
@@ -275,7 +275,7 @@ static void test_interrupted(void)
 static void test_plan(void)
 {
         world_reset();
-        world->so[STEP_SOURCE_DEST_CHECK] = 1;
+        world->so[BOOT_SOURCE_DEST_CHECK] = 1;
         CHECK_INT(program_run(&program, WORDS("plan")), 0);
         CHECK_INT(world_applies(), 0);
         CHECK_CONTAINS(program.output, "config             already so\n");
@@ -287,7 +287,7 @@ static void test_plan(void)
         CHECK_CONTAINS(program.output, "etcd               unknown until ");
         CHECK_INT(access(runtime_path(""), F_OK), -1); /* not even the folder */
 
-        world->fails[STEP_CONFIG] = 1;
+        world->fails[BOOT_CONFIG] = 1;
         world->class = ERROR_CONFIG;
         CHECK_INT(program_run(&program, WORDS("plan")), 78);
         CHECK_CONTAINS(program.output, "config             cannot tell: the probe refused");
@@ -342,13 +342,13 @@ static void test_person_only(void)
         world_reset();
         CHECK_INT(program_run(&program, WORDS("run", "--new-cluster")), 64);
         CHECK_CONTAINS(program.output, "on a terminal only");
-        CHECK_INT(world->probes[STEP_CONFIG], 0);
+        CHECK_INT(world->probes[BOOT_CONFIG], 0);
 }
 
 static void test_terminal(void)
 {
         world_reset();
-        world->held[STEP_ETCD] = true;
+        world->held[BOOT_ETCD] = true;
         program_start(&program, true, WORDS("run"));
         REQUIRE(program_says(&program, "the etcd of another world"));
         /* Drawn again while nothing changes: each drawing shows the time. */
@@ -358,7 +358,7 @@ static void test_terminal(void)
                         REQUIRE(world_read(&program));
                 }
         }
-        world->held[STEP_ETCD] = false;
+        world->held[BOOT_ETCD] = false;
         CHECK_INT(program_end(&program), 0);
         CHECK_CONTAINS(program.output, "\033[23A"); /* the head and all of 22 steps */
         CHECK_CONTAINS(program.output, "ready: 22 of 22 steps done");
@@ -370,7 +370,7 @@ static void test_folder_that_cannot_be(void)
         CHECK(setenv(RUNTIME_FOLDER_VARIABLE, "/proc/nothing/here", 1) == 0);
         CHECK(program_run(&program, WORDS("run")) > 0);
         CHECK_CONTAINS(program.output, "/proc/nothing");
-        CHECK_INT(world->probes[STEP_CONFIG], 0);
+        CHECK_INT(world->probes[BOOT_CONFIG], 0);
         CHECK(setenv(RUNTIME_FOLDER_VARIABLE, "relative", 1) == 0);
         CHECK_INT(program_run(&program, WORDS("status")), 78);
 }

@@ -97,6 +97,15 @@ static void test_no_docker(void)
         CHECK_CONTAINS(err.message, path);
 }
 
+static int look_with_image(const char *name, Error *err)
+{
+        Wait wait = test_patience();
+        DockerContainer c = container();
+        DockerContainerState state;
+        c.image = name;
+        return docker_container_look(local_socket, &c, &wait, &state, err);
+}
+
 static void test_bad_replies(void)
 {
         Error err = { 0 };
@@ -108,13 +117,13 @@ static void test_bad_replies(void)
         CHECK_CONTAINS(err.message, "status 503: no message");
         CHECK_INT(docker_info(local_socket, &wait, &info, &err), -EIO);
         CHECK_CONTAINS(err.message, "docker GET /info: status 500: boom");
-        CHECK_INT(docker_has_image(local_socket, "odd", &wait, &err), -EBADMSG);
+        CHECK_INT(look_with_image("odd", &err), -EBADMSG);
         CHECK_INT(err.class, ERROR_RETRY);
-        CHECK_INT(docker_has_image(local_socket, "refused", &wait, &err), -EIO);
+        CHECK_INT(look_with_image("refused", &err), -EIO);
         CHECK_INT(err.class, ERROR_CONFIG);
-        CHECK_INT(docker_has_image(local_socket, "absent", &wait, &err), 0);
-        CHECK_INT(docker_has_image(local_socket, "a?b", &wait, &err), -EINVAL);
-        CHECK_INT(docker_has_image(local_socket, "a/../b", &wait, &err), -EINVAL);
+        CHECK_INT(look_with_image("absent", &err), -ENOENT);
+        CHECK_INT(look_with_image("a?b", &err), -EINVAL);
+        CHECK_INT(look_with_image("a/../b", &err), -EINVAL);
         CHECK_INT(err.class, ERROR_CONFIG);
 }
 
@@ -137,7 +146,6 @@ static void test_image(void)
         DockerContainer c = container();
         DockerContainerState state;
         char path[128];
-        CHECK_INT(docker_has_image(docker_socket, IMAGE, &wait, &err), 0);
         CHECK_INT(docker_container_look(docker_socket, &c, &wait, &state, &err), -ENOENT);
         CHECK_INT(err.class, ERROR_CONFIG);
         CHECK_CONTAINS(err.message, IMAGE);
@@ -147,8 +155,9 @@ static void test_image(void)
         (void) snprintf(path, sizeof(path), "%s/program.c", folder);
         CHECK_OK(file_write(path, program, strlen(program), 0644, &err), err);
         REQUIRE(make_image(IMAGE, "gcc -O1") == 0);
-        CHECK_INT(docker_has_image(docker_socket, IMAGE, &wait, &err), 1);
-        CHECK_INT(docker_has_image(docker_socket, "docker.io/library/" IMAGE, &wait, &err), 1);
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_ABSENT);
+        c.image = "docker.io/library/" IMAGE;
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_ABSENT);
 }
 
 static void test_create(void)

@@ -508,7 +508,7 @@ static void unreadable_is_no_blank(void)
 
         Blockdev gone = {};
         (void) snprintf(gone.node, sizeof(gone.node), "%s/gone", test_folder());
-        CHECK_INT(filesystem_probe(&gone, VOLUME, LABEL, &wait, &probe, &err), -ENOENT);
+        CHECK_INT(filesystem_probe(&gone, LABEL, &wait, &probe, &err), -ENOENT);
         CHECK_INT(probe.content, DISK_CANNOT_TELL);
 }
 
@@ -579,27 +579,25 @@ static void verdict_table(void)
 }
 
 /* Formats as step volume-format does once it has a record: with the UUID that was begun with. */
-static int format(const Blockdev *device, const char *volume_id, const char *label,
-                  unsigned gives_up, Error *err)
+static int format(const Blockdev *device, const char *label, unsigned gives_up, Error *err)
 {
         DiskProbe probe;
         char uuid[DISK_UUID_MAX];
         Wait wait = test_wait(60);
-        int r = filesystem_probe(device, volume_id, label, &wait, &probe, err);
+        int r = filesystem_probe(device, label, &wait, &probe, err);
         if (r >= 0 && probe.content == DISK_INTERRUPTED) {
                 (void) snprintf(uuid, sizeof(uuid), "%s", probe.uuid);
         } else if (r >= 0) {
                 r = filesystem_draw_uuid(uuid, err);
         }
         const FormatOrder order = {
-                .volume_id = volume_id, .label = label, .uuid = uuid, .gives_up = gives_up
+                .label = label, .uuid = uuid, .gives_up = gives_up
         };
         return r < 0 ? r : filesystem_format(device, &order, &wait, err);
 }
 
 /* Formats with each byte of the superblock changed in turn. A line each: what came of it. */
-static int format_spoilt(const Blockdev *device, const char *volume_id, const char *label,
-                         Error *err)
+static int format_spoilt(const Blockdev *device, const char *label, Error *err)
 {
         _cleanup_close_ int fd = open(device->node, O_RDWR | O_CLOEXEC);
         unsigned char super[DISK_EXT4_SUPER_BYTES];
@@ -612,7 +610,7 @@ static int format_spoilt(const Blockdev *device, const char *volume_id, const ch
                 if (pwrite(fd, &spoilt, 1, DISK_EXT4_SUPER_OFFSET + i) != 1) {
                         return error_errno(err, errno, "write %s", device->node);
                 }
-                int refused = format(device, volume_id, label, 0, &refusal);
+                int refused = format(device, label, 0, &refusal);
                 printf("%s: %s\n", refused < 0 ? error_class_to_string(refusal.class) : "formatted",
                        refusal.message);
                 if (pwrite(fd, &super[i], 1, DISK_EXT4_SUPER_OFFSET + i) != 1) {
@@ -639,16 +637,16 @@ static int tool(char **argv)
         }
         if (r > 0 && streq(verb, "probe")) {
                 DiskProbe probe;
-                r = filesystem_probe(&device, volume_id, label, &wait, &probe, &err);
+                r = filesystem_probe(&device, label, &wait, &probe, &err);
                 if (r >= 0) {
                         printf("%s: %s\n", disk_content_to_string(probe.content), probe.what);
                 }
         } else if (r > 0 && streq(verb, "format")) {
-                r = format(&device, volume_id, label, 0, &err);
+                r = format(&device, label, 0, &err);
         } else if (r > 0 && streq(verb, "format-noise")) {
-                r = format(&device, volume_id, label, DISK_MASK(DISK_NOISE), &err);
+                r = format(&device, label, DISK_MASK(DISK_NOISE), &err);
         } else if (r > 0 && streq(verb, "format-spoilt")) {
-                r = format_spoilt(&device, volume_id, label, &err);
+                r = format_spoilt(&device, label, &err);
         } else if (r > 0 && streq(verb, "check")) {
                 r = filesystem_check(&device, &wait, &err);
         } else if (r > 0 && streq(verb, "can-grow")) {

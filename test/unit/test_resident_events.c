@@ -18,19 +18,19 @@ static void test_end_of_a_run_by_hand(void)
         world_reset();
         start();
         REQUIRE(systemd_hears("READY=1"));
-        world->probe_ms[STEP_DOCKER_BOOTSTRAP] = 60000;
+        world->probe_ms[BOOT_DOCKER_BOOTSTRAP] = 60000;
         program_start(&other, false, WORDS("run"));
         REQUIRE(program_says(&other, "docker-bootstrap: probing"));
         CHECK_INT(program_run(&third, WORDS("status")), 0);
         CHECK_CONTAINS(third.output, "docker-bootstrap   probing");
         CHECK_CONTAINS(third.output, "etcd               done"); /* which needs it */
-        int before = world->probes[STEP_CONFIG];
-        world->probe_ms[STEP_DOCKER_BOOTSTRAP] = 0;
+        int before = world->probes[BOOT_CONFIG];
+        world->probe_ms[BOOT_DOCKER_BOOTSTRAP] = 0;
         (void) kill(other.pid, SIGINT);
         CHECK_INT(program_end(&other), 2);
         CHECK_INT(program_run(&other, WORDS("status")), 0);
-        WORLD_UNTIL(world->probes[STEP_CONFIG] != before);
-        CHECK_INT(world->probes[STEP_CONFIG], before + 1);
+        WORLD_UNTIL(world->probes[BOOT_CONFIG] != before);
+        CHECK_INT(world->probes[BOOT_CONFIG], before + 1);
         _cleanup_free_ char *pid = string_format("\"pid\":%d,", program.pid);
         WORLD_UNTIL(program_run(&other, WORDS("status", "--json")) != 0 ||
                     strstr(other.output, pid)); /* the daemon's first word after it */
@@ -44,15 +44,15 @@ static void test_death_of_a_run_by_hand(void)
         world_reset();
         start();
         REQUIRE(systemd_hears("READY=1"));
-        world->probe_ms[STEP_ELASTIC_IP] = 60000;
+        world->probe_ms[BOOT_ELASTIC_IP] = 60000;
         program_start(&other, false, WORDS("run"));
         REQUIRE(program_says(&other, "elastic-ip: probing"));
-        int before = world->probes[STEP_CONFIG];
-        world->probe_ms[STEP_ELASTIC_IP] = 0;
+        int before = world->probes[BOOT_CONFIG];
+        world->probe_ms[BOOT_ELASTIC_IP] = 0;
         (void) kill(other.pid, SIGKILL);
         CHECK_INT(program_end(&other), -1);
-        WORLD_UNTIL(world->probes[STEP_CONFIG] != before);
-        CHECK_INT(world->probes[STEP_CONFIG], before + 1);
+        WORLD_UNTIL(world->probes[BOOT_CONFIG] != before);
+        CHECK_INT(world->probes[BOOT_CONFIG], before + 1);
         CHECK_INT(stop(), 0);
 }
 
@@ -63,7 +63,7 @@ static void test_failure_of_a_run_by_hand(void)
         start();
         REQUIRE(systemd_hears("READY=1"));
         world->class = ERROR_FATAL;
-        world->fails[STEP_KUBELET] = 1;
+        world->fails[BOOT_KUBELET] = 1;
         CHECK_INT(program_run(&other, WORDS("run")), 1);
         CHECK(systemd_hears("STATUS=degraded"));
         CHECK_INT(program_run(&other, WORDS("status")), 3);
@@ -83,19 +83,19 @@ static void test_what_happens_to_a_step(void)
         world_reset();
         start();
         REQUIRE(systemd_hears("READY=1"));
-        int config = world->probes[STEP_CONFIG], etcd = world->probes[STEP_ETCD];
-        int kubelet = world->probes[STEP_KUBELET];
-        happens_to(STEP_MASK(STEP_ETCD));
-        WORLD_UNTIL(world->probes[STEP_ETCD] != etcd);
-        CHECK_INT(world->probes[STEP_ETCD], etcd + 1);
-        CHECK_INT(world->probes[STEP_KUBELET], kubelet);
+        int config = world->probes[BOOT_CONFIG], etcd = world->probes[BOOT_ETCD];
+        int kubelet = world->probes[BOOT_KUBELET];
+        happens_to(STEP_MASK(BOOT_ETCD));
+        WORLD_UNTIL(world->probes[BOOT_ETCD] != etcd);
+        CHECK_INT(world->probes[BOOT_ETCD], etcd + 1);
+        CHECK_INT(world->probes[BOOT_KUBELET], kubelet);
 
-        world->so[STEP_ETCD] = 0; /* and is mended */
-        happens_to(STEP_MASK(STEP_ETCD) | STEP_MASK(STEP_SECRETS));
+        world->so[BOOT_ETCD] = 0; /* and is mended */
+        happens_to(STEP_MASK(BOOT_ETCD) | STEP_MASK(BOOT_SECRETS));
         CHECK(systemd_hears("STATUS=degraded: "));
         CHECK(systemd_hears("STATUS=ready; 22 steps done"));
-        CHECK_INT(world->applies[STEP_ETCD], 2);
-        CHECK_INT(world->probes[STEP_CONFIG], config + 1);
+        CHECK_INT(world->applies[BOOT_ETCD], 2);
+        CHECK_INT(world->probes[BOOT_CONFIG], config + 1);
         CHECK_INT(stop(), 0);
 }
 

@@ -284,23 +284,6 @@ static void test_urls(void)
         }
 }
 
-static void test_delete(void)
-{
-        _cleanup_s3_bucket_ S3Bucket *bucket = make_bucket(NULL);
-        Wait wait = test_patience();
-        Error err = {};
-        script("204 Gone", "", "");
-        CHECK_OK(s3_delete(bucket, "k", &wait, &err), err);
-        CHECK(string_starts_with(server_request(&server, 0), "DELETE /kube/k HTTP/1.1\r\n"));
-        CHECK_CONTAINS(server_request(&server, 0),
-                       "\r\nx-amz-expected-bucket-owner: 123456789012\r\n");
-        script("404 None", "", ERROR_XML("NoSuchKey", ""));
-        CHECK_OK(s3_delete(bucket, "k", &wait, &err), err);
-        script("403 No", "", ERROR_XML("AccessDenied", ""));
-        CHECK(s3_delete(bucket, "k", &wait, &err) < 0);
-        CHECK_INT(err.class, ERROR_DENIED);
-}
-
 static void test_owners(void)
 {
         static const char *const owners[] = { "", "12345678901", "1234567890123", "12345678901x" };
@@ -357,7 +340,6 @@ int main(void)
         test_case("a bucket in another region is found, once", test_region);
         test_case("a region that is none is not asked", test_evil_region);
         test_case("addresses by host and by path", test_urls);
-        test_case("delete", test_delete);
         test_case("names of buckets and keys", test_names);
         test_case("owners are accounts", test_owners);
         server_reset(&server, NULL);

@@ -9,10 +9,11 @@
 
 #include <stdlib.h>
 
+#include "base/file.h"
 #include "engine/machine.h"
 #include "harness.h"
 #include "host/http.h"
-#include "steps/boot.h"
+#include "steps/secrets/secrets_internal.h"
 
 static const char *config_path;
 
@@ -42,11 +43,28 @@ static const char *set_override(BootOverrides *overrides, const char *flag)
         return NULL;
 }
 
+/* Prints the cluster and the generation of what is installed. */
+static int tell(bool applied, Error *err)
+{
+        _cleanup_buffer_ Buffer text = {};
+        _cleanup_(artifacts_index_done) ArtifactsIndex index = {};
+        int r = file_read(SECRETS_INDEX_FILE, ARTIFACTS_INDEX_BYTES_MAX, &text, err);
+        if (r >= 0) {
+                r = artifacts_index_parse(text.data, text.size, &index, err);
+        }
+        if (r < 0) {
+                printf("%s\n", err->message);
+                return EXIT_FAILURE;
+        }
+        printf("%s %s %s\n", applied ? "applied" : "already", index.cluster_id, index.generation);
+        return EXIT_SUCCESS;
+}
+
 /* The table's own rows, but for what they need on a whole machine. */
 static int run(Boot *boot, unsigned seconds)
 {
-        Step steps[] = { boot_steps[STEP_CONFIG], boot_steps[STEP_IDENTITY],
-                         boot_steps[STEP_SECRETS] };
+        Step steps[] = { boot_steps[BOOT_CONFIG], boot_steps[BOOT_IDENTITY],
+                         boot_steps[BOOT_SECRETS] };
         steps[0].probe = read_config;
         steps[1].needs = STEP_MASK(0);
         steps[2].needs = STEP_MASK(1);
@@ -70,9 +88,7 @@ static int run(Boot *boot, unsigned seconds)
                 printf("%s: %s\n", error_class_to_string(err.class), err.message);
                 return EXIT_FAILURE;
         }
-        printf("%s %s %s\n", status.steps[2].attempts ? "applied" : "already", boot->cluster_id,
-               boot->generation);
-        return EXIT_SUCCESS;
+        return tell(status.steps[2].attempts > 0, &err);
 }
 
 int main(int argc, char **argv)

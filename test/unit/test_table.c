@@ -11,17 +11,17 @@ static const Role roles[] = { ROLE_MASTER, ROLE_NODE };
 static void test_sound(void)
 {
         Error error = { 0 };
-        CHECK_OK(step_table_check(boot_steps, _STEP_ID_MAX, ROLE_ALL, &error), error);
-        CHECK(_STEP_ID_MAX <= STEPS_MAX);
+        CHECK_OK(step_table_check(boot_steps, _BOOT_STEP_MAX, ROLE_ALL, &error), error);
+        CHECK(_BOOT_STEP_MAX <= STEPS_MAX);
 }
 
 /* All that the step needs, and what that needs. */
-static uint64_t all_needs(StepId id, Role role)
+static uint64_t all_needs(BootStep id, Role role)
 {
         uint64_t needs = step_needs(&boot_steps[id], role), before = 0;
         while (needs != before) {
                 before = needs;
-                for (StepId i = 0; i < _STEP_ID_MAX; i++) {
+                for (BootStep i = 0; i < _BOOT_STEP_MAX; i++) {
                         if (needs & STEP_MASK(i)) {
                                 needs |= step_needs(&boot_steps[i], role);
                         }
@@ -33,9 +33,9 @@ static uint64_t all_needs(StepId id, Role role)
 static void test_every_role_ends_at_ready(void)
 {
         FOREACH_ARRAY(role, roles, ELEMENTS(roles)) {
-                uint64_t needs = all_needs(STEP_READY, *role);
-                for (StepId id = 0; id < _STEP_ID_MAX; id++) {
-                        if (id != STEP_READY && (boot_steps[id].roles & *role) &&
+                uint64_t needs = all_needs(BOOT_READY, *role);
+                for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
+                        if (id != BOOT_READY && (boot_steps[id].roles & *role) &&
                             !(needs & STEP_MASK(id))) {
                                 test_fail(__FILE__, __LINE__, "%s of a %s: ready does not need it",
                                           boot_steps[id].name, role_to_string(*role));
@@ -48,34 +48,34 @@ static void test_every_role_ends_at_ready(void)
  */
 static void test_fencing(void)
 {
-        const StepId fenced[] = { STEP_VOLUME_FORMAT, STEP_VOLUME_MOUNT,   STEP_ELASTIC_IP,
-                                  STEP_PRIVATE_IP,    STEP_FLANNEL_CONFIG, STEP_ETCD,
-                                  STEP_SECRETS };
+        const BootStep fenced[] = { BOOT_VOLUME_FORMAT, BOOT_VOLUME_MOUNT,   BOOT_ELASTIC_IP,
+                                  BOOT_PRIVATE_IP,    BOOT_FLANNEL_CONFIG, BOOT_ETCD,
+                                  BOOT_SECRETS };
         FOREACH_ARRAY(id, fenced, ELEMENTS(fenced)) {
-                CHECK(all_needs(*id, ROLE_MASTER) & STEP_MASK(STEP_VOLUME_ATTACH));
+                CHECK(all_needs(*id, ROLE_MASTER) & STEP_MASK(BOOT_VOLUME_ATTACH));
         }
         /* a wrong volume may be blank: what shows is that the bucket is another's */
-        const StepId proven[] = { STEP_ELASTIC_IP, STEP_PRIVATE_IP, STEP_ETCD };
+        const BootStep proven[] = { BOOT_ELASTIC_IP, BOOT_PRIVATE_IP, BOOT_ETCD };
         FOREACH_ARRAY(id, proven, ELEMENTS(proven)) {
-                CHECK(all_needs(*id, ROLE_MASTER) & STEP_MASK(STEP_SECRETS));
+                CHECK(all_needs(*id, ROLE_MASTER) & STEP_MASK(BOOT_SECRETS));
                 CHECK(boot_steps[*id].reprobe_s > 0); /* may be taken by who lost the volume */
         }
 }
 
 static void test_beginning(void)
 {
-        for (StepId id = 0; id < _STEP_ID_MAX; id++) {
-                bool needs_config = all_needs(id, ROLE_ALL) & STEP_MASK(STEP_CONFIG);
-                CHECK(needs_config == (id != STEP_CONFIG)); /* nothing moves before it is read */
+        for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
+                bool needs_config = all_needs(id, ROLE_ALL) & STEP_MASK(BOOT_CONFIG);
+                CHECK(needs_config == (id != BOOT_CONFIG)); /* nothing moves before it is read */
         }
-        CHECK_INT(boot_steps[STEP_CONFIG].roles, ROLE_ALL);
+        CHECK_INT(boot_steps[BOOT_CONFIG].roles, ROLE_ALL);
 }
 
 static void test_destroyers(void)
 {
-        for (StepId id = 0; id < _STEP_ID_MAX; id++) {
-                CHECK(boot_steps[id].destroys_data == (id == STEP_VOLUME_FORMAT));
-                CHECK(boot_steps[id].denial_is_warning == (id == STEP_SOURCE_DEST_CHECK));
+        for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
+                CHECK(boot_steps[id].destroys_data == (id == BOOT_VOLUME_FORMAT));
+                CHECK(boot_steps[id].denial_is_warning == (id == BOOT_SOURCE_DEST_CHECK));
         }
 }
 
@@ -83,14 +83,14 @@ static void test_destroyers(void)
 static void test_looked_at_again(void)
 {
         static const struct {
-                StepId id;
+                BootStep id;
                 const char *why_not;
         } not [] = {
-                { STEP_CONFIG, "read on a reload: a person may be half way through an edit" },
-                { STEP_IDENTITY, "a machine that runs keeps it" },
-                { STEP_VOLUME_FORMAT, "volume-mount sees which filesystem is mounted" },
+                { BOOT_CONFIG, "read on a reload: a person may be half way through an edit" },
+                { BOOT_IDENTITY, "a machine that runs keeps it" },
+                { BOOT_VOLUME_FORMAT, "volume-mount sees which filesystem is mounted" },
         };
-        for (StepId id = 0; id < _STEP_ID_MAX; id++) {
+        for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
                 bool excused = false;
                 FOREACH_ARRAY(row, not, ELEMENTS(not )) {
                         excused = excused || row->id == id;
@@ -128,7 +128,7 @@ static void test_manual(void)
         REQUIRE(manual);
         const char *at = strstr(manual, ".SH STEPS"), *end = strstr(manual, ".SH EXIT STATUS");
         REQUIRE(at && end);
-        for (StepId id = 0; id < _STEP_ID_MAX; id++) { /* in the table's order */
+        for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) { /* in the table's order */
                 bool all = boot_steps[id].roles == ROLE_ALL;
                 _cleanup_free_ char *text = string_format(
                         "\n.TP\n%s %s%s\n%s\n", all ? ".B" : ".BR", boot_steps[id].name,

@@ -207,7 +207,7 @@ static void unknown_features_are_named(void)
 /* A filesystem of the loop device's own label and UUID. */
 #define LABEL "kb-0123456789ab"
 #define UUID  "6f0c4a9d-2c4e-4b0f-a5d0-a8b8f3a0c101"
-static const FormatOrder order = { .volume_id = volume_id, .label = LABEL, .uuid = UUID };
+static const FormatOrder order = { .label = LABEL, .uuid = UUID };
 
 #define SUPER_OFFSET 1024
 
@@ -216,7 +216,7 @@ static DiskContent content(void)
         Error err = {};
         Wait wait = test_wait(60);
         DiskProbe probe = {};
-        CHECK_OK(filesystem_probe(&boot.volume, volume_id, LABEL, &wait, &probe, &err), err);
+        CHECK_OK(filesystem_probe(&boot.volume, LABEL, &wait, &probe, &err), err);
         return probe.content;
 }
 

@@ -23,40 +23,38 @@
  * instead, which is something else in a pod: CoreDNS would ask itself. */
 #define RESOLVED_SERVERS "/run/systemd/resolve/resolv.conf"
 
-static int ask_version(StepContext *context, KubeletVersion *ret, Error *err)
+static int ask_version(StepContext *context, Error *err)
 {
         const char *const argv[] = { KUBELET, "--version", NULL };
         _cleanup_process_result_ ProcessResult result = {};
         int r = process_run_checked(&(ProcessOptions) { .argv = argv, .output_max = 256 },
                                     step_wait(context), &result, err);
-        return r < 0 ? r : render_parse_kubelet_version(result.output.data, ret, err);
+        return r < 0 ? r : render_check_kubelet_version(result.output.data, err);
 }
 
-/* kubelet is asked once, unless the file becomes another: to start it takes longer than all else
- * that the step does in probe, apply and probe. One step asks, so nothing is locked. */
-static int kubelet_version(StepContext *context, KubeletVersion *ret, Error *err)
+/* Refuses a kubelet of an unsupported version. It is asked once, unless the file becomes another:
+ * to start it takes longer than all else that the step does. */
+static int check_version(Boot *boot, StepContext *context, Error *err)
 {
-        static struct stat known_file;
-        static KubeletVersion known;
+        struct stat *known = &boot->memory.kubelet;
         struct stat st;
         if (stat(KUBELET, &st) < 0) {
                 return error_errno(err, errno, "stat " KUBELET);
         }
-        if (st.st_dev != known_file.st_dev || st.st_ino != known_file.st_ino ||
-            st.st_ctim.tv_sec != known_file.st_ctim.tv_sec ||
-            st.st_ctim.tv_nsec != known_file.st_ctim.tv_nsec) {
-                int r = ask_version(context, &known, err);
-                if (r < 0) {
-                        return r;
-                }
-                known_file = st;
+        if (st.st_dev == known->st_dev && st.st_ino == known->st_ino &&
+            st.st_ctim.tv_sec == known->st_ctim.tv_sec &&
+            st.st_ctim.tv_nsec == known->st_ctim.tv_nsec) {
+                return 0;
         }
-        *ret = known;
-        return 0;
+        int r = ask_version(context, err);
+        if (r >= 0) {
+                *known = st;
+        }
+        return r;
 }
 
 /* Both files as this machine needs them. */
-static int render_files(const Boot *boot, StepContext *context, Buffer *ret_config,
+static int render_files(Boot *boot, StepContext *context, Buffer *ret_config,
                         Buffer *ret_environment, Error *err)
 {
         char dns[INET_ADDRSTRLEN];
@@ -75,7 +73,7 @@ static int render_files(const Boot *boot, StepContext *context, Buffer *ret_conf
                 .kubeconfig = KUBELET_KUBECONFIG,
                 .bootstrap_kubeconfig = BOOTSTRAP_KUBECONFIG,
         };
-        int r = kubelet_version(context, &parameters.version, err);
+        int r = check_version(boot, context, err);
         if (r >= 0) {
                 r = render_cluster_dns(boot->config.service_network, dns, err);
         }
@@ -94,7 +92,7 @@ static int render_files(const Boot *boot, StepContext *context, Buffer *ret_conf
         return render_kubelet_environment(&parameters, ret_environment, err);
 }
 
-static int files_are_right(const Boot *boot, StepContext *context, Error *err)
+static int files_are_right(Boot *boot, StepContext *context, Error *err)
 {
         _cleanup_buffer_ Buffer config = {}, environment = {};
         int r = render_files(boot, context, &config, &environment, err);

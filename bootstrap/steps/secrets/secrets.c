@@ -22,7 +22,6 @@ static int probe_index(Boot *boot, const BucketIndex *index, Error *err)
 {
         int r = secrets_are_installed(boot, index, err);
         if (r > 0) {
-                memcpy(boot->cluster_id, index->index.cluster_id, sizeof(boot->cluster_id));
                 memcpy(boot->generation, index->index.generation, sizeof(boot->generation));
         }
         return r;

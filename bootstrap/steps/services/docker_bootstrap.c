@@ -13,6 +13,5 @@ int docker_bootstrap_probe(void *userdata, StepContext *context, Error *err)
 
 int docker_bootstrap_apply(void *userdata, StepContext *context, Error *err)
 {
-        (void) userdata;
-        return dockerd_start(DOCKERD_BOOTSTRAP, service_start, context, err);
+        return dockerd_start(userdata, DOCKERD_BOOTSTRAP, service_start, context, err);
 }

@@ -2,7 +2,6 @@
 #include "steps/services/dockerd_start.h"
 
 #include <errno.h>
-#include <stdatomic.h>
 
 #include "base/file.h"
 #include "host/journal.h"
@@ -50,14 +49,15 @@ static bool look_for_blame(const char *run, const char *line, void *userdata)
 /* Makes way for a dockerd that died of its database of networks, as a power cut leaves it: 1, or 0
  * where that is not the reason. Nothing in there is worth keeping: the bridge is ours, and etcd and
  * flanneld are on the host's network. Once for each life of the daemon, as more would not help. */
-static int drop_networks(Dockerd which, const char *root, StepContext *context, Error *err)
+static int drop_networks(Boot *boot, Dockerd which, const char *root, StepContext *context, Error *err)
 {
-        static atomic_bool dropped[_DOCKERD_MAX];
+        bool *set_aside = &boot->memory.networks_set_aside[which];
         Blame blame = {};
         int r = journal_read_back(dockers[which].unit, look_for_blame, &blame, err);
-        if (r < 0 || !blame.networks || atomic_exchange(&dropped[which], true)) {
+        if (r < 0 || !blame.networks || *set_aside) {
                 return r;
         }
+        *set_aside = true;
         _cleanup_free_ char *path = string_format("%s/network/files/local-kv.db", root);
         if (!path) {
                 return error_oom(err);
@@ -70,12 +70,12 @@ static int drop_networks(Dockerd which, const char *root, StepContext *context, 
         return r;
 }
 
-int dockerd_start(Dockerd which, DockerdStart *start, StepContext *context, Error *err)
+int dockerd_start(Boot *boot, Dockerd which, DockerdStart *start, StepContext *context, Error *err)
 {
         char root[DOCKERD_ROOT_MAX];
         int r = check_config(which, root, err);
         r = r < 0 ? r : start(dockers[which].unit, context, err);
-        if (r != -EIO || drop_networks(which, root, context, NULL) <= 0) {
+        if (r != -EIO || drop_networks(boot, which, root, context, NULL) <= 0) {
                 return r;
         }
         return start(dockers[which].unit, context, err);

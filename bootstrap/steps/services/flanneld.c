@@ -3,7 +3,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <stdatomic.h>
 #include <sys/inotify.h>
 #include <unistd.h>
 
@@ -127,10 +126,6 @@ typedef struct RouteCheck {
         char first[80];
 } RouteCheck;
 
-/* The set that flanneld, started anew, did not mend either. To start it once more would not help,
- * and a machine that waited for them would never be ready. Another set is tried again. */
-static _Atomic uint64_t given_up;
-
 /* The route to a lease, and for VXLAN the device behind it: a machine that was replaced has its
  * subnet again and another MAC. Versions before 0.21.5 lose the event of a lease; those before
  * 0.28.6 hear of none once etcd, compacted meanwhile, has been away. */
@@ -210,10 +205,10 @@ int flanneld_probe(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         if (routes.missing == 0) {
-                atomic_store(&given_up, 0);
+                boot->memory.unmended_leases = 0;
                 return 1;
         }
-        if (routes.set != atomic_load(&given_up)) {
+        if (routes.set != boot->memory.unmended_leases) {
                 return 0;
         }
         step_warn(context,
@@ -281,7 +276,9 @@ static int mend_routes(Boot *boot, StepContext *context, Error *err)
         }
         r = await_routes(boot, context, &routes, err);
         if (r >= 0) {
-                atomic_store(&given_up, routes.set);
+                /* One more restart would not help, and a machine that waited for these leases would
+                 * never be ready. Another set is tried again. */
+                boot->memory.unmended_leases = routes.set;
         }
         return r;
 }

@@ -119,5 +119,5 @@ int docker_apply(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         r = make_bridge(boot, context, err);
-        return r < 0 ? r : dockerd_start(DOCKERD, service_restart, context, err);
+        return r < 0 ? r : dockerd_start(boot, DOCKERD, service_restart, context, err);
 }

@@ -8,11 +8,11 @@
 #include "host/unit.h"
 
 const struct Service services[SERVICES_MAX] = {
-        { UNIT_DOCKER_BOOTSTRAP, STEP_DOCKER_BOOTSTRAP },
-        { UNIT_ETCD, STEP_ETCD },
-        { UNIT_FLANNELD, STEP_FLANNELD },
-        { UNIT_DOCKER, STEP_DOCKER },
-        { UNIT_KUBELET, STEP_KUBELET },
+        { UNIT_DOCKER_BOOTSTRAP, BOOT_DOCKER_BOOTSTRAP },
+        { UNIT_ETCD, BOOT_ETCD },
+        { UNIT_FLANNELD, BOOT_FLANNELD },
+        { UNIT_DOCKER, BOOT_DOCKER },
+        { UNIT_KUBELET, BOOT_KUBELET },
 };
 
 int service_is_active(const char *unit, StepContext *context, struct timespec *ret_since,

@@ -20,7 +20,7 @@
 #define SERVICES_MAX 5
 extern const struct Service {
         const char *unit;
-        StepId step;
+        BootStep step;
 } services[SERVICES_MAX];
 
 /* Whether the unit is active: 1 or 0; *ret_since (may be NULL) when it became so. A unit that is

@@ -175,7 +175,7 @@ static int look_at_volume(const Boot *boot, StepContext *context, Look *look, Er
 {
         int r = make_label(&boot->config, look->label, err);
         if (r >= 0) {
-                r = filesystem_probe(&boot->volume, boot->config.master_volume_id, look->label,
+                r = filesystem_probe(&boot->volume, look->label,
                                      step_wait(context), &look->probe, err);
         }
         if (r < 0) {
@@ -348,15 +348,14 @@ static int make_filesystem(const Boot *boot, StepContext *context, Look *look, E
                 return r;
         }
         const FormatOrder order = {
-                .volume_id = boot->config.master_volume_id,
                 .label = look->label,
                 .uuid = uuid,
                 .gives_up = DISK_MASK(look->scene.content),
         };
         step_waiting_for(context, "mkfs.ext4 on %s (volume %s)", boot->volume.node,
-                         order.volume_id);
+                         boot->volume.volume_id);
         r = filesystem_format(&boot->volume, &order, step_wait(context), err);
-        return r < 0 ? error_prefix(err, "format volume %s", order.volume_id) : 0;
+        return r < 0 ? error_prefix(err, "format volume %s", boot->volume.volume_id) : 0;
 }
 
 int volume_format_apply(void *userdata, StepContext *context, Error *err)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/sysmacros.h>
 
@@ -12,10 +11,6 @@
 /* volume-mount: checks the filesystem, grows it to its device and mounts it. */
 
 #define MOUNT_OPTIONS "nodev,nosuid,noexec,noatime"
-
-/* The size to which the filesystem could not be grown: a smaller disk than paid for is no reason to
- * have no master, nor to try for ever. Another size is tried again. */
-static _Atomic uint64_t refused_size;
 
 /* 1 mounted there and ours; 0 nothing mounted; anything else there is unsafe. */
 static int look_at_mount(const Boot *boot, Error *err)
@@ -45,10 +40,12 @@ static int look_at_mount(const Boot *boot, Error *err)
         return 1;
 }
 
+/* Returns 1 if the filesystem is to be grown. After a failure only another size is tried: a smaller
+ * filesystem than its disk is no reason to have no master. */
 static int can_grow(const Boot *boot, uint64_t *ret_device_bytes, Error *err)
 {
         int r = filesystem_can_grow(&boot->volume, ret_device_bytes, err);
-        return r > 0 && *ret_device_bytes == atomic_load(&refused_size) ? 0 : r;
+        return r > 0 && *ret_device_bytes == boot->memory.refused_size ? 0 : r;
 }
 
 int volume_mount_probe(void *userdata, StepContext *context, Error *err)
@@ -60,7 +57,7 @@ int volume_mount_probe(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         /* Detached under the mount: then another may be the master by now. */
-        r = blockdev_verify(&boot->volume, boot->config.master_volume_id, err);
+        r = blockdev_verify(&boot->volume, err);
         if (r < 0) {
                 return r;
         }
@@ -71,8 +68,8 @@ int volume_mount_probe(void *userdata, StepContext *context, Error *err)
 
 static int check_and_mount(Boot *boot, StepContext *context, Error *err)
 {
-        const char *id = boot->config.master_volume_id;
-        int r = blockdev_verify(&boot->volume, id, err);
+        const char *id = boot->volume.volume_id;
+        int r = blockdev_verify(&boot->volume, err);
         if (r < 0) {
                 return r;
         }
@@ -82,7 +79,7 @@ static int check_and_mount(Boot *boot, StepContext *context, Error *err)
                 return error_prefix(err, "volume %s", id);
         }
         step_waiting_for(context, NULL);
-        r = blockdev_verify(&boot->volume, id, err);
+        r = blockdev_verify(&boot->volume, err);
         if (r < 0) {
                 return r;
         }
@@ -117,7 +114,7 @@ int volume_mount_apply(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         step_waiting_for(context, "resize2fs of %s (volume %s)", boot->volume.node,
-                         boot->config.master_volume_id);
+                         boot->volume.volume_id);
         Error failed = {};
         r = filesystem_grow(&boot->volume, step_wait(context), &failed);
         if (r == -ECANCELED) {
@@ -125,7 +122,7 @@ int volume_mount_apply(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         if (r < 0) {
-                atomic_store(&refused_size, device_bytes);
+                boot->memory.refused_size = device_bytes;
                 step_warn(context, "volume %s stays smaller than its disk: %s",
                           boot->config.master_volume_id, failed.message);
         }
