@@ -3,12 +3,13 @@
 
 #include "cli/verbs.h"
 
-static void print_edges(size_t to, uint64_t needs, const char *attributes)
+static void print_edges(const Step *to)
 {
         for (size_t from = 0; from < _BOOT_STEP_MAX; from++) {
-                if (needs & STEP_MASK(from)) {
+                if (to->needs & STEP_MASK(from)) {
+                        bool always = (to->runs_on & ~boot_steps[from].runs_on) == 0;
                         (void) printf("        \"%s\" -> \"%s\"%s;\n", boot_steps[from].name,
-                                      boot_steps[to].name, attributes);
+                                      to->name, always ? "" : " [style=dashed]");
                 }
         }
 }
@@ -24,12 +25,11 @@ ExitStatus cli_graph(void)
         for (size_t i = 0; i < _BOOT_STEP_MAX; i++) {
                 const Step *s = &boot_steps[i];
                 (void) printf("        \"%s\" [tooltip=\"%s\", fillcolor=%s%s];\n", s->name,
-                              s->makes_true, s->roles == ROLE_ALL ? "white" : "lightblue",
+                              s->makes_true, s->runs_on == ROLE_ALL ? "white" : "lightblue",
                               s->destroys_data ? ", penwidth=3" : "");
         }
         for (size_t i = 0; i < _BOOT_STEP_MAX; i++) {
-                print_edges(i, boot_steps[i].needs, "");
-                print_edges(i, boot_steps[i].also_needs.steps, " [style=dashed]");
+                print_edges(&boot_steps[i]);
         }
         (void) printf("}\n");
         return EXIT_DONE;

@@ -53,7 +53,7 @@ static void step_begin(Machine *m, size_t i)
         c->begun = true;
         c->wait = (Wait) { .deadline_ms = UINT64_MAX, .stop_fd = m->stop_fd };
         c->wait = wait_part(&c->wait, ms);
-        if (step_needs(step, m->role) & m->forced) {
+        if (machine_needs(m, i) & m->forced) {
                 m->forced |= STEP_MASK(i);
         }
         step_start(m, i, STEP_PROBING);
@@ -83,11 +83,11 @@ static void mark_unknown(Machine *m)
 /* What the step needs, and what that needs in turn. */
 static uint64_t needs_in_depth(const Machine *m, size_t i)
 {
-        uint64_t needs = step_needs(machine_step(m, i), m->role), before = 0;
+        uint64_t needs = machine_needs(m, i), before = 0;
         while (needs != before) {
                 before = needs;
                 for (size_t j = 0; j < m->options->n_steps; j++) {
-                        needs |= needs & STEP_MASK(j) ? step_needs(machine_step(m, j), m->role) : 0;
+                        needs |= needs & STEP_MASK(j) ? machine_needs(m, j) : 0;
                 }
         }
         return needs;
@@ -276,7 +276,7 @@ static int machine_new(const MachineOptions *options, Machine **ret, Error *err)
         _cleanup_(machine_freep) Machine *owned = m;
         m->options = options;
         m->forced = options->force;
-        m->role = options->role(options->userdata);
+        machine_learn_role(m);
         m->status = (MachineStatus) { .table = options->steps, .n_steps = options->n_steps };
         if (options->before) {
                 m->status.phase = options->before->phase;

@@ -43,6 +43,7 @@ struct Machine {
         int stop_fd; /* an eventfd all waits carry: stopped on request, or unsafe to go on */
         bool stopping, stopped_on_request;
         unsigned role;
+        uint64_t runs; /* the rows that this machine runs */
         uint64_t done, running, forced;
         int result;
         Error error;
@@ -53,6 +54,15 @@ static inline const Step *machine_step(const Machine *m, size_t i)
 {
         return &m->options->steps[i];
 }
+
+/* What the step needs of what this machine runs. */
+static inline uint64_t machine_needs(const Machine *m, size_t i)
+{
+        return machine_step(m, i)->needs & m->runs;
+}
+
+/* Asks for the role, and notes which rows a machine of it runs. */
+void machine_learn_role(Machine *m);
 
 void machine_tell(Machine *m, int step);
 void machine_cancel(Machine *m);

@@ -31,9 +31,13 @@ StepState step_state_from_string(const char *s)
         return _STEP_STATE_INVALID;
 }
 
-uint64_t step_needs(const Step *step, unsigned role)
+uint64_t steps_of(const Step *steps, size_t n, unsigned role)
 {
-        return step->needs | (step->also_needs.roles & role ? step->also_needs.steps : 0);
+        uint64_t mask = 0;
+        for (size_t i = 0; i < n; i++) {
+                mask |= role == 0 || (steps[i].runs_on & role) ? STEP_MASK(i) : 0;
+        }
+        return mask;
 }
 
 int step_find(const Step *steps, size_t n, const char *name)
@@ -68,10 +72,8 @@ static int row_check(const Step *steps, size_t n, size_t i, unsigned all_roles, 
                 fault = "does not say what it makes true";
         } else if (!s->probe) {
                 fault = "has no probe";
-        } else if (s->roles == 0 || (s->roles & ~all_roles) != 0) {
+        } else if (s->runs_on == 0 || (s->runs_on & ~all_roles) != 0) {
                 fault = "belongs to no role, or to an unknown one";
-        } else if (s->also_needs.roles & ~s->roles) {
-                fault = "has further needs in a role that does not run it";
         } else if ((s->retry.first_ms == 0) != (s->retry.max_ms == 0) ||
                    s->retry.first_ms > s->retry.max_ms) {
                 fault = "has a retry policy that is neither none nor growing";
@@ -81,28 +83,22 @@ static int row_check(const Step *steps, size_t n, size_t i, unsigned all_roles, 
         return fault ? error_set(err, ERROR_FATAL, EINVAL, "step %s: %s", s->name, fault) : 0;
 }
 
-/* Every need is a row of the table that the same machine runs. */
+/* Every need is a row of the table, and a machine that has the step may run it. */
 static int needs_check(const Step *steps, size_t n, size_t i, Error *err)
 {
-        for (unsigned role = 1; role != 0; role <<= 1) {
-                if (!(steps[i].roles & role)) {
+        for (size_t j = 0; j < STEPS_MAX; j++) {
+                if (!(steps[i].needs & STEP_MASK(j))) {
                         continue;
                 }
-                uint64_t needs = step_needs(&steps[i], role);
-                for (size_t j = 0; j < STEPS_MAX; j++) {
-                        if (!(needs & STEP_MASK(j))) {
-                                continue;
-                        }
-                        if (j >= n) {
-                                return error_set(err, ERROR_FATAL, EINVAL,
-                                                 "step %s: needs step %zu, which is not there",
-                                                 steps[i].name, j);
-                        }
-                        if (!(steps[j].roles & role)) {
-                                return error_set(err, ERROR_FATAL, EINVAL,
-                                                 "step %s: needs %s, which its role does not run",
-                                                 steps[i].name, steps[j].name);
-                        }
+                if (j >= n) {
+                        return error_set(err, ERROR_FATAL, EINVAL,
+                                         "step %s: needs step %zu, which is not there",
+                                         steps[i].name, j);
+                }
+                if (!(steps[j].runs_on & steps[i].runs_on)) {
+                        return error_set(err, ERROR_FATAL, EINVAL,
+                                         "step %s: needs %s, which no machine runs beside it",
+                                         steps[i].name, steps[j].name);
                 }
         }
         return 0;
@@ -116,7 +112,7 @@ static int cycle_check(const Step *steps, size_t n, Error *err)
         while (left != before) {
                 before = left;
                 for (size_t i = 0; i < n; i++) {
-                        if ((step_needs(&steps[i], steps[i].roles) & left) == 0) {
+                        if ((steps[i].needs & left) == 0) {
                                 left &= ~STEP_MASK(i);
                         }
                 }

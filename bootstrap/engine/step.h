@@ -38,12 +38,8 @@ typedef struct StepRetry {
 typedef struct Step {
         const char *name;
         const char *makes_true; /* one line for people */
-        unsigned roles;         /* bit mask of the roles whose machine runs it */
-        uint64_t needs;         /* mask of steps, for every role */
-        struct {
-                unsigned roles;
-                uint64_t steps;
-        } also_needs; /* further ones for some roles */
+        unsigned runs_on;       /* mask of roles: a machine of any of them runs it */
+        uint64_t needs;         /* mask of steps; one that the machine does not run is no need */
         StepFunction *probe;
         StepFunction *apply; /* NULL: the step only learns or waits for what its probe sees */
         StepRetry retry;
@@ -71,8 +67,9 @@ typedef enum StepState {
         _STEP_STATE_INVALID = -22,
 } StepState;
 
-/* What the step needs on a machine of these roles. */
-uint64_t step_needs(const Step *step, unsigned role);
+/* Returns the mask of the rows that a machine of this role runs; of all rows where it is 0, not
+ * known. */
+uint64_t steps_of(const Step *steps, size_t n, unsigned role);
 
 /* The row of that name, or -ENOENT. */
 int step_find(const Step *steps, size_t n, const char *name);
@@ -80,7 +77,7 @@ int step_find(const Step *steps, size_t n, const char *name);
 const char *step_state_to_string(StepState state);
 StepState step_state_from_string(const char *s);
 
-/* Walks the table: names unique and well-formed, functions there, needs within the table and
- * without cycles and satisfiable in each role that has the step, destroyers without retry. 0, or
+/* Walks the table: names unique and well-formed, functions there, needs within the table,
+ * without cycles, and run by some role that has the step, destroyers without retry. 0, or
  * ERROR_FATAL with the first fault. */
 int step_table_check(const Step *steps, size_t n, unsigned all_roles, Error *err);

@@ -78,6 +78,12 @@ void step_run_job(Job *job)
 
 /* Changes of state, on the engine's thread. */
 
+void machine_learn_role(Machine *m)
+{
+        m->role = m->options->role(m->options->userdata);
+        m->runs = steps_of(m->options->steps, m->options->n_steps, m->role);
+}
+
 void machine_tell(Machine *m, int step)
 {
         if (m->options->changed && !m->options->only) {
@@ -108,9 +114,7 @@ static void phase_set_busy(Machine *m, bool routine)
 
 uint64_t unmet_needs(const Machine *m, size_t i)
 {
-        /* while the role is not known, whatever any role needs may be needed */
-        return step_needs(machine_step(m, i), m->role ? m->role : machine_step(m, i)->roles) &
-               ~m->done;
+        return machine_needs(m, i) & ~m->done;
 }
 
 /* For what does not run: what it waits for is what it needs. */
@@ -134,8 +138,8 @@ void refresh_waiting(Machine *m)
 {
         for (size_t i = 0; i < m->options->n_steps; i++) {
                 StepStatus *s = &m->status.steps[i];
-                s->in_role = m->role ? (machine_step(m, i)->roles & m->role) != 0
-                                     : machine_step(m, i)->roles == m->options->all_roles;
+                s->in_role = m->role ? (machine_step(m, i)->runs_on & m->role) != 0
+                                     : machine_step(m, i)->runs_on == m->options->all_roles;
                 if (s->state == STEP_WAITING) {
                         name_needs(m, i, s->waiting_for);
                 }
@@ -172,7 +176,7 @@ void step_enter(Machine *m, size_t i, StepState state)
                 s->error = (Error) { 0 };
                 m->contexts[i].done_ms = wait_now_ms();
                 m->done |= STEP_MASK(i);
-                m->role = m->options->role(m->options->userdata);
+                machine_learn_role(m);
         }
         refresh_waiting(m);
         machine_tell(m, (int) i);

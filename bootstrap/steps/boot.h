@@ -18,7 +18,7 @@
 #include "engine/step.h"
 #include "host/blockdev.h"
 
-/* The rows of the table, in its order. */
+/* The rows of the table, in the order of a boot: each after what it needs. */
 typedef enum BootStep {
         BOOT_CONFIG,
         BOOT_IDENTITY,
@@ -26,9 +26,9 @@ typedef enum BootStep {
         BOOT_VOLUME_ATTACH,
         BOOT_VOLUME_FORMAT,
         BOOT_VOLUME_MOUNT,
+        BOOT_SECRETS,
         BOOT_ELASTIC_IP,
         BOOT_PRIVATE_IP,
-        BOOT_SECRETS,
         BOOT_DOCKER_BOOTSTRAP,
         BOOT_ETCD,
         BOOT_FLANNEL_CONFIG,

@@ -15,7 +15,7 @@
 static int units_are_active(const Boot *boot, StepContext *context, Error *err)
 {
         FOREACH_ARRAY(u, services, SERVICES_MAX) {
-                if (!(boot_steps[u->step].roles & boot->config.role)) {
+                if (!(boot_steps[u->step].runs_on & boot->config.role)) {
                         continue;
                 }
                 int r = service_is_active(u->unit, context, NULL, err);

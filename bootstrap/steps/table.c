@@ -5,10 +5,7 @@
  */
 
 /* clang-format off */
-#define NEEDS_1(a)          STEP_MASK(BOOT_##a)
-#define NEEDS_2(a, b)       (NEEDS_1(a) | NEEDS_1(b))
-#define NEEDS_3(a, b, c)    (NEEDS_2(a, b) | NEEDS_1(c))
-#define NEEDS_4(a, b, c, d) (NEEDS_3(a, b, c) | NEEDS_1(d))
+#define STEP(id)    STEP_MASK(BOOT_##id)
 #define RETRY_LOCAL         { .first_ms = 250, .max_ms = 5000 }   /* what runs on this machine */
 #define RETRY_AWS           { .first_ms = 1000, .max_ms = 15000 } /* what other instances share */
 #define RETRY_NEVER         { 0 }
@@ -22,143 +19,139 @@ const unsigned boot_patience_ms = 600000; /* a third of the template's timeout *
 const Step boot_steps[_BOOT_STEP_MAX] = {
         /* Read on a reload: at any other time a person may be half way through an edit. */
         [BOOT_CONFIG] = {
-                .name = "config", .roles = ROLE_ALL,
+                .name = "config", .runs_on = ROLE_ALL,
                 .makes_true = "stack-config.sh is parsed as data and every value is valid",
                 .probe = config_probe, .retry = RETRY_NEVER, .deadline_s = 30,
         },
         /* A machine that runs keeps its identity; each run of the table reads it anew. */
         [BOOT_IDENTITY] = {
-                .name = "identity", .roles = ROLE_ALL, .needs = NEEDS_1(CONFIG),
+                .name = "identity", .runs_on = ROLE_ALL, .needs = STEP(CONFIG),
                 .makes_true = "instance, zone, interfaces and role are known from IMDSv2, the name from EC2",
                 .probe = identity_probe, .retry = RETRY_LOCAL, .deadline_s = 600,
         },
         [BOOT_SOURCE_DEST_CHECK] = {
-                .name = "source-dest-check", .roles = ROLE_ALL, .needs = NEEDS_1(IDENTITY),
+                .name = "source-dest-check", .runs_on = ROLE_ALL, .needs = STEP(IDENTITY),
                 .makes_true = "the source/destination check is off on every interface",
                 .probe = source_dest_check_probe, .apply = source_dest_check_apply,
                 .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 900, .denial_is_warning = true,
         },
         [BOOT_VOLUME_ATTACH] = {
-                .name = "volume-attach", .roles = ROLE_MASTER, .needs = NEEDS_1(IDENTITY),
+                .name = "volume-attach", .runs_on = ROLE_MASTER, .needs = STEP(IDENTITY),
                 .makes_true = "the master volume is attached to this instance",
                 .probe = volume_attach_probe, .apply = volume_attach_apply,
                 .retry = RETRY_AWS, .reprobe_s = 300,
         },
         /* volume-mount sees to it that the filesystem is still the one that was mounted. */
         [BOOT_VOLUME_FORMAT] = {
-                .name = "volume-format", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_ATTACH),
+                .name = "volume-format", .runs_on = ROLE_MASTER, .needs = STEP(VOLUME_ATTACH),
                 .makes_true = "this cluster's filesystem is on the volume",
                 .probe = volume_format_probe, .apply = volume_format_apply,
                 .retry = RETRY_NEVER, .deadline_s = 600, .destroys_data = true,
         },
         [BOOT_VOLUME_MOUNT] = {
-                .name = "volume-mount", .roles = ROLE_MASTER, .needs = NEEDS_1(VOLUME_FORMAT),
+                .name = "volume-mount", .runs_on = ROLE_MASTER, .needs = STEP(VOLUME_FORMAT),
                 .makes_true = "the volume is checked, grown to its device and mounted",
                 .probe = volume_mount_probe, .apply = volume_mount_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 1800, .reprobe_s = 60,
         },
+        [BOOT_SECRETS] = {
+                .name = "secrets", .runs_on = ROLE_ALL, .needs = STEP(IDENTITY) | STEP(VOLUME_MOUNT),
+                .makes_true = "/srv/kubernetes, a tmpfs, holds this role's certificates and tokens",
+                .probe = secrets_probe, .apply = secrets_apply,
+                .retry = RETRY_LOCAL, .reprobe_s = 300,
+        },
         /* The addresses follow the volume, and only one that the secrets prove to be this cluster's: a master
          * that was given a wrong volume, a blank one say, must not take them from the right one. */
         [BOOT_ELASTIC_IP] = {
-                .name = "elastic-ip", .roles = ROLE_MASTER, .needs = NEEDS_1(SECRETS),
+                .name = "elastic-ip", .runs_on = ROLE_MASTER, .needs = STEP(SECRETS),
                 .makes_true = "the Elastic IP is associated with this instance",
                 .probe = elastic_ip_probe, .apply = elastic_ip_apply,
                 .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 300,
         },
         [BOOT_PRIVATE_IP] = {
-                .name = "private-ip", .roles = ROLE_MASTER, .needs = NEEDS_1(SECRETS),
+                .name = "private-ip", .runs_on = ROLE_MASTER, .needs = STEP(SECRETS),
                 .makes_true = "the fixed private address is on this instance, in EC2 and in the kernel",
                 .probe = private_ip_probe, .apply = private_ip_apply,
                 .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 120,
         },
-        [BOOT_SECRETS] = {
-                .name = "secrets", .roles = ROLE_ALL, .needs = NEEDS_1(IDENTITY),
-                .also_needs = { ROLE_MASTER, NEEDS_1(VOLUME_MOUNT) },
-                .makes_true = "/srv/kubernetes, a tmpfs, holds this role's certificates and tokens",
-                .probe = secrets_probe, .apply = secrets_apply,
-                .retry = RETRY_LOCAL, .reprobe_s = 300,
-        },
         [BOOT_DOCKER_BOOTSTRAP] = {
-                .name = "docker-bootstrap", .roles = ROLE_ALL, .needs = NEEDS_1(CONFIG),
+                .name = "docker-bootstrap", .runs_on = ROLE_ALL, .needs = STEP(CONFIG),
                 .makes_true = "the second docker answers on its own socket",
                 .probe = docker_bootstrap_probe, .apply = docker_bootstrap_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 600, .reprobe_s = 60,
         },
         [BOOT_ETCD] = {
-                .name = "etcd", .roles = ROLE_MASTER,
-                .needs = NEEDS_4(DOCKER_BOOTSTRAP, VOLUME_MOUNT, SECRETS, PRIVATE_IP),
+                .name = "etcd", .runs_on = ROLE_MASTER,
+                .needs = STEP(DOCKER_BOOTSTRAP) | STEP(VOLUME_MOUNT) | STEP(SECRETS) | STEP(PRIVATE_IP),
                 .makes_true = "etcd is healthy over TLS, its data on the volume",
                 .probe = etcd_probe, .apply = etcd_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
         },
         [BOOT_FLANNEL_CONFIG] = {
-                .name = "flannel-config", .roles = ROLE_MASTER, .needs = NEEDS_1(ETCD),
+                .name = "flannel-config", .runs_on = ROLE_MASTER, .needs = STEP(ETCD),
                 .makes_true = "the overlay's configuration is in etcd, and nodes may use it alone",
                 .probe = flannel_config_probe, .apply = flannel_config_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 600, .reprobe_s = 60,
         },
         [BOOT_FLANNELD] = {
-                .name = "flanneld", .roles = ROLE_ALL,
-                .needs = NEEDS_3(DOCKER_BOOTSTRAP, SECRETS, SOURCE_DEST_CHECK),
-                .also_needs = { ROLE_MASTER, NEEDS_1(FLANNEL_CONFIG) },
+                .name = "flanneld", .runs_on = ROLE_ALL,
+                .needs = STEP(DOCKER_BOOTSTRAP) | STEP(SECRETS) | STEP(SOURCE_DEST_CHECK) | STEP(FLANNEL_CONFIG),
                 .makes_true = "flanneld has a subnet, and the kernel matches every lease",
                 .probe = flanneld_probe, .apply = flanneld_apply,
                 .retry = RETRY_LOCAL, .reprobe_s = 30,
         },
         [BOOT_DOCKER] = {
-                .name = "docker", .roles = ROLE_ALL, .needs = NEEDS_1(FLANNELD),
+                .name = "docker", .runs_on = ROLE_ALL, .needs = STEP(FLANNELD),
                 .makes_true = "docker runs on the overlay's subnet and MTU",
                 .probe = docker_probe, .apply = docker_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
         },
         [BOOT_STATIC_PODS] = {
-                .name = "static-pods", .roles = ROLE_ALL, .needs = NEEDS_1(SECRETS),
+                .name = "static-pods", .runs_on = ROLE_ALL, .needs = STEP(SECRETS),
                 .makes_true = "the manifests of what kubelet runs by itself are filled in",
                 .probe = static_pods_probe, .apply = static_pods_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 600, .reprobe_s = 60,
         },
         /* No deadline: a node waits for its master as long as it takes. */
         [BOOT_KUBELET_CONFIG] = {
-                .name = "kubelet-config", .roles = ROLE_ALL, .needs = NEEDS_1(SECRETS),
-                .also_needs = { ROLE_MASTER, NEEDS_1(PRIVATE_IP) },
+                .name = "kubelet-config", .runs_on = ROLE_ALL, .needs = STEP(SECRETS) | STEP(PRIVATE_IP),
                 .makes_true = "kubelet's configuration, flags and what it joins with are here",
                 .probe = kubelet_config_probe, .apply = kubelet_config_apply,
                 .retry = RETRY_LOCAL, .reprobe_s = 60,
         },
         [BOOT_KUBELET] = {
-                .name = "kubelet", .roles = ROLE_ALL,
-                .needs = NEEDS_3(DOCKER, STATIC_PODS, KUBELET_CONFIG),
+                .name = "kubelet", .runs_on = ROLE_ALL,
+                .needs = STEP(DOCKER) | STEP(STATIC_PODS) | STEP(KUBELET_CONFIG),
                 .makes_true = "kubelet runs and its healthz answers",
                 .probe = kubelet_probe, .apply = kubelet_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 30,
         },
         [BOOT_KUBELET_JOIN] = {
-                .name = "kubelet-join", .roles = ROLE_ALL, .needs = NEEDS_1(KUBELET),
+                .name = "kubelet-join", .runs_on = ROLE_ALL, .needs = STEP(KUBELET),
                 .makes_true = "kubelet runs with a certificate that the master approved",
                 .probe = kubelet_join_probe, .apply = kubelet_join_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
         },
         [BOOT_ADDONS] = {
-                .name = "addons", .roles = ROLE_MASTER, .needs = NEEDS_1(KUBELET),
+                .name = "addons", .runs_on = ROLE_MASTER, .needs = STEP(KUBELET),
                 .makes_true = "the API server is ready and was given the addons",
                 .probe = addons_probe, .apply = addons_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
         },
         [BOOT_JOIN_TOKEN] = {
-                .name = "join-token", .roles = ROLE_MASTER, .needs = NEEDS_1(ADDONS),
+                .name = "join-token", .runs_on = ROLE_MASTER, .needs = STEP(ADDONS),
                 .makes_true = "a token to join with is in the cluster and in the bucket",
                 .probe = join_token_probe, .apply = join_token_apply,
                 .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 60, .routine = true,
         },
         [BOOT_NODES] = {
-                .name = "nodes", .roles = ROLE_MASTER, .needs = NEEDS_1(JOIN_TOKEN),
+                .name = "nodes", .runs_on = ROLE_MASTER, .needs = STEP(JOIN_TOKEN),
                 .makes_true = "who may join is let in, Nodes are labelled, those of the gone deleted",
                 .probe = nodes_probe, .apply = nodes_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 600, .reprobe_s = 3, .routine = true,
         },
         [BOOT_READY] = {
-                .name = "ready", .roles = ROLE_ALL, .needs = NEEDS_1(KUBELET_JOIN),
-                .also_needs = { ROLE_MASTER, NEEDS_2(ELASTIC_IP, NODES) },
+                .name = "ready", .runs_on = ROLE_ALL, .needs = STEP(KUBELET_JOIN) | STEP(ELASTIC_IP) | STEP(NODES),
                 .makes_true = "every unit of this role is active and this machine's Node is Ready",
                 .probe = ready_probe, .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 30,
         },

@@ -98,7 +98,7 @@ int run_step(StepFunction *probe, StepFunction *apply, MachineMode mode, StepSta
         const Step step = {
                 .name = "step",
                 .makes_true = "what the test is about",
-                .roles = ROLE_MASTER,
+                .runs_on = ROLE_MASTER,
                 .probe = probe,
                 .apply = apply,
                 .retry = { .first_ms = 50, .max_ms = 200 },

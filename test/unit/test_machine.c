@@ -125,7 +125,7 @@ FAKE(2)
 FAKE(3)
 
 #define ROW_OF(role, i, text) \
-        .name = text, .makes_true = text, .probe = probe_##i, .apply = apply_##i, .roles = role
+        .name = text, .makes_true = text, .probe = probe_##i, .apply = apply_##i, .runs_on = role
 #define ROW(i, text) ROW_OF(BOTH, i, text)
 #define QUICK                              \
         {                                  \
@@ -330,7 +330,7 @@ static void test_only_waits(void)
         const Step steps[] = {
                 { .name = "a",
                   .makes_true = "a",
-                  .roles = BOTH,
+                  .runs_on = BOTH,
                   .probe = probe_0,
                   .retry = QUICK,
                   .deadline_s = 1 },
@@ -610,9 +610,9 @@ static int probe_config(void *userdata, StepContext *context, Error *err)
 static void test_role(void)
 {
         const Step steps[] = {
-                { .name = "config", .makes_true = "x", .roles = BOTH, .probe = probe_config },
+                { .name = "config", .makes_true = "x", .runs_on = BOTH, .probe = probe_config },
                 { ROW_OF(1, 1, "master-only"), .needs = STEP_MASK(0) },
-                { ROW(2, "both"), .needs = STEP_MASK(0), .also_needs = { 1, STEP_MASK(1) } },
+                { ROW(2, "both"), .needs = STEP_MASK(0) | STEP_MASK(1) },
                 { ROW_OF(1, 3, "no-needs") },
         };
         unsigned role = 2;
@@ -737,7 +737,7 @@ static void test_64_steps(void)
                 (void) snprintf(names[i], sizeof(names[i]), "s%zu", i);
                 steps[i] = (Step) { .name = names[i],
                                     .makes_true = "x",
-                                    .roles = BOTH,
+                                    .runs_on = BOTH,
                                     .probe = chain_probe,
                                     .apply = chain_apply,
                                     .retry = QUICK,

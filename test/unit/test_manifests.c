@@ -150,7 +150,7 @@ static unsigned any_role(void *userdata)
 static void an_addon_without_its_image_is_left_out(void)
 {
         static const Step step = {
-                .name = "addons", .makes_true = "x", .roles = ROLE_ALL, .probe = left_out_probe
+                .name = "addons", .makes_true = "x", .runs_on = ROLE_ALL, .probe = left_out_probe
         };
         static MachineStatus status;
         MachineOptions options = {

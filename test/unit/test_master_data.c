@@ -36,7 +36,7 @@ static int run(StepFunction *probe, StepFunction *apply, Error *err)
 {
         const Step step = { .name = "step",
                             .makes_true = "x",
-                            .roles = ROLE_ALL,
+                            .runs_on = ROLE_ALL,
                             .probe = probe,
                             .apply = apply,
                             .deadline_s = 20 };

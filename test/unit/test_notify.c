@@ -123,7 +123,7 @@ static unsigned role(void *userdata)
 static void test_engine_pings(void)
 {
         const Step row[] = { { .name = "a",
-                               .roles = 1,
+                               .runs_on = 1,
                                .probe = half_a_second,
                                .retry = { .first_ms = 10, .max_ms = 10 } } };
         MachineOptions options = {

@@ -68,7 +68,6 @@ static int run(Boot *boot, unsigned seconds)
         steps[0].probe = read_config;
         steps[1].needs = STEP_MASK(0);
         steps[2].needs = STEP_MASK(1);
-        steps[2].also_needs.steps = 0;
         steps[2].deadline_s = seconds;
         const MachineOptions options = {
                 .steps = steps,

@@ -27,14 +27,17 @@ static Error error;
 static void test_good_table(void)
 {
         const Step steps[] = {
-                { ROW("config"), .roles = BOTH },
-                { ROW("volume"), .roles = MASTER, .needs = STEP_MASK(0), .destroys_data = true },
-                { ROW("secrets"), .roles = BOTH, .needs = STEP_MASK(0),
-                  .also_needs = { MASTER, STEP_MASK(1) }, .retry = RETRY },
+                { ROW("config"), .runs_on = BOTH },
+                { ROW("volume"), .runs_on = MASTER, .needs = STEP_MASK(0), .destroys_data = true },
+                { ROW("secrets"), .runs_on = BOTH, .needs = STEP_MASK(0) | STEP_MASK(1),
+                  .retry = RETRY },
         };
         CHECK_OK(step_table_check(steps, ELEMENTS(steps), BOTH, &error), error);
-        CHECK_INT(step_needs(&steps[2], NODE), STEP_MASK(0));
-        CHECK_INT(step_needs(&steps[2], MASTER), STEP_MASK(0) | STEP_MASK(1));
+        CHECK_INT(steps_of(steps, ELEMENTS(steps), NODE), STEP_MASK(0) | STEP_MASK(2));
+        CHECK_INT(steps_of(steps, ELEMENTS(steps), MASTER),
+                  STEP_MASK(0) | STEP_MASK(1) | STEP_MASK(2));
+        CHECK_INT(steps_of(steps, ELEMENTS(steps), 0), /* which is not known */
+                  STEP_MASK(0) | STEP_MASK(1) | STEP_MASK(2));
         CHECK_INT(step_find(steps, ELEMENTS(steps), "secrets"), 2);
         CHECK_INT(step_find(steps, ELEMENTS(steps), "secret"), -ENOENT);
         CHECK_INT(step_find(steps, ELEMENTS(steps), NULL), -ENOENT);
@@ -46,39 +49,35 @@ static void test_faults(void)
                 const char *message;
                 Step second; /* the first is a sound one, for the master alone */
         } cases[] = {
-                { "not well-formed", { ROW(""), .roles = BOTH } },
-                { "not well-formed", { ROW("Volume"), .roles = BOTH } },
-                { "not well-formed", { ROW("1st"), .roles = BOTH } },
-                { "not well-formed", { ROW("with space"), .roles = BOTH } },
+                { "not well-formed", { ROW(""), .runs_on = BOTH } },
+                { "not well-formed", { ROW("Volume"), .runs_on = BOTH } },
+                { "not well-formed", { ROW("1st"), .runs_on = BOTH } },
+                { "not well-formed", { ROW("with space"), .runs_on = BOTH } },
                 { "not well-formed",
-                  { ROW("a-name-of-more-than-thirty-two-letters"), .roles = BOTH } },
-                { "twice", { ROW("first"), .roles = BOTH } },
-                { "what it makes true", { .name = "x", .probe = nothing, .roles = BOTH } },
-                { "no probe", { .name = "x", .makes_true = "it", .roles = BOTH } },
+                  { ROW("a-name-of-more-than-thirty-two-letters"), .runs_on = BOTH } },
+                { "twice", { ROW("first"), .runs_on = BOTH } },
+                { "what it makes true", { .name = "x", .probe = nothing, .runs_on = BOTH } },
+                { "no probe", { .name = "x", .makes_true = "it", .runs_on = BOTH } },
                 { "no role", { ROW("x") } },
-                { "unknown one", { ROW("x"), .roles = 4 } },
-                { "in a role that does not run it",
-                  { ROW("x"), .roles = MASTER, .also_needs = { NODE, STEP_MASK(0) } } },
-                { "retry policy", { ROW("x"), .roles = BOTH, .retry = { .first_ms = 5 } } },
-                { "retry policy", { ROW("x"), .roles = BOTH, .retry = { 5, 4 } } },
+                { "unknown one", { ROW("x"), .runs_on = 4 } },
+                { "retry policy", { ROW("x"), .runs_on = BOTH, .retry = { .first_ms = 5 } } },
+                { "retry policy", { ROW("x"), .runs_on = BOTH, .retry = { 5, 4 } } },
                 { "destroys data",
-                  { ROW("x"), .roles = BOTH, .retry = RETRY, .destroys_data = true } },
+                  { ROW("x"), .runs_on = BOTH, .retry = RETRY, .destroys_data = true } },
                 { "destroys data",
                   { .name = "x",
                     .makes_true = "it",
                     .probe = nothing,
-                    .roles = BOTH,
+                    .runs_on = BOTH,
                     .destroys_data = true } },
                 { "needs step 7, which is not there",
-                  { ROW("x"), .roles = BOTH, .needs = STEP_MASK(7) } },
-                { "needs first, which its role does not run",
-                  { ROW("x"), .roles = BOTH, .needs = STEP_MASK(0) } },
-                { "needs itself", { ROW("x"), .roles = BOTH, .needs = STEP_MASK(1) } },
-                { "needs itself",
-                  { ROW("x"), .roles = BOTH, .also_needs = { NODE, STEP_MASK(1) } } },
+                  { ROW("x"), .runs_on = BOTH, .needs = STEP_MASK(7) } },
+                { "needs first, which no machine runs beside it",
+                  { ROW("x"), .runs_on = NODE, .needs = STEP_MASK(0) } },
+                { "needs itself", { ROW("x"), .runs_on = BOTH, .needs = STEP_MASK(1) } },
         };
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
-                const Step steps[] = { { ROW("first"), .roles = MASTER }, c->second };
+                const Step steps[] = { { ROW("first"), .runs_on = MASTER }, c->second };
                 error = (Error) { 0 };
                 CHECK(step_table_check(steps, 2, BOTH, &error) < 0);
                 CHECK_INT(error.class, ERROR_FATAL);
@@ -89,9 +88,9 @@ static void test_faults(void)
 
 static void test_longer_cycle(void)
 {
-        const Step steps[] = { { ROW("a"), .roles = BOTH, .needs = STEP_MASK(2) },
-                               { ROW("b"), .roles = BOTH, .needs = STEP_MASK(0) },
-                               { ROW("c"), .roles = BOTH, .needs = STEP_MASK(1) } };
+        const Step steps[] = { { ROW("a"), .runs_on = BOTH, .needs = STEP_MASK(2) },
+                               { ROW("b"), .runs_on = BOTH, .needs = STEP_MASK(0) },
+                               { ROW("c"), .runs_on = BOTH, .needs = STEP_MASK(1) } };
         CHECK_INT(step_table_check(steps, 3, BOTH, &error), -ELOOP);
 }
 

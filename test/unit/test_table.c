@@ -18,16 +18,28 @@ static void test_sound(void)
 /* All that the step needs, and what that needs. */
 static uint64_t all_needs(BootStep id, Role role)
 {
-        uint64_t needs = step_needs(&boot_steps[id], role), before = 0;
+        uint64_t runs = steps_of(boot_steps, _BOOT_STEP_MAX, role);
+        uint64_t needs = boot_steps[id].needs & runs, before = 0;
         while (needs != before) {
                 before = needs;
                 for (BootStep i = 0; i < _BOOT_STEP_MAX; i++) {
                         if (needs & STEP_MASK(i)) {
-                                needs |= step_needs(&boot_steps[i], role);
+                                needs |= boot_steps[i].needs & runs;
                         }
                 }
         }
         return needs;
+}
+
+/* Read from top to bottom, the table is a boot. */
+static void test_order(void)
+{
+        for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
+                if (boot_steps[id].needs >> id) {
+                        test_fail(__FILE__, __LINE__, "%s needs what stands below it",
+                                  boot_steps[id].name);
+                }
+        }
 }
 
 static void test_every_role_ends_at_ready(void)
@@ -35,7 +47,7 @@ static void test_every_role_ends_at_ready(void)
         FOREACH_ARRAY(role, roles, ELEMENTS(roles)) {
                 uint64_t needs = all_needs(BOOT_READY, *role);
                 for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
-                        if (id != BOOT_READY && (boot_steps[id].roles & *role) &&
+                        if (id != BOOT_READY && (boot_steps[id].runs_on & *role) &&
                             !(needs & STEP_MASK(id))) {
                                 test_fail(__FILE__, __LINE__, "%s of a %s: ready does not need it",
                                           boot_steps[id].name, role_to_string(*role));
@@ -49,8 +61,8 @@ static void test_every_role_ends_at_ready(void)
 static void test_fencing(void)
 {
         const BootStep fenced[] = { BOOT_VOLUME_FORMAT, BOOT_VOLUME_MOUNT,   BOOT_ELASTIC_IP,
-                                  BOOT_PRIVATE_IP,    BOOT_FLANNEL_CONFIG, BOOT_ETCD,
-                                  BOOT_SECRETS };
+                                    BOOT_PRIVATE_IP,    BOOT_FLANNEL_CONFIG, BOOT_ETCD,
+                                    BOOT_SECRETS };
         FOREACH_ARRAY(id, fenced, ELEMENTS(fenced)) {
                 CHECK(all_needs(*id, ROLE_MASTER) & STEP_MASK(BOOT_VOLUME_ATTACH));
         }
@@ -68,7 +80,7 @@ static void test_beginning(void)
                 bool needs_config = all_needs(id, ROLE_ALL) & STEP_MASK(BOOT_CONFIG);
                 CHECK(needs_config == (id != BOOT_CONFIG)); /* nothing moves before it is read */
         }
-        CHECK_INT(boot_steps[BOOT_CONFIG].roles, ROLE_ALL);
+        CHECK_INT(boot_steps[BOOT_CONFIG].runs_on, ROLE_ALL);
 }
 
 static void test_destroyers(void)
@@ -129,7 +141,7 @@ static void test_manual(void)
         const char *at = strstr(manual, ".SH STEPS"), *end = strstr(manual, ".SH EXIT STATUS");
         REQUIRE(at && end);
         for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) { /* in the table's order */
-                bool all = boot_steps[id].roles == ROLE_ALL;
+                bool all = boot_steps[id].runs_on == ROLE_ALL;
                 _cleanup_free_ char *text = string_format(
                         "\n.TP\n%s %s%s\n%s\n", all ? ".B" : ".BR", boot_steps[id].name,
                         all ? "" : " \" (master)\"", boot_steps[id].makes_true);
@@ -146,6 +158,7 @@ static void test_manual(void)
 int main(void)
 {
         test_case("the table is sound", test_sound);
+        test_case("each row stands after what it needs", test_order);
         test_case("every role ends at ready, and needs all it runs", test_every_role_ends_at_ready);
         test_case("a master's steps come after its volume", test_fencing);
         test_case("nothing comes before the configuration", test_beginning);
