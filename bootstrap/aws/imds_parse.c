@@ -12,6 +12,8 @@
 #include <strings.h>
 #include <time.h>
 
+#include "base/time.h"
+
 #define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-."
 
 bool imds_is_markup(const char *body, size_t n)
@@ -204,13 +206,12 @@ static int copy_secret(const json_t *root, const char *key, bool optional, Secre
 
 static int parse_expiration(const char *text, int64_t *ret)
 {
-        struct tm tm = {};
-        const char *rest = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
-        if (!rest || !streq(rest, "Z")) {
+        struct timespec expiration;
+        if (time_parse(text, &expiration) < 0 || expiration.tv_sec == 0) {
                 return -EINVAL;
         }
-        *ret = timegm(&tm);
-        return *ret > 0 ? 0 : -EINVAL;
+        *ret = expiration.tv_sec;
+        return 0;
 }
 
 static int fill_keys(const json_t *root, AwsKeys *keys, Error *err)

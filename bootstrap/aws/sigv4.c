@@ -8,6 +8,8 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 
+#include "base/time.h"
+
 #define ALGORITHM         "AWS4-HMAC-SHA256"
 #define QUERY_PARTS_MAX   128
 #define PATH_SEGMENTS_MAX 256
@@ -299,11 +301,12 @@ static int signature(const Sigv4Request *request, const AwsKeys *keys, const cha
 
 static int sign(const Sigv4Request *request, const AwsKeys *keys, Sigv4Result *result)
 {
-        struct tm tm;
-        if (!gmtime_r(&request->now, &tm) ||
-            strftime(result->amz_date, sizeof(result->amz_date), "%Y%m%dT%H%M%SZ", &tm) != 16) {
+        char now[TIME_TEXT_MAX];
+        time_format_basic(request->now, now);
+        if (strlen(now) != sizeof(result->amz_date) - 1) {
                 return -EOVERFLOW;
         }
+        memcpy(result->amz_date, now, sizeof(result->amz_date));
         sha256_hex(request->body, request->body_size, result->body_sha256);
 
         _cleanup_buffer_ Buffer names = {};

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "base/secret.h"
+#include "base/time.h"
 #include "cluster/document.h"
 
 #define WHAT "index.json"
@@ -275,10 +276,8 @@ int artifacts_generation_new(char ret[40], Error *err)
         if (r < 0) {
                 return r;
         }
-        time_t now = time(NULL);
-        struct tm tm;
-        char stamp[24];
-        (void) strftime(stamp, sizeof(stamp), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
+        char stamp[TIME_TEXT_MAX];
+        time_format_basic(time(NULL), stamp);
         (void) snprintf(ret, 40, "%s-%.8s", stamp, id);
         return 0;
 }

@@ -11,6 +11,7 @@
 #include "base/base64.h"
 #include "base/cleanup.h"
 #include "base/string.h"
+#include "base/time.h"
 #include "cluster/node_name.h"
 
 #define REQUEST_BYTES_MAX ((size_t) 16 << 10)
@@ -191,12 +192,11 @@ static bool is_object_name(const char *s)
 /* "2026-02-03T04:05:06Z" */
 static int read_time(const char *text, time_t *ret)
 {
-        struct tm tm = {};
-        const char *end = strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm);
-        if (!end || *end) {
+        struct timespec time;
+        if (time_parse(text, &time) < 0) {
                 return -EBADMSG;
         }
-        *ret = timegm(&tm);
+        *ret = time.tv_sec;
         return 0;
 }
 

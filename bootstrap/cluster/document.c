@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <time.h>
 
+#include "base/time.h"
+
 #define DIGITS  "0123456789"
 #define LOWER   "abcdefghijklmnopqrstuvwxyz"
 #define UPPER   "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -174,7 +176,7 @@ int document_dump(const json_t *object, Buffer *ret, Error *err)
 
 void document_now(char ret[24])
 {
-        time_t now = time(NULL);
-        struct tm tm;
-        (void) strftime(ret, 24, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &tm));
+        char text[TIME_TEXT_MAX];
+        time_format(time(NULL), text);
+        (void) snprintf(ret, 24, "%.23s", text);
 }

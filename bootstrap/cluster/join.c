@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sys/random.h>
 
+#include "base/time.h"
 #include "cluster/csr.h"
 #include "cluster/document.h"
 
@@ -66,16 +67,10 @@ bool join_token_is_alive(const JoinToken *token, time_t now)
         return token->expires - now > ALIVE_S;
 }
 
-static void format_time(time_t when, char ret[24])
-{
-        struct tm tm;
-        (void) strftime(ret, 24, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&when, &tm)); /* has room */
-}
-
 int join_document_format(const JoinToken *token, Secret *ret, Error *err)
 {
-        char expires[24];
-        format_time(token->expires, expires);
+        char expires[TIME_TEXT_MAX];
+        time_format(token->expires, expires);
         /* by hand, as a JSON library does not wipe what it frees */
         return buffer_append_format(ret,
                                     "{\n \"schema\": %d,\n \"token\": \"%s.%s\",\n"
@@ -100,16 +95,16 @@ static bool split_token(const char *text, JoinToken *ret)
         return true;
 }
 
-/* Only what format_time() writes: one text for one time. */
+/* Takes only what time_format() writes: one text for one time. */
 static bool parse_time(const char *text, time_t *ret)
 {
-        struct tm tm = {};
-        char again[24];
-        if (!strptime(text, "%Y-%m-%dT%H:%M:%SZ", &tm)) {
+        struct timespec time;
+        char again[TIME_TEXT_MAX];
+        if (time_parse(text, &time) < 0) {
                 return false;
         }
-        *ret = timegm(&tm);
-        format_time(*ret, again);
+        *ret = time.tv_sec;
+        time_format(*ret, again);
         return streq(text, again);
 }
 
@@ -145,9 +140,9 @@ void join_secret_name(const JoinToken *token, char ret[32])
 
 int join_secret_format(const JoinToken *token, bool master, Secret *ret, Error *err)
 {
-        char name[32], expires[24];
+        char name[32], expires[TIME_TEXT_MAX];
         join_secret_name(token, name);
-        format_time(token->expires, expires);
+        time_format(token->expires, expires);
         return buffer_append_format(
                        ret,
                        "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"type\":\"" JOIN_SECRET_TYPE

@@ -8,23 +8,16 @@
 
 #include "base/cleanup.h"
 #include "base/file.h"
-
-#define TIME_MAX 40
+#include "base/time.h"
 
 /* RFC 3339, UTC, microseconds; null for 0. */
 static json_t *time_to_json(uint64_t us)
 {
-        if (us == 0) {
-                return json_null();
+        char text[TIME_TEXT_MAX] = "";
+        if (us > 0) {
+                time_format_us(us, text);
         }
-        time_t seconds = (time_t) (us / 1000000);
-        struct tm tm;
-        char day[24], text[TIME_MAX];
-        if (!gmtime_r(&seconds, &tm) || strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
-                return json_null(); /* a year that no calendar has */
-        }
-        (void) snprintf(text, sizeof(text), "%s.%06uZ", day, (unsigned) (us % 1000000));
-        return json_string(text);
+        return text[0] ? json_string(text) : json_null();
 }
 
 /* Messages carry outside bytes, and may be cut within a character: what is not UTF-8 is shown as
@@ -168,26 +161,18 @@ static void read_number(Reader *r, const char *key, int *ret)
 
 static void read_time(Reader *r, const char *key, uint64_t *ret)
 {
-        char text[TIME_MAX];
+        char text[TIME_TEXT_MAX];
+        struct timespec time;
         read_text(r, key, text, sizeof(text));
         *ret = 0;
         if (text[0] == '\0') {
                 return;
         }
-        struct tm tm = { 0 };
-        const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-        uint64_t us = 0;
-        if (!rest || rest[0] != '.' || strlen(rest) != 8 || rest[7] != 'Z') {
+        if (time_parse(text, &time) < 0) {
                 reader_refuse(r, key);
                 return;
         }
-        text[strlen(text) - 1] = '\0';
-        time_t seconds = timegm(&tm);
-        if (string_parse_u64(rest + 1, 999999, &us) < 0 || seconds < 0) {
-                reader_refuse(r, key);
-                return;
-        }
-        *ret = (uint64_t) seconds * 1000000 + us;
+        *ret = (uint64_t) time.tv_sec * 1000000 + (uint64_t) time.tv_nsec / 1000;
 }
 
 static int parse_error(Reader *step, Error *ret)

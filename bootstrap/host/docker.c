@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/time.h"
 #include "host/http.h"
 
 #define API             "/v1.40"
@@ -305,23 +306,6 @@ int docker_container_look(const char *socket, const DockerContainer *container, 
         return r < 0 ? r : look(socket, container->name, hash, wait, ret, err);
 }
 
-/* RFC 3339 with up to nine digits of fraction, as Go writes it; never started is the year 1. */
-static bool parse_time(const char *text, struct timespec *ret)
-{
-        struct tm tm = { 0 };
-        const char *rest = text ? strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) : NULL;
-        if (!rest || tm.tm_year < 70) {
-                return false;
-        }
-        long ns = 0, unit = 100000000;
-        for (rest += *rest == '.'; *rest >= '0' && *rest <= '9'; rest++) {
-                ns += (*rest - '0') * unit;
-                unit /= 10;
-        }
-        *ret = (struct timespec) { .tv_sec = timegm(&tm), .tv_nsec = ns };
-        return streq(rest, "Z");
-}
-
 int docker_container_started(const char *socket, const char *name, const Wait *wait,
                              struct timespec *ret, Error *err)
 {
@@ -333,7 +317,7 @@ int docker_container_started(const char *socket, const char *name, const Wait *w
         }
         const char *started = NULL;
         (void) json_unpack(json, "{s:{s:s}}", "State", "StartedAt", &started);
-        return parse_time(started, ret);
+        return time_parse(started, ret) >= 0; /* never: Go's zero time, which is refused */
 }
 
 /* Any status that says "it is so now" is good. */

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "base/time.h"
 #include "steps/api.h"
 #include "steps/kubelet/join.h"
 #include "steps/services/service.h"
@@ -54,9 +55,8 @@ static int node_is_ready(const json_t *node, StepContext *context)
 static int lease_is_fresh(const json_t *lease, StepContext *context)
 {
         const char *text = kube_api_text(lease, "spec.renewTime"); /* 2006-01-02T15:04:05.000000Z */
-        struct tm tm = {};
-        const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-        time_t age_s = end ? time(NULL) - timegm(&tm) : LEASE_S;
+        struct timespec renewed;
+        time_t age_s = time_parse(text, &renewed) < 0 ? LEASE_S : time(NULL) - renewed.tv_sec;
         if (age_s < LEASE_S) {
                 return 1;
         }

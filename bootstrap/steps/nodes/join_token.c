@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/base64.h"
+#include "base/time.h"
 #include "cluster/csr.h"
 #include "cluster/join.h"
 #include "steps/api.h"
@@ -53,14 +54,13 @@ static bool is_secret_of(const json_t *secret, const JoinToken *token)
 static bool is_expired(const json_t *secret, time_t now)
 {
         _cleanup_secret_ Secret groups = SECRET_INIT, expiration = SECRET_INIT;
-        struct tm tm = {};
         if (!secret_text(secret, "auth-extra-groups", &groups) ||
             !strstr(groups.data, CSR_GROUP_NODE) ||
             !secret_text(secret, "expiration", &expiration)) {
                 return false;
         }
-        const char *end = strptime(expiration.data, "%Y-%m-%dT%H:%M:%SZ", &tm);
-        return end && !*end && timegm(&tm) <= now;
+        struct timespec end;
+        return time_parse(expiration.data, &end) >= 0 && end.tv_sec <= now;
 }
 
 static int visit_secret(const json_t *secret, void *userdata, Error *err)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/time.h"
 #include "steps/nodes/nodes_internal.h"
 
 #define NODES_PATH  "/api/v1/nodes"
@@ -33,11 +34,11 @@ static void *array_grow(void *array, size_t n, size_t size)
         return is_full ? reallocarray(array, n ? 2 * n : 1, size) : array;
 }
 
-/* "2026-02-03T04:05:06.789012Z", to the second; 0 if it is none. */
-static time_t parse_time(const char *text)
+/* Returns a time to the second; 0 if it is none. */
+static time_t look_parse_time(const char *text)
 {
-        struct tm tm = {};
-        return strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) ? timegm(&tm) : 0;
+        struct timespec time;
+        return time_parse(text, &time) < 0 ? 0 : time.tv_sec;
 }
 
 static int see_node(const json_t *item, void *userdata, Error *err)
@@ -52,7 +53,7 @@ static int see_node(const json_t *item, void *userdata, Error *err)
         scene->nodes = nodes;
         NodeSeen node = {
                 .name = strdup(kube_api_text(metadata, "name")),
-                .heard = parse_time(kube_api_text(metadata, "creationTimestamp")),
+                .heard = look_parse_time(kube_api_text(metadata, "creationTimestamp")),
                 .labelled_master = json_object_get(labels, "node-role.kubernetes.io/master"),
                 .labelled_node = json_object_get(labels, "node-role.kubernetes.io/node"),
         };
@@ -92,7 +93,7 @@ static int see_lease(const json_t *item, void *userdata, Error *err)
 {
         (void) err;
         NodeSeen *node = find_node(userdata, kube_api_text(item, "metadata.name"));
-        time_t renewed = parse_time(kube_api_text(item, "spec.renewTime"));
+        time_t renewed = look_parse_time(kube_api_text(item, "spec.renewTime"));
         if (node && renewed) {
                 node->heard = renewed;
         }
