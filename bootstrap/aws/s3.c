@@ -2,8 +2,6 @@
 #include "aws/s3.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
-#include <openssl/sha.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +10,8 @@
 #include "aws/errors.h"
 #include "aws/s3_internal.h"
 #include "aws/sigv4.h"
+#include "base/base64.h"
+#include "base/digest.h"
 
 #define KEY_MAX    1024
 #define REGION_MAX 64
@@ -278,12 +278,15 @@ int s3_put(S3Bucket *bucket, const char *key, const void *data, size_t n, S3Cond
            const char *etag, const Wait *wait, char *ret_etag, Error *err)
 {
         HttpHeader headers[PUT_HEADERS_MAX];
-        unsigned char sha256[SHA256_DIGEST_LENGTH], checksum[SHA256_DIGEST_LENGTH * 2];
+        unsigned char sha256[DIGEST_BYTES];
+        _cleanup_buffer_ Buffer checksum = {};
         size_t n_headers = 0;
         data = n > 0 ? data : "";
-        (void) SHA256(data, n, sha256); /* cannot fail with a buffer of the caller's */
-        (void) EVP_EncodeBlock(checksum, sha256, sizeof(sha256));
-        add_header(headers, &n_headers, "x-amz-checksum-sha256", (const char *) checksum);
+        digest_sha256(data, n, sha256);
+        if (base64_encode(sha256, sizeof(sha256), &checksum) < 0) {
+                return error_oom(err);
+        }
+        add_header(headers, &n_headers, "x-amz-checksum-sha256", checksum.data);
         add_header(headers, &n_headers, "Content-Type", "application/octet-stream");
         if (condition == S3_IF_ABSENT) {
                 add_header(headers, &n_headers, "If-None-Match", "*");

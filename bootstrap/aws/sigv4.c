@@ -8,6 +8,7 @@
 #include <openssl/sha.h>
 #include <stdlib.h>
 
+#include "base/digest.h"
 #include "base/time.h"
 
 #define ALGORITHM         "AWS4-HMAC-SHA256"
@@ -252,13 +253,6 @@ static int canonical_request(const Sigv4Request *request, const AwsKeys *keys, S
                      : buffer_append_format(b, "\n%s\n%s", ret_names->data, result->body_sha256);
 }
 
-static void sha256_hex(const void *data, size_t n, char ret[65])
-{
-        unsigned char digest[SHA256_DIGEST_LENGTH];
-        (void) SHA256(n > 0 ? data : "", n, digest); /* fails only for NULL */
-        string_hex(digest, sizeof(digest), ret);
-}
-
 /* key and ret may be the same memory. */
 static bool hmac(const void *key, size_t key_size, const char *text, unsigned char ret[32])
 {
@@ -307,7 +301,7 @@ static int sign(const Sigv4Request *request, const AwsKeys *keys, Sigv4Result *r
                 return -EOVERFLOW;
         }
         memcpy(result->amz_date, now, sizeof(result->amz_date));
-        sha256_hex(request->body, request->body_size, result->body_sha256);
+        digest_sha256_hex(request->body, request->body_size, result->body_sha256);
 
         _cleanup_buffer_ Buffer names = {};
         int r = canonical_request(request, keys, result, &names);
@@ -317,7 +311,7 @@ static int sign(const Sigv4Request *request, const AwsKeys *keys, Sigv4Result *r
         char date[9], hash[65], mac[65], scope[192];
         memcpy(date, result->amz_date, 8);
         date[8] = '\0';
-        sha256_hex(result->canonical_request.data, result->canonical_request.size, hash);
+        digest_sha256_hex(result->canonical_request.data, result->canonical_request.size, hash);
         int n = snprintf(scope, sizeof(scope), "%s/%s/%s/aws4_request", date, request->region,
                          request->service);
         if (n < 0 || (size_t) n >= sizeof(scope)) {

@@ -2,6 +2,9 @@
 #include "base/base64.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
+
+#define GROUPS_AT_ONCE 16
 
 /* 0 to 63, or -1. */
 static int digit_value(char c)
@@ -38,6 +41,9 @@ int base64_decode(const char *text, size_t n, Buffer *ret)
         if (n % 4 != 0) {
                 return -EBADMSG;
         }
+        if (n == 0) {
+                return buffer_append(ret, "", 0); /* terminated, as any other result */
+        }
         for (size_t i = 0; i < n; i += 4) {
                 size_t digits = 4;
                 if (i + 4 == n) {
@@ -53,4 +59,18 @@ int base64_decode(const char *text, size_t n, Buffer *ret)
                 }
         }
         return 0;
+}
+
+int base64_encode(const void *data, size_t n, Buffer *ret)
+{
+        const unsigned char *bytes = data;
+        unsigned char text[4 * GROUPS_AT_ONCE + 1];
+        int r = buffer_append(ret, "", 0); /* terminated, also where n is 0 */
+        for (size_t i = 0; i < n && r >= 0; i += 3 * GROUPS_AT_ONCE) {
+                size_t part = n - i < 3 * GROUPS_AT_ONCE ? n - i : 3 * GROUPS_AT_ONCE;
+                int used = EVP_EncodeBlock(text, bytes + i, (int) part);
+                r = buffer_append(ret, text, (size_t) used);
+        }
+        explicit_bzero(text, sizeof(text));
+        return r;
 }

@@ -6,12 +6,12 @@
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/effect.h"
+#include "base/random.h"
 
 int file_read(const char *path, size_t max_bytes, Buffer *ret, Error *err)
 {
@@ -77,7 +77,7 @@ static int sync_parent(const char *path)
 static char *temporary_name(const char *path)
 {
         uint64_t draw = 0;
-        if (getrandom(&draw, sizeof(draw), 0) != sizeof(draw)) {
+        if (random_bytes(&draw, sizeof(draw), NULL) < 0) {
                 return NULL;
         }
         const char *slash = strrchr(path, '/');

@@ -3,8 +3,9 @@
 
 #include <errno.h>
 #include <sys/prctl.h>
-#include <sys/random.h>
 #include <sys/resource.h>
+
+#include "base/random.h"
 
 int secret_random_hex(size_t n_bytes, Secret *ret, Error *err)
 {
@@ -13,11 +14,12 @@ int secret_random_hex(size_t n_bytes, Secret *ret, Error *err)
         if (n_bytes > sizeof(bytes)) {
                 return error_set(err, ERROR_FATAL, EINVAL, "secret of %zu bytes", n_bytes);
         }
-        if (getrandom(bytes, n_bytes, 0) != (ssize_t) n_bytes) {
-                return error_set(err, ERROR_RETRY, EIO, "kernel gave no random bytes");
+        int r = random_bytes(bytes, n_bytes, err);
+        if (r < 0) {
+                return r;
         }
         string_hex(bytes, n_bytes, hex);
-        int r = buffer_append(ret, hex, 2 * n_bytes);
+        r = buffer_append(ret, hex, 2 * n_bytes);
         explicit_bzero(bytes, sizeof(bytes));
         explicit_bzero(hex, sizeof(hex));
         return r < 0 ? error_oom(err) : 0;

@@ -2,10 +2,10 @@
 #include "cluster/artifacts.h"
 
 #include <errno.h>
-#include <openssl/sha.h>
 #include <stdlib.h>
 #include <time.h>
 
+#include "base/digest.h"
 #include "base/secret.h"
 #include "base/time.h"
 #include "cluster/document.h"
@@ -209,13 +209,6 @@ int artifacts_index_format(const ArtifactsIndex *index, Buffer *ret, Error *err)
         return document_dump(root, ret, err);
 }
 
-static void digest(const void *data, size_t n, char ret[65])
-{
-        unsigned char sha256[SHA256_DIGEST_LENGTH];
-        (void) SHA256(data, n, sha256); /* cannot fail with a buffer of the caller's */
-        string_hex(sha256, sizeof(sha256), ret);
-}
-
 int artifacts_index_add(ArtifactsIndex *index, ArtifactsFolder folder, const char *name,
                         mode_t mode, const void *data, size_t n, Error *err)
 {
@@ -227,7 +220,7 @@ int artifacts_index_add(ArtifactsIndex *index, ArtifactsFolder folder, const cha
                 return error_set(err, ERROR_FATAL, EINVAL, WHAT ": no room for %s", name);
         }
         (void) snprintf(file.mode, sizeof(file.mode), "%04o", (unsigned) mode & 07777);
-        digest(data, n, file.sha256);
+        digest_sha256_hex(data, n, file.sha256);
         int r = check_file(index, &file, ERROR_FATAL, err);
         if (r < 0) {
                 return r;
@@ -249,7 +242,7 @@ int artifacts_file_verify(const ArtifactsFile *file, const void *data, size_t n,
                                  (unsigned long long) file->size);
         }
         char found[65];
-        digest(data, n, found);
+        digest_sha256_hex(data, n, found);
         if (!streq(found, file->sha256)) {
                 return error_set(err, ERROR_UNSAFE, EBADMSG,
                                  "%s has SHA-256 %s where index.json says %s", file->key, found,

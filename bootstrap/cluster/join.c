@@ -2,8 +2,8 @@
 #include "cluster/join.h"
 
 #include <errno.h>
-#include <sys/random.h>
 
+#include "base/random.h"
 #include "base/time.h"
 #include "cluster/csr.h"
 #include "cluster/document.h"
@@ -32,8 +32,12 @@ static int random_text(char *ret, size_t n, Error *err)
 {
         static const char alphabet[33] = "abcdefghijklmnopqrstuvwxyz234567";
         unsigned char bytes[32];
-        if (n > sizeof(bytes) || getrandom(bytes, n, 0) != (ssize_t) n) {
-                return error_set(err, ERROR_RETRY, EIO, "kernel gave no random bytes");
+        if (n > sizeof(bytes)) {
+                return error_set(err, ERROR_FATAL, EINVAL, "random text of %zu characters", n);
+        }
+        int r = random_bytes(bytes, n, err);
+        if (r < 0) {
+                return r;
         }
         for (size_t i = 0; i < n; i++) {
                 ret[i] = alphabet[bytes[i] % 32];

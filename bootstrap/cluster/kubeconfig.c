@@ -2,8 +2,9 @@
 #include "cluster/kubeconfig.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdlib.h>
+
+#include "base/base64.h"
 
 /* Nothing that could end the quotes. They are needed: a cluster may be called "123" or "true". */
 static bool is_plain(const char *s)
@@ -12,31 +13,15 @@ static bool is_plain(const char *s)
                                ".:/-") == strlen(s);
 }
 
-static int append_base64(const Buffer *bytes, Secret *ret, Error *err)
-{
-        size_t size = (bytes->size + 2) / 3 * 4 + 1;
-        char *text = malloc(size);
-        if (!text) {
-                return error_oom(err);
-        }
-        int n = EVP_EncodeBlock((unsigned char *) text, (const unsigned char *) bytes->data,
-                                (int) bytes->size);
-        int r = buffer_append(ret, text, (size_t) n);
-        explicit_bzero(text, size);
-        free(text);
-        return r < 0 ? error_oom(err) : 0;
-}
-
 static int append_data(const char *key, const Buffer *bytes, Secret *ret, Error *err)
 {
         if (buffer_append_format(ret, "    %s: ", key) < 0) {
                 return error_oom(err);
         }
-        int r = append_base64(bytes, ret, err);
-        if (r < 0) {
-                return r;
-        }
-        return buffer_append_string(ret, "\n") < 0 ? error_oom(err) : 0;
+        return base64_encode(bytes->data, bytes->size, ret) < 0 ||
+                               buffer_append_string(ret, "\n") < 0
+                       ? error_oom(err)
+                       : 0;
 }
 
 int kubeconfig_format(const Kubeconfig *config, Secret *ret, Error *err)

@@ -4,8 +4,9 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 
+#include "base/base64.h"
+#include "base/random.h"
 #include "cluster/certificate.h"
 #include "cluster/kubeconfig.h"
 
@@ -363,26 +364,28 @@ static int make_password(Maker *maker, const PkiArtifact *row, Error *err)
 static int make_encryption(Maker *maker, const PkiArtifact *row, Error *err)
 {
         unsigned char key[32];
-        char base64[4 * (sizeof(key) + 2) / 3 + 1];
-        _cleanup_secret_ Secret text = SECRET_INIT;
-        if (RAND_priv_bytes(key, sizeof(key)) != 1) {
-                return error_set(err, ERROR_RETRY, EIO, "no random bytes for an encryption key");
+        _cleanup_secret_ Secret text = SECRET_INIT, base64 = SECRET_INIT;
+        int r = random_bytes(key, sizeof(key), err);
+        if (r < 0) {
+                return error_prefix(err, "make an encryption key");
         }
-        (void) EVP_EncodeBlock((unsigned char *) base64, key, sizeof(key));
-        int r = buffer_append_format(&text,
-                                     "apiVersion: apiserver.config.k8s.io/v1\n"
-                                     "kind: EncryptionConfiguration\n"
-                                     "resources:\n"
-                                     "- resources: [\"secrets\"]\n"
-                                     "  providers:\n"
-                                     "  - secretbox:\n"
-                                     "      keys:\n"
-                                     "      - name: key1\n"
-                                     "        secret: %s\n"
-                                     "  - identity: {}\n",
-                                     base64);
+        r = base64_encode(key, sizeof(key), &base64);
         explicit_bzero(key, sizeof(key));
-        explicit_bzero(base64, sizeof(base64));
+        if (r < 0) {
+                return error_oom(err);
+        }
+        r = buffer_append_format(&text,
+                                 "apiVersion: apiserver.config.k8s.io/v1\n"
+                                 "kind: EncryptionConfiguration\n"
+                                 "resources:\n"
+                                 "- resources: [\"secrets\"]\n"
+                                 "  providers:\n"
+                                 "  - secretbox:\n"
+                                 "      keys:\n"
+                                 "      - name: key1\n"
+                                 "        secret: %s\n"
+                                 "  - identity: {}\n",
+                                 base64.data);
         return r < 0 ? error_oom(err)
                      : add_files(maker, row->folders, row->name, "", 0600, &text, err);
 }

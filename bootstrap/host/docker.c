@@ -3,10 +3,10 @@
 
 #include <errno.h>
 #include <jansson.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/digest.h"
 #include "base/time.h"
 #include "host/http.h"
 
@@ -230,13 +230,12 @@ static json_t *create_body(const DockerContainer *container)
 /* SHA-256 of the canonical text of body and image id; the label carries it. */
 static int add_hash(json_t *body, const char *image_id, char ret_hash[DOCKER_HASH_SIZE], Error *err)
 {
-        unsigned char digest[32];
         _cleanup_free_ char *text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
         _cleanup_free_ char *all = text ? string_format("%s%s", text, image_id) : NULL;
-        if (!all || EVP_Digest(all, strlen(all), digest, NULL, EVP_sha256(), NULL) != 1) {
+        if (!all) {
                 return error_oom(err);
         }
-        string_hex(digest, sizeof(digest), ret_hash);
+        digest_sha256_hex(all, strlen(all), ret_hash);
         int r = json_object_set_new(body, "Labels", json_pack("{s:s}", HASH_LABEL, ret_hash));
         return r < 0 ? error_oom(err) : 0;
 }

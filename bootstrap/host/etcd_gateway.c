@@ -2,9 +2,10 @@
 #include "host/etcd_internal.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include "base/base64.h"
 
 #define TIMEOUT_MS 10000
 #define REPLY_MAX  ((size_t) 16 << 20)
@@ -35,36 +36,10 @@ bool etcd_says(const EtcdAnswer *answer, const char *text)
         return answer->code != GRPC_OK && strstr(answer->text, text);
 }
 
-static int append_base64(Buffer *b, const void *data, size_t n)
-{
-        size_t size = (n + 2) / 3 * 4 + 1;
-        _cleanup_free_ unsigned char *text = malloc(size);
-        if (!text || n > INT32_MAX) {
-                return -ENOMEM;
-        }
-        int used = EVP_EncodeBlock(text, data, (int) n);
-        return buffer_append(b, text, (size_t) used);
-}
-
 int etcd_decode(const json_t *json, Buffer *ret)
 {
         const char *text = json_is_string(json) ? json_string_value(json) : "";
-        size_t n = strlen(text), padding = 0;
-        _cleanup_free_ unsigned char *data = malloc(n / 4 * 3 + 1);
-        if (!data) {
-                return -ENOMEM;
-        }
-        while (padding < n && padding < 2 && text[n - 1 - padding] == '=') {
-                padding++; /* OpenSSL decodes it as zero bytes */
-        }
-        int used = n % 4 || n > INT32_MAX
-                           ? -1
-                           : EVP_DecodeBlock(data, (const unsigned char *) text, (int) n);
-        int r = used < 0 ? -EBADMSG : buffer_append(ret, data, (size_t) used - padding);
-        if (ret->wipe && used > 0) {
-                explicit_bzero(data, (size_t) used);
-        }
-        return r;
+        return base64_decode(text, strlen(text), ret);
 }
 
 static int append_json_string(Buffer *b, const char *s)
@@ -95,7 +70,7 @@ int etcd_body_bytes(Buffer *b, const char *name, const void *data, size_t n)
 {
         int r = etcd_body_name(b, name);
         r = r < 0 ? r : buffer_append(b, "\"", 1);
-        r = r < 0 ? r : append_base64(b, data, n);
+        r = r < 0 ? r : base64_encode(data, n, b);
         return r < 0 ? r : buffer_append(b, "\"", 1);
 }
 

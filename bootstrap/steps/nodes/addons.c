@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <openssl/sha.h>
 
+#include "base/digest.h"
 #include "host/process.h"
 #include "steps/api.h"
 #include "steps/kubelet/join.h"
@@ -28,10 +29,8 @@ static int make_digests(const Manifests *manifests, json_t **ret, Error *err)
 {
         json_auto_t *digests = json_object();
         FOREACH_ARRAY(m, manifests->items, manifests->n) {
-                unsigned char sha256[SHA256_DIGEST_LENGTH];
-                char hex[2 * sizeof(sha256) + 1];
-                (void) SHA256((const unsigned char *) m->text.data, m->text.size, sha256);
-                string_hex(sha256, sizeof(sha256), hex);
+                char hex[DIGEST_HEX_MAX];
+                digest_sha256_hex(m->text.data, m->text.size, hex);
                 if (json_object_set_new(digests, m->name, json_string(hex)) < 0) {
                         return error_oom(err);
                 }

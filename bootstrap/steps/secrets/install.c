@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/parallel.h"
 #include "cluster/certificate.h"
 #include "host/mount.h"
 #include "steps/secrets/secrets_internal.h"
@@ -156,7 +157,8 @@ static int fetch_all(Fetch *fetch, const ArtifactsIndex *index, Error *err)
                 }
         }
         step_waiting_for(fetch->context, "S3: fetch of %zu files", fetch->n);
-        int r = secrets_transfer(fetch->n, fetch_one, fetch, err);
+        /* some thirty small objects: one after the other they cost a round trip each */
+        int r = parallel_do(fetch->n, fetch_one, fetch, err);
         if (r >= 0) {
                 r = check_files(fetch, index, err);
         }

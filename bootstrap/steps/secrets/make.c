@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "aws/ec2.h"
+#include "base/parallel.h"
 #include "cluster/document.h"
 #include "cluster/pki.h"
 #include "steps/secrets/secrets_internal.h"
@@ -207,7 +208,7 @@ static int upload_files(const Boot *boot, StepContext *context, const PkiFiles *
         }
         Upload upload = { .boot = boot, .context = context, .files = files, .index = index };
         step_waiting_for(context, "S3: upload of %zu files", files->n);
-        return secrets_transfer(files->n, upload_one, &upload, err);
+        return parallel_do(files->n, upload_one, &upload, err);
 }
 
 /* From here on the cluster's keys are these. Only one index can be the first. */

@@ -9,11 +9,6 @@
 #define SECRETS_INDEX_FILE SECRETS_DIR "/" ARTIFACTS_INDEX_NAME
 #define SECRETS_SIZE_BYTES ((uint64_t) 16 << 20)
 
-/* Does job 0 to n - 1, a few at once, in any order; 0, or the first failure, after which none is
- * begun. */
-typedef int SecretsJob(void *userdata, size_t i, Error *err);
-int secrets_transfer(size_t n, SecretsJob *job, void *userdata, Error *err);
-
 /* Whether SECRETS_DIR is the tmpfs it should be, and holds what this index names for this machine's
  * role: 1 or 0. */
 int secrets_are_installed(const Boot *boot, const BucketIndex *index, Error *err);

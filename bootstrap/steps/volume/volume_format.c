@@ -2,10 +2,10 @@
 #include "steps/volume/format_internal.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 
 #include "aws/ec2.h"
+#include "base/digest.h"
 #include "cluster/claim.h"
 #include "cluster/document.h"
 #include "steps/bucket.h"
@@ -19,8 +19,8 @@
  * `formatting`, and it says `formatted` before anything is kept on the volume. */
 
 /* "kb-" and half of the SHA-256 that fits ext4's 16 bytes: another cluster's disk is foreign. */
-#define LABEL_HASH_BYTES 6
-#define LABEL_MAX        (3 + 2 * LABEL_HASH_BYTES + 1)
+#define LABEL_HASH_DIGITS 12
+#define LABEL_MAX         (3 + LABEL_HASH_DIGITS + 1)
 
 /* The facts that the decision looks at, and those that a refusal tells. */
 typedef struct Look {
@@ -32,17 +32,11 @@ typedef struct Look {
         char not_new[256];      /* why EC2 or the bucket do not prove it new */
 } Look;
 
-static int make_label(const StackConfig *config, char ret[LABEL_MAX], Error *err)
+static void make_label(const StackConfig *config, char ret[LABEL_MAX])
 {
-        unsigned char hash[EVP_MAX_MD_SIZE];
-        if (EVP_Digest(config->cluster_name, strlen(config->cluster_name), hash, NULL, EVP_sha256(),
-                       NULL) != 1) {
-                return error_set(err, ERROR_FATAL, EIO, "SHA-256 failed");
-        }
-        char hex[2 * LABEL_HASH_BYTES + 1];
-        string_hex(hash, LABEL_HASH_BYTES, hex);
-        (void) snprintf(ret, LABEL_MAX, "kb-%s", hex);
-        return 0;
+        char hex[DIGEST_HEX_MAX];
+        digest_sha256_hex(config->cluster_name, strlen(config->cluster_name), hex);
+        (void) snprintf(ret, LABEL_MAX, "kb-%.*s", LABEL_HASH_DIGITS, hex);
 }
 
 FormatOutcome format_decide(const FormatScene *scene)
@@ -173,11 +167,8 @@ static int look_at_origin(const Boot *boot, StepContext *context, Look *look, Er
  * bucket say of the volume. Writes nothing. */
 static int look_at_volume(const Boot *boot, StepContext *context, Look *look, Error *err)
 {
-        int r = make_label(&boot->config, look->label, err);
-        if (r >= 0) {
-                r = filesystem_probe(&boot->volume, look->label,
-                                     step_wait(context), &look->probe, err);
-        }
+        make_label(&boot->config, look->label);
+        int r = filesystem_probe(&boot->volume, look->label, step_wait(context), &look->probe, err);
         if (r < 0) {
                 return error_prefix(err, "volume %s", boot->config.master_volume_id);
         }
