@@ -12,6 +12,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "base/network.h"
 #include "base/time.h"
 
 #define NAME_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-."
@@ -86,15 +87,8 @@ bool imds_is_ipv4(const char *s)
 
 bool imds_is_ipv4_cidr(const char *s)
 {
-        char address[INET_ADDRSTRLEN];
-        const char *slash = strchr(s, '/');
-        uint64_t length;
-        if (!slash || (size_t) (slash - s) >= sizeof(address)) {
-                return false;
-        }
-        memcpy(address, s, (size_t) (slash - s));
-        address[slash - s] = '\0';
-        return imds_is_ipv4(address) && string_parse_u64(slash + 1, 32, &length) == 0;
+        Network network;
+        return network_parse(s, &network) >= 0;
 }
 
 /* A region ends with its number, so that one cut short is none. us-east-1 has us-east-1a, and

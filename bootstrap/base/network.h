@@ -17,7 +17,17 @@ typedef struct Network {
  * then the network around that address; -EINVAL for any other text. */
 int network_parse(const char *s, Network *ret);
 
+/* Reads an interface's address with the length of its network's prefix ("10.244.5.1/24"): 0, or
+ * -EINVAL. */
+int network_parse_address(const char *s, struct in_addr *ret_address, unsigned *ret_prefix);
+
 void network_format(Network network, char ret[NETWORK_TEXT_MAX]);
+
+/* Writes an address and its prefix as network_parse_address() reads them. */
+void network_format_address(struct in_addr address, unsigned prefix, char ret[NETWORK_TEXT_MAX]);
+
+/* Writes the nth address of the network, counted from 0. */
+void network_format_nth(Network network, uint32_t n, char ret[INET_ADDRSTRLEN]);
 
 /* The network of one address, /32. */
 Network network_of_address(struct in_addr address);

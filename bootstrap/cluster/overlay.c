@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdio.h>
 
+#include "base/network.h"
 #include "base/string.h"
 
 int overlay_config_parse(const char *text, char ret_network[20], char ret_backend[16])
@@ -24,11 +25,15 @@ int overlay_config_parse(const char *text, char ret_network[20], char ret_backen
 
 int overlay_lease_parse(const char *name, const char *value, OverlayLease *ret)
 {
-        char address[INET_ADDRSTRLEN];
+        char text[NETWORK_TEXT_MAX];
         OverlayLease lease = { 0 };
-        int end = 0;
-        if (sscanf(name, "%15[0-9.]-%2u%n", address, &lease.prefix, &end) != 2 || name[end] ||
-            inet_pton(AF_INET, address, &lease.network) != 1 || lease.prefix > 32) {
+        (void) snprintf(text, sizeof(text), "%s", name); /* a longer one is none */
+        char *dash = strchr(text, '-');
+        if (!dash || strlen(name) >= sizeof(text)) {
+                return 0;
+        }
+        *dash = '/';
+        if (network_parse_address(text, &lease.network, &lease.prefix) < 0) {
                 return 0;
         }
         json_t *json = json_loads(value, 0, NULL);

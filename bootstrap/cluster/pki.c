@@ -6,6 +6,7 @@
 #include <openssl/evp.h>
 
 #include "base/base64.h"
+#include "base/network.h"
 #include "base/random.h"
 #include "cluster/certificate.h"
 #include "cluster/kubeconfig.h"
@@ -66,21 +67,12 @@ void pki_files_done(PkiFiles *files)
  * https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/ */
 int pki_service_address(const char *network, char ret[INET_ADDRSTRLEN], Error *err)
 {
-        char text[INET_ADDRSTRLEN] = "";
-        size_t n = strcspn(network, "/");
-        uint64_t bits = 0;
-        struct in_addr address;
-        if (n < sizeof(text)) {
-                memcpy(text, network, n);
-        }
-        if (network[n] != '/' || string_parse_u64(network + n + 1, 30, &bits) < 0 || bits < 1 ||
-            inet_pton(AF_INET, text, &address) != 1) {
+        Network services;
+        if (network_parse(network, &services) < 0 || services.prefix < 1 || services.prefix > 30) {
                 return error_set(err, ERROR_CONFIG, EINVAL,
                                  "SERVICE_NETWORK=%s is no IPv4 network of /1 to /30", network);
         }
-        uint32_t mask = UINT32_MAX << (32 - bits);
-        address.s_addr = htonl((ntohl(address.s_addr) & mask) + 1);
-        (void) inet_ntop(AF_INET, &address, ret, INET_ADDRSTRLEN); /* has room */
+        network_format_nth(services, 1, ret);
         return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
+#include "base/network.h"
 
 static int append_json(const json_t *json, Buffer *ret, Error *err)
 {
@@ -119,19 +120,12 @@ int render_kubelet_environment(const KubeletParameters *parameters, Buffer *ret,
 
 int render_cluster_dns(const char *service_network, char *ret, Error *err)
 {
-        char address[INET_ADDRSTRLEN] = "";
-        struct in_addr in;
-        const char *slash = strchr(service_network, '/');
-        size_t n = slash ? (size_t) (slash - service_network) : sizeof(address);
-        if (n < sizeof(address)) {
-                memcpy(address, service_network, n);
-        }
-        if (inet_pton(AF_INET, address, &in) != 1) {
+        Network services;
+        if (network_parse(service_network, &services) < 0) {
                 return error_set(err, ERROR_CONFIG, EINVAL, "service network %s: not a network",
                                  service_network);
         }
-        in.s_addr = htonl(ntohl(in.s_addr) + 10);
-        (void) inet_ntop(AF_INET, &in, ret, INET_ADDRSTRLEN);
+        network_format_nth(services, 10, ret);
         return 0;
 }
 

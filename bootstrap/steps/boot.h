@@ -118,8 +118,7 @@ typedef struct Boot {
         char generation[40];
 
         /* flanneld */
-        char overlay_subnet[20]; /* 10.244.5.1/24 as in subnet.env */
-        struct in_addr overlay_address;
+        struct in_addr overlay_address; /* 10.244.5.1 of 10.244.5.1/24 in subnet.env */
         unsigned overlay_prefix;
         unsigned overlay_mtu;
 } Boot;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "aws/ec2.h"
+#include "base/network.h"
 #include "base/string.h"
 #include "host/netif.h"
 #include "steps/boot.h"
@@ -17,23 +18,12 @@
 static int check_subnet(const Boot *boot, const ImdsInterface *primary, const char *address,
                         Error *err)
 {
-        char network[20];
-        struct in_addr base;
-        uint64_t prefix;
-        (void) snprintf(network, sizeof(network), "%s", boot->identity.subnet_cidr);
-        char *slash = strchr(network, '/');
-        if (!slash) {
+        Network subnet;
+        if (network_parse(boot->identity.subnet_cidr, &subnet) < 0) {
                 return error_set(err, ERROR_FATAL, EINVAL, "subnet %s of %s is no CIDR block",
                                  boot->identity.subnet_cidr, primary->eni_id);
         }
-        *slash = '\0';
-        if (inet_pton(AF_INET, network, &base) != 1 ||
-            string_parse_u64(slash + 1, 32, &prefix) < 0) {
-                return error_set(err, ERROR_FATAL, EINVAL, "subnet %s of %s is no CIDR block",
-                                 boot->identity.subnet_cidr, primary->eni_id);
-        }
-        uint32_t mask = prefix == 0 ? 0 : UINT32_MAX << (32 - prefix);
-        if ((ntohl(base.s_addr) & mask) == (ntohl(boot->config.master_private_ip.s_addr) & mask)) {
+        if (network_overlaps(subnet, network_of_address(boot->config.master_private_ip))) {
                 return 0;
         }
         return error_set(err, ERROR_CONFIG, EADDRNOTAVAIL,

@@ -80,9 +80,29 @@ static void overlap_is_an_address_of_both(void)
         CHECK_STR(text, "172.20.128.9/32");
 }
 
+static void addresses_of_networks(void)
+{
+        struct in_addr address = {};
+        unsigned prefix = 0;
+        char text[NETWORK_TEXT_MAX], nth[INET_ADDRSTRLEN];
+        Network network;
+        CHECK_INT(network_parse_address("10.244.5.1/24", &address, &prefix), 0);
+        CHECK_STR(inet_ntoa(address), "10.244.5.1");
+        CHECK_INT(prefix, 24);
+        network_format_address(address, prefix, text);
+        CHECK_STR(text, "10.244.5.1/24");
+        CHECK_INT(network_parse_address("10.244.5.1", &address, &prefix), -EINVAL);
+        CHECK_INT(network_parse("10.96.0.0/16", &network), 0);
+        network_format_nth(network, 10, nth);
+        CHECK_STR(nth, "10.96.0.10");
+        network_format_nth(network, 256, nth);
+        CHECK_STR(nth, "10.96.1.0");
+}
+
 int main(void)
 {
         test_case("network: CIDR notation, and nothing else", parse_reads_cidr);
         test_case("network: two that overlap", overlap_is_an_address_of_both);
+        test_case("network: its addresses", addresses_of_networks);
         return test_done();
 }

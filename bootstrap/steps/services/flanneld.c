@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/network.h"
 #include "cluster/overlay.h"
 #include "config/envfile.h"
 #include "host/journal.h"
@@ -79,25 +80,16 @@ static int parse_subnet(Boot *boot, Error *err)
         }
         const EnvEntry *subnet = envfile_get(&file, "FLANNEL_SUBNET");
         const EnvEntry *mtu = envfile_get(&file, "FLANNEL_MTU");
-        char address[INET_ADDRSTRLEN];
-        struct in_addr in;
-        uint64_t bits = 0, mtu_bytes = 0;
-        const char *slash = subnet ? strchr(subnet->value, '/') : NULL;
-        bool good = slash && mtu && slash - subnet->value < (ptrdiff_t) sizeof(address) &&
-                    string_parse_u64(slash + 1, 30, &bits) == 0 &&
-                    string_parse_u64(mtu->value, 65535, &mtu_bytes) == 0 && mtu_bytes >= 576;
-        if (good) {
-                (void) snprintf(address, sizeof(address), "%.*s", (int) (slash - subnet->value),
-                                subnet->value);
-                good = inet_pton(AF_INET, address, &in) == 1;
-        }
-        if (!good) {
+        struct in_addr address;
+        unsigned prefix;
+        uint64_t mtu_bytes;
+        if (!subnet || !mtu || network_parse_address(subnet->value, &address, &prefix) < 0 ||
+            prefix > 30 || string_parse_u64(mtu->value, 65535, &mtu_bytes) < 0 || mtu_bytes < 576) {
                 return error_set(err, ERROR_RETRY, EINVAL,
                                  SUBNET_ENV ": no valid FLANNEL_SUBNET and FLANNEL_MTU in it");
         }
-        (void) snprintf(boot->overlay_subnet, sizeof(boot->overlay_subnet), "%s", subnet->value);
-        boot->overlay_address = in;
-        boot->overlay_prefix = (unsigned) bits;
+        boot->overlay_address = address;
+        boot->overlay_prefix = prefix;
         boot->overlay_mtu = (unsigned) mtu_bytes;
         return 1;
 }
@@ -154,8 +146,8 @@ static int check_lease(const char *key, const char *value, void *userdata, Error
                 return 0; /* flannel makes no route for another backend's, as after a change of it
                            */
         }
-        uint32_t mask = lease.prefix ? htonl(UINT32_MAX << (32 - lease.prefix)) : 0;
-        bool ours = (boot->overlay_address.s_addr & mask) == (lease.network.s_addr & mask);
+        const Network network = { ntohl(lease.network.s_addr), lease.prefix };
+        bool ours = network_overlaps(network, network_of_address(boot->overlay_address));
         int r = ours ? is_ours_right(&lease, err) /* its route is docker's bridge */
                      : is_reached(&lease, err);
         if (r == 0) {

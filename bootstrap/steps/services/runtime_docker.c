@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "base/file.h"
+#include "base/network.h"
 #include "cluster/render.h"
 #include "host/netif.h"
 #include "host/unit.h"
@@ -19,7 +20,9 @@
 
 static int render_environment(const Boot *boot, Buffer *ret, Error *err)
 {
-        return render_docker_environment(DOCKER_BRIDGE, boot->overlay_subnet, boot->overlay_mtu,
+        char subnet[NETWORK_TEXT_MAX];
+        network_format_address(boot->overlay_address, boot->overlay_prefix, subnet);
+        return render_docker_environment(DOCKER_BRIDGE, subnet, boot->overlay_mtu,
                                          boot->config.cgroup_driver, ret, err);
 }
 
