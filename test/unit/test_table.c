@@ -155,6 +155,33 @@ static void test_manual(void)
         CHECK(strstr(at, "\n.TP\n") > end); /* and no step that the table does not have */
 }
 
+/* bootstrap/README.md tells where each step lives, in the table's order. */
+static void test_readme(void)
+{
+        _cleanup_free_ char *readme = load("bootstrap/README.md");
+        REQUIRE(readme);
+        const char *at = readme;
+        for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
+                char path[128] = "bootstrap/", function[64];
+                _cleanup_free_ char *begin = string_format("\n| `%s` | `", boot_steps[id].name);
+                const char *found = begin ? strstr(at, begin) : NULL;
+                if (!found || sscanf(found + strlen(begin), "%100[^`]", path + strlen(path)) != 1) {
+                        test_fail(__FILE__, __LINE__, "no line of %s, here", boot_steps[id].name);
+                        continue;
+                }
+                at = found + 1;
+                (void) snprintf(function, sizeof(function), "\nint %s_probe(", boot_steps[id].name);
+                for (char *c = function + strlen("\nint "); *c; c++) {
+                        *c = (char) (*c == '-' ? '_' : *c);
+                }
+                _cleanup_free_ char *source = load(path);
+                if (!source || !strstr(source, function)) {
+                        test_fail(__FILE__, __LINE__, "%s does not hold %s", path,
+                                  boot_steps[id].name);
+                }
+        }
+}
+
 int main(void)
 {
         test_case("the table is sound", test_sound);
@@ -165,5 +192,6 @@ int main(void)
         test_case("one row destroys data, one takes a denial as a warning", test_destroyers);
         test_case("each step is looked at again, or there is a reason", test_looked_at_again);
         test_case("the manual page lists the steps", test_manual);
+        test_case("the README tells where each step lives", test_readme);
         return test_done();
 }

@@ -16,6 +16,10 @@
 #define KUBELET_CERTS        SECRETS_DIR "/kubelet" /* kubelet's own */
 #define KUBELET_CLIENT_PEM   KUBELET_CERTS "/kubelet-client-current.pem"
 
+/* What kubelet-config writes and kubelet reads. */
+#define KUBELET_CONFIG      "/run/kube-bootstrap/kubelet.json"
+#define KUBELET_ENVIRONMENT "/run/kube-bootstrap/kubelet.env"
+
 /* Whether kubelet can go on as things are: it has a client certificate that is valid for a while,
  * or JOIN_FILE holds a token that lives, and on a node has not been tried for long: 1 or 0. To be
  * looked at again while kubelet has none; a kubelet that was started with an older token must be

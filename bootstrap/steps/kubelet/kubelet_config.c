@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "cluster/render.h"
+#include "host/process.h"
+#include "steps/kubelet/join.h"
+
+/* kubelet-config: kubelet's configuration, its flags, and what it joins with. */
+
+#define KUBELET            "/usr/bin/kubelet"
+#define KUBELET_BASE       "/etc/kubernetes/kubelet.json"
+#define KUBELET_KUBECONFIG KUBELET_CERTS "/kubeconfig"
+
+/* systemd-resolved's list of name servers. /etc/resolv.conf may name its stub on 127.0.0.53
+ * instead, which is something else in a pod: CoreDNS would ask itself. */
+#define RESOLVED_SERVERS "/run/systemd/resolve/resolv.conf"
+
+static int ask_version(StepContext *context, Error *err)
+{
+        const char *const argv[] = { KUBELET, "--version", NULL };
+        _cleanup_process_result_ ProcessResult result = {};
+        int r = process_run_checked(&(ProcessOptions) { .argv = argv, .output_max = 256 },
+                                    step_wait(context), &result, err);
+        return r < 0 ? r : render_check_kubelet_version(result.output.data, err);
+}
+
+/* Refuses a kubelet of an unsupported version. It is asked once, unless the file becomes another:
+ * to start it takes longer than all else that the step does. */
+static int check_version(Boot *boot, StepContext *context, Error *err)
+{
+        struct stat *known = &boot->memory.kubelet;
+        struct stat st;
+        if (stat(KUBELET, &st) < 0) {
+                return error_errno(err, errno, "stat " KUBELET);
+        }
+        if (st.st_dev == known->st_dev && st.st_ino == known->st_ino &&
+            st.st_ctim.tv_sec == known->st_ctim.tv_sec &&
+            st.st_ctim.tv_nsec == known->st_ctim.tv_nsec) {
+                return 0;
+        }
+        int r = ask_version(context, err);
+        if (r >= 0) {
+                *known = st;
+        }
+        return r;
+}
+
+/* Both files as this machine needs them. */
+static int render_files(Boot *boot, StepContext *context, Buffer *ret_config,
+                        Buffer *ret_environment, Error *err)
+{
+        char dns[INET_ADDRSTRLEN];
+        KubeletParameters parameters = {
+                .node_name = boot->node_name,
+                .node_ip = boot->identity.local_ip,
+                .cgroup_driver = boot->config.cgroup_driver,
+                .cluster_dns = dns,
+                .cluster_domain = boot->config.cluster_domain,
+                .cloud_provider = boot->config.cloud_provider,
+                .pause_image = boot->images.pause,
+                .config_path = KUBELET_CONFIG,
+                .client_ca = SECRETS_DIR "/ca.crt",
+                .resolv_conf = access(RESOLVED_SERVERS, F_OK) == 0 ? RESOLVED_SERVERS : NULL,
+                .cert_dir = KUBELET_CERTS,
+                .kubeconfig = KUBELET_KUBECONFIG,
+                .bootstrap_kubeconfig = BOOTSTRAP_KUBECONFIG,
+        };
+        int r = check_version(boot, context, err);
+        if (r >= 0) {
+                r = render_cluster_dns(boot->config.service_network, dns, err);
+        }
+        if (r < 0) {
+                return r;
+        }
+        _cleanup_buffer_ Buffer base = {};
+        r = file_read(KUBELET_BASE, 1 << 20, &base, err);
+        if (r < 0 && r != -ENOENT) {
+                return r;
+        }
+        r = render_kubelet_config(base.data, &parameters, ret_config, err);
+        if (r < 0) {
+                return error_prefix(err, KUBELET_BASE);
+        }
+        return render_kubelet_environment(&parameters, ret_environment, err);
+}
+
+static int files_are_right(Boot *boot, StepContext *context, Error *err)
+{
+        _cleanup_buffer_ Buffer config = {}, environment = {};
+        int r = render_files(boot, context, &config, &environment, err);
+        if (r < 0) {
+                return r;
+        }
+        r = file_differs(KUBELET_CONFIG, config.data, config.size, 0644, err);
+        if (r == 0) {
+                r = file_differs(KUBELET_ENVIRONMENT, environment.data, environment.size, 0644,
+                                 err);
+        }
+        return r < 0 ? r : r == 0;
+}
+
+/* Whether kubelet has its certificate, or what it asks for one with: 1 or 0. */
+static int can_join(const Boot *boot, Error *err)
+{
+        int r = join_has_certificate(err);
+        if (r != 0) {
+                return r;
+        }
+        r = join_local_probe(boot, err);
+        if (r <= 0) {
+                return r;
+        }
+        _cleanup_secret_ Secret kubeconfig = SECRET_INIT;
+        r = join_render_bootstrap_kubeconfig(boot, &kubeconfig, err);
+        if (r < 0) {
+                return r == -ENOENT ? 0 : r;
+        }
+        r = file_differs(BOOTSTRAP_KUBECONFIG, kubeconfig.data, kubeconfig.size, 0600, err);
+        return r < 0 ? r : r == 0;
+}
+
+int kubelet_config_probe(void *userdata, StepContext *context, Error *err)
+{
+        int r = files_are_right(userdata, context, err);
+        if (r <= 0) {
+                return r;
+        }
+        return access(KUBELET_CERTS, F_OK) == 0 ? can_join(userdata, err) : 0;
+}
+
+/* The master makes its own token, as nobody could give it one; a node waits for what the master
+ * left in the bucket. */
+static int prepare_to_join(Boot *boot, StepContext *context, Error *err)
+{
+        int r = can_join(boot, err);
+        if (r != 0) {
+                return r < 0 ? r : 0;
+        }
+        r = boot->config.role == ROLE_MASTER ? join_ensure_local(boot, context, err)
+                                             : join_fetch(boot, context, err);
+        if (r < 0) {
+                return r;
+        }
+        _cleanup_secret_ Secret kubeconfig = SECRET_INIT;
+        r = join_render_bootstrap_kubeconfig(boot, &kubeconfig, err);
+        if (r < 0) {
+                return r;
+        }
+        r = file_write_if_changed(BOOTSTRAP_KUBECONFIG, kubeconfig.data, kubeconfig.size, 0600,
+                                  err);
+        return r < 0 ? r : 0;
+}
+
+int kubelet_config_apply(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        _cleanup_buffer_ Buffer config = {}, environment = {};
+        int r = render_files(boot, context, &config, &environment, err);
+        if (r >= 0) {
+                r = file_make_directory(KUBELET_CERTS, 0700, err);
+        }
+        if (r >= 0) {
+                r = file_write_if_changed(KUBELET_CONFIG, config.data, config.size, 0644, err);
+        }
+        if (r >= 0) {
+                r = file_write_if_changed(KUBELET_ENVIRONMENT, environment.data, environment.size,
+                                          0644, err);
+        }
+        return r < 0 ? r : prepare_to_join(boot, context, err);
+}
