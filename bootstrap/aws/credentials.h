@@ -2,22 +2,11 @@
 #pragma once
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "aws/imds.h"
+#include "aws/keys.h"
 #include "base/error.h"
-#include "base/secret.h"
 #include "base/wait.h"
-
-typedef struct AwsKeys {
-        char access_key_id[160];
-        Secret secret_access_key;
-        Secret session_token; /* empty: none */
-        int64_t expires;      /* seconds since 1970; 0: never */
-} AwsKeys;
-
-void aws_keys_done(AwsKeys *keys);
-#define _cleanup_aws_keys_ _cleanup_(aws_keys_done)
 
 typedef struct Credentials Credentials;
 

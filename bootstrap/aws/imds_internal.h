@@ -6,8 +6,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "aws/credentials.h"
 #include "aws/imds.h"
+#include "aws/keys.h"
 #include "base/error.h"
 
 /* Whether a body is a web page or other markup: something other than IMDS answered. */

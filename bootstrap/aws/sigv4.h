@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <time.h>
 
-#include "aws/credentials.h"
+#include "aws/keys.h"
 #include "base/error.h"
 #include "base/string.h"
 #include "host/http.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "engine/machine_status.h"
+
 #include "base/string.h"
-#include "engine/machine.h"
 
 static const char *const phase_names[_PHASE_MAX] = {
         [PHASE_STARTING] = "starting", [PHASE_CONVERGING] = "converging", [PHASE_READY] = "ready",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-#include "engine/machine.h"
+#include "engine/machine_status.h"
 
 /* Tells systemd how it goes (sd_notify(3)). Nothing where NOTIFY_SOCKET is unset: a run by hand. */
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/string.h"
-#include "engine/machine.h"
+#include "engine/machine_status.h"
 
 #define STATE_FILE_SCHEMA 1
 

@@ -3,8 +3,6 @@
 
 #include <arpa/inet.h>
 
-#include "steps/kubelet/join.h"
-
 void api_server(const Boot *boot, char ret[API_SERVER_MAX])
 {
         char ip[INET_ADDRSTRLEN] = "127.0.0.1";

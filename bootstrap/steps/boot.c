@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "steps/boot.h"
-#include "steps/bucket.h"
 
 #include <errno.h>
 #include <stdlib.h>

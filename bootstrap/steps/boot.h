@@ -61,6 +61,8 @@ extern const unsigned boot_patience_ms;
 #define MASTER_AUDIT         MASTER_MOUNT_POINT "/audit"
 #define MASTER_IDENTITY_FILE MASTER_MOUNT_POINT "/cluster-identity.json"
 #define SECRETS_DIR          "/srv/kubernetes"
+#define KUBELET_CERTS        SECRETS_DIR "/kubelet" /* kubelet's own */
+#define KUBELET_CLIENT_PEM   KUBELET_CERTS "/kubelet-client-current.pem"
 #define SUBNET_ENV           "/run/flannel/subnet.env"
 
 /* What only a person may decide; set from flags of `run`. */

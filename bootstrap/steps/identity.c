@@ -5,7 +5,6 @@
 #include "base/cleanup.h"
 #include "config/networks.h"
 #include "steps/boot.h"
-#include "steps/bucket.h"
 
 /* identity: what this instance is. The step only learns. */
 

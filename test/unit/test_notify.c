@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "engine/machine.h"
 #include "engine/notify.h"
 #include "harness.h"
 

@@ -13,8 +13,6 @@
 #define JOIN_FILE            SECRETS_DIR "/join.json"
 #define JOIN_OBJECT          "node/join.json" /* below S3_PREFIX */
 #define BOOTSTRAP_KUBECONFIG SECRETS_DIR "/bootstrap.kubeconfig"
-#define KUBELET_CERTS        SECRETS_DIR "/kubelet" /* kubelet's own */
-#define KUBELET_CLIENT_PEM   KUBELET_CERTS "/kubelet-client-current.pem"
 
 /* What kubelet-config writes and kubelet reads. */
 #define KUBELET_CONFIG      "/run/kube-bootstrap/kubelet.json"

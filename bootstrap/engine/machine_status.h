@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "engine/step.h"
+
+/* What the engine tells of a run. */
+
+typedef enum Phase {
+        PHASE_STARTING,
+        PHASE_CONVERGING,
+        PHASE_READY,
+        PHASE_DEGRADED, /* was ready; something is no longer so and could not be mended yet */
+        PHASE_FAILED,
+        _PHASE_MAX,
+        _PHASE_INVALID = -22,
+} Phase;
+
+const char *phase_to_string(Phase phase);
+Phase phase_from_string(const char *s);
+
+#define STEP_WAITING_FOR_MAX 256
+
+/* One step as people and the state file see it. Times: CLOCK_REALTIME, microseconds since 1970; 0:
+ * not. */
+typedef struct StepStatus {
+        StepState state;   /* a failed one with next_retry_us: the table is run again then */
+        unsigned attempts; /* applications begun */
+        bool in_role; /* false: this machine's role does not run it, or the role is not known yet */
+        uint64_t started_us, finished_us, next_retry_us;
+        uint64_t looked_us; /* when a probe of it last came to its end */
+        char waiting_for[STEP_WAITING_FOR_MAX];
+        char warning[STEP_WAITING_FOR_MAX];
+        Error error; /* the last one; cleared by done */
+} StepStatus;
+
+typedef struct MachineStatus {
+        Phase phase;
+        uint64_t since_us; /* when the phase began */
+        size_t n_steps;
+        const Step *table;
+        StepStatus steps[STEPS_MAX];
+} MachineStatus;
+
+/* The failure that decides: an unsafe one, else the one that came first; NULL if no step failed. */
+const StepStatus *machine_decisive(const MachineStatus *status);
+
+/* Steps of the role, and how many of them are done. */
+void machine_count(const MachineStatus *status, size_t *ret_in_role, size_t *ret_done);
+
+/* When the machine was last looked at: the latest of its steps' looks, 0 for none. */
+uint64_t machine_looked_us(const MachineStatus *status);
+
+/* Keeps what an earlier run found done and this one has not looked at yet: a run that fails at its
+ * first step, or is interrupted, says nothing about the others. */
+void machine_keep(MachineStatus *status, const MachineStatus *before);
