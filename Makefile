@@ -118,6 +118,22 @@ lint: ## format, static analysis, layers, shell scripts, manual pages, the templ
 	@test/pytest test/gates/test_lint.py test/gates/test_layers.py test/gates/test_effects.py
 	@test/pytest test/integration/test_template.py -k "schema or lint"
 
+.PHONY: quick
+quick: ## format, layers, and clang-tidy of the files that differ from BASE (main)
+	@git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror
+	@/usr/bin/python3 -m pyflakes $$(git ls-files '*.py')
+	@test/pytest -q test/gates/test_layers.py
+	@git diff --name-only --diff-filter=d $(or $(BASE),main) -- 'bootstrap/*.c' | \
+		xargs -r -P "$$(nproc)" -I{} clang-tidy --quiet {} -- $(CPPFLAGS) -std=gnu11
+
+# What clangd reads, of the debug build.
+compile_commands.json: Makefile ## for clangd and other tools that read the code
+	@python3 -c 'import json, shlex, sys; \
+		json.dump([{"directory": sys.argv[1], "file": name, "arguments": [*shlex.split(sys.argv[2]), name]} \
+			for name in sys.argv[3:]], sys.stdout, indent=1)' \
+		'$(CURDIR)' "gcc $(subst ",\",$(CPPFLAGS)) -Itest/unit -std=gnu11 -pthread -c" \
+		bootstrap/main.c $(SOURCES) $(wildcard test/unit/*.c test/fuzz/*.c) >$@
+
 .PHONY: format
 format: ## rewrite the C sources as .clang-format says
 	@clang-format -i $$(git ls-files '*.c' '*.h')
@@ -167,7 +183,11 @@ clean: ## remove build/
 
 .PHONY: help
 help: ## this list
-	@sed -n 's/^\([a-z ]*\):.*## \(.*\)/\1|\2/p' Makefile | sort | \
-		while IFS='|' read -r t h; do printf '  %-10s %s\n' "$$t" "$$h"; done
+	@sed -n 's/^\([a-z_. ]*\):.*## \(.*\)/\1|\2/p' Makefile | sort | \
+		while IFS='|' read -r t h; do printf '  %-22s %s\n' "$$t" "$$h"; done
+	@echo
+	@echo 'One test (test/README.md has more):'
+	@echo '  make VARIANT=debug build/debug/unit/test_table && build/debug/unit/test_table -k order'
+	@echo '  test/pytest test/integration -k claim'
 
 -include $(OBJECTS:.o=.d) $(B)/bootstrap/main.d $(wildcard $(B)/test/*/*.d)

@@ -7,7 +7,7 @@
 #include "base/error.h"
 #include "base/wait.h"
 
-#define BLOCKDEV_NODE_MAX 64
+#define BLOCKDEV_NODE_MAX      64
 #define BLOCKDEV_VOLUME_ID_MAX 32
 
 typedef enum BlockdevKind {

@@ -381,8 +381,8 @@ int disk_probe_fd(int fd, const char *name, const char *volume_id, const char *l
 /* Looks once more at a superblock that seemed damaged. The kernel (of a mounted filesystem), e2fsck
  * and mkfs hold the exclusive claim on the disk while they change a superblock, field by field, so
  * a reader may see half of a change. While the claim is held here nobody changes it. */
-static int look_again(const Blockdev *device, const char *label, const Wait *wait,
-                      DiskProbe *probe, DiskFacts *facts, Error *err)
+static int look_again(const Blockdev *device, const char *label, const Wait *wait, DiskProbe *probe,
+                      DiskFacts *facts, Error *err)
 {
         _cleanup_close_ int fd = open(device->node, O_RDONLY | O_EXCL | O_CLOEXEC);
         if (fd < 0 && errno == EBUSY) {

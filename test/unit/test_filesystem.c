@@ -590,9 +590,7 @@ static int format(const Blockdev *device, const char *label, unsigned gives_up, 
         } else if (r >= 0) {
                 r = filesystem_draw_uuid(uuid, err);
         }
-        const FormatOrder order = {
-                .label = label, .uuid = uuid, .gives_up = gives_up
-        };
+        const FormatOrder order = { .label = label, .uuid = uuid, .gives_up = gives_up };
         return r < 0 ? r : filesystem_format(device, &order, &wait, err);
 }
 

@@ -49,7 +49,8 @@ static bool look_for_blame(const char *run, const char *line, void *userdata)
 /* Makes way for a dockerd that died of its database of networks, as a power cut leaves it: 1, or 0
  * where that is not the reason. Nothing in there is worth keeping: the bridge is ours, and etcd and
  * flanneld are on the host's network. Once for each life of the daemon, as more would not help. */
-static int drop_networks(Boot *boot, Dockerd which, const char *root, StepContext *context, Error *err)
+static int drop_networks(Boot *boot, Dockerd which, const char *root, StepContext *context,
+                         Error *err)
 {
         bool *set_aside = &boot->memory.networks_set_aside[which];
         Blame blame = {};
