@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -38,7 +39,7 @@ typedef enum S3Condition {
         S3_IF_ABSENT, /* If-None-Match: * */
         S3_IF_MATCH,  /* If-Match: etag */
         _S3_CONDITION_MAX,
-        _S3_CONDITION_INVALID = -22,
+        _S3_CONDITION_INVALID = -EINVAL,
 } S3Condition;
 
 /* The object's SHA-256 is sent with it, as a bucket with Object Lock demands of each write.

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -13,7 +14,7 @@ typedef enum ErrorClass {
         ERROR_DENIED, /* IAM or EPERM: name the action and the resource */
         ERROR_UNSAFE, /* going on could destroy data or make a second master: touch nothing more */
         _ERROR_CLASS_MAX,
-        _ERROR_CLASS_INVALID = -22,
+        _ERROR_CLASS_INVALID = -EINVAL,
 } ErrorClass;
 
 /* The place where a failure was found out. AWS's answer (IMDS's too) may be another answer in a

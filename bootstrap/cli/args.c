@@ -141,7 +141,7 @@ static void long_options(struct option ret[_OPTION_MAX + 1])
                                                                             : required_argument,
                                             .val = 256 + (int) id };
         }
-        ret[_OPTION_MAX] = (struct option) { 0 };
+        ret[_OPTION_MAX] = (struct option) {};
 }
 
 /* The options, into *ret; which were given, into *ret_given. */

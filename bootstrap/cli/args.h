@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@ typedef enum Verb {
         VERB_HELP,
         VERB_VERSION,
         _VERB_MAX,
-        _VERB_INVALID = -22,
+        _VERB_INVALID = -EINVAL,
 } Verb;
 
 typedef struct Arguments {

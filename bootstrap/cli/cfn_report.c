@@ -21,7 +21,7 @@
 /* Whether that is the end of it. */
 static bool say(CfnReport *report, Boot *boot, bool ready, const Wait *wait)
 {
-        Error error = { 0 };
+        Error error = {};
         Wait attempt = wait_part(wait, ATTEMPT_MS);
         int r = cfn_signal_send(boot, ready, &attempt, &error);
         if (r == -EALREADY) {

@@ -6,9 +6,9 @@
 ExitStatus cli_check_config(const Arguments *arguments)
 {
         const char *path = arguments->file ? arguments->file : STACK_CONFIG_PATH;
-        _cleanup_stack_config_ StackConfig config = { 0 };
-        _cleanup_string_list_ StringList problems = { 0 }, warnings = { 0 };
-        Error error = { 0 };
+        _cleanup_stack_config_ StackConfig config = {};
+        _cleanup_string_list_ StringList problems = {}, warnings = {};
+        Error error = {};
         int r = stack_config_check(path, &config, &problems, &warnings, &error);
         for (size_t i = 0; i < warnings.n; i++) {
                 (void) fprintf(stderr, "warning: %s\n", warnings.items[i]);

@@ -38,7 +38,7 @@ static ExitStatus dispatch(const Arguments *a)
 
 int cli_main(int argc, char *const *argv)
 {
-        Error error = { 0 };
+        Error error = {};
         Arguments arguments;
         if (protect(&error) < 0) {
                 (void) fprintf(stderr, "kube-bootstrap: %s\n", error.message);

@@ -41,7 +41,7 @@ int confirm_overrides(const BootOverrides *overrides, Error *err)
                         err, ERROR_FATAL, EPROTO,
                         "what only a person may decide can be asked for on a terminal only");
         }
-        _cleanup_stack_config_ StackConfig config = { 0 };
+        _cleanup_stack_config_ StackConfig config = {};
         int r = stack_config_load(STACK_CONFIG_PATH, &config, NULL, err);
         if (r < 0) {
                 return r;

@@ -169,7 +169,7 @@ static int follow_watch(Watch *w, StateFile *ret, Error *err)
 
 int follow_run(const FollowOptions *options, StateFile *ret, Error *err)
 {
-        *ret = (StateFile) { 0 };
+        *ret = (StateFile) {};
         _cleanup_close_ int inotify_fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
         if (inotify_fd < 0) {
                 return error_errno(err, errno, "inotify");

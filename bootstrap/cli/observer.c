@@ -32,7 +32,7 @@ static void tell(Observer *o, const MachineStatus *status, bool running)
                                      .pid = (int) getpid(),
                                      .daemon = o->daemon,
                                      .running = running };
-        Error error = { 0 };
+        Error error = {};
         bool failed = state_file_write(o->runtime->state, &head, status, &error) < 0;
         if (failed && !o->state_failed) {
                 log_error(LOG_WARNING, LOG_ID_NOTIFY, NULL, 0, &error, "status cannot be told");

@@ -40,7 +40,7 @@ static void print_step(const Step *step, const StepStatus *s)
 ExitStatus cli_plan(const Arguments *arguments)
 {
         (void) arguments;
-        Error error = { 0 };
+        Error error = {};
         _cleanup_signals_ Signals signals = SIGNALS_INIT;
         int r = signals_open(false, &signals, &error);
         if (r >= 0) {
@@ -50,7 +50,7 @@ ExitStatus cli_plan(const Arguments *arguments)
                 (void) fprintf(stderr, "kube-bootstrap: %s\n", error.message);
                 return exit_status_from_class(error.class);
         }
-        _cleanup_boot_ Boot boot = { 0 };
+        _cleanup_boot_ Boot boot = {};
         const MachineOptions options = { .steps = boot_steps,
                                          .n_steps = _BOOT_STEP_MAX,
                                          .userdata = &boot,

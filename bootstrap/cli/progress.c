@@ -28,7 +28,7 @@ static const char *const colours[_STEP_STATE_MAX] = {
 
 void progress_init(Progress *progress, FILE *out)
 {
-        struct winsize size = { 0 };
+        struct winsize size = {};
         bool low = ioctl(fileno(out), TIOCGWINSZ, &size) == 0 && size.ws_row > 0 &&
                    size.ws_row < ROWS_MIN;
         *progress = (Progress) { .out = out,
@@ -79,7 +79,7 @@ unsigned progress_table(FILE *out, const MachineStatus *status, uint64_t now_us,
 
 static void draw(Progress *p, const MachineStatus *status)
 {
-        struct winsize size = { 0 };
+        struct winsize size = {};
         bool sized = ioctl(fileno(p->out), TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
         unsigned columns = sized ? size.ws_col : 80;
         if (p->n_drawn) {

@@ -153,7 +153,7 @@ static int look_again(Run *run, uint64_t due, Error *err)
 {
         MachineOptions options = converge_options(run);
         options.only = due;
-        Error error = { 0 };
+        Error error = {};
         MachineStatus seen;
         int r = machine_run(&options, &seen, &error);
         if (r == -ECANCELED) {
@@ -294,7 +294,7 @@ int resident_run(Run *run, Error *err)
 {
         run->watch = step_watch_new();
         for (;;) {
-                Error error = { 0 };
+                Error error = {};
                 int r = converge_alone(run, &error);
                 if (!stays(run, r, &error)) {
                         *err = error;

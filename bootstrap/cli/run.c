@@ -48,7 +48,7 @@ static ExitStatus refuse_locked(const Run *run, int holder, StateFile *state)
 static ExitStatus follow_other(Run *run, int holder)
 {
         const Arguments *a = run->arguments;
-        Error error = { 0 };
+        Error error = {};
         _cleanup_free_ StateFile *state = malloc(sizeof(*state));
         if (!state) {
                 return say(error_oom(&error), &error);
@@ -98,7 +98,7 @@ static void learn_from_daemon(Run *run)
 
 static ExitStatus run_by_hand(Run *run)
 {
-        Error error = { 0 };
+        Error error = {};
         int holder = 0;
         _cleanup_lock_ Lock lock = LOCK_INIT;
         int r = lock_try(run->runtime.lock, &lock, &holder, &error);
@@ -114,7 +114,7 @@ static ExitStatus run_by_hand(Run *run)
 
 static ExitStatus run_as_service(Run *run)
 {
-        Error error = { 0 };
+        Error error = {};
         run->observer.daemon = (int) getpid();
         int r = resident_run(run, &error);
         if (r == -ECANCELED) {
@@ -168,7 +168,7 @@ DEFINE_CLEANUP(Run *, run_free);
 
 ExitStatus cli_run(const Arguments *arguments)
 {
-        Error error = { 0 };
+        Error error = {};
         _cleanup_(run_freep) Run *run = calloc(1, sizeof(*run));
         if (!run) {
                 return say(error_oom(&error), &error);

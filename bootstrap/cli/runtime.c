@@ -16,7 +16,7 @@ int runtime_init(Runtime *ret, Error *err)
         if (isempty(folder)) {
                 folder = RUNTIME_FOLDER;
         }
-        Runtime r = { 0 };
+        Runtime r = {};
         if (folder[0] != '/' || strlen(folder) >= sizeof(r.folder)) {
                 return error_set(err, ERROR_CONFIG, EINVAL, "%s=%.64s: expected an absolute path",
                                  RUNTIME_FOLDER_VARIABLE, folder);
@@ -52,7 +52,7 @@ int runtime_read_state(const Runtime *runtime, StateFile *ret, Error *err)
 {
         int r = state_file_read(runtime->state, boot_steps, _BOOT_STEP_MAX, ret, err);
         if (r >= 0 && !streq(ret->boot_id, runtime->boot_id)) {
-                *ret = (StateFile) { 0 };
+                *ret = (StateFile) {};
                 return error_set(err, ERROR_CONFIG, ENOENT, "%s is of an earlier boot",
                                  runtime->state);
         }

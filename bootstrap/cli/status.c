@@ -95,8 +95,8 @@ static void print_json(const StateFile *state)
                                      .pid = state->pid,
                                      .daemon = state->daemon,
                                      .running = state->running };
-        _cleanup_buffer_ Buffer text = { 0 };
-        Error error = { 0 };
+        _cleanup_buffer_ Buffer text = {};
+        Error error = {};
         if (state_file_format(&head, &state->status, &text, &error) < 0) {
                 (void) fprintf(stderr, "kube-bootstrap: %s\n", error.message);
                 return;
@@ -146,7 +146,7 @@ static ExitStatus say(const Error *error)
 
 ExitStatus cli_status(const Arguments *a)
 {
-        Error error = { 0 };
+        Error error = {};
         Runtime runtime;
         _cleanup_free_ StateFile *state = calloc(1, sizeof(*state));
         if (!state) {

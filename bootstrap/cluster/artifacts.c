@@ -159,7 +159,7 @@ static int read_files(const json_t *array, ArtifactsIndex *ret, Error *err)
 
 int artifacts_index_parse(const void *data, size_t n, ArtifactsIndex *ret, Error *err)
 {
-        _cleanup_json_ json_t *root = NULL;
+        json_auto_t *root = NULL;
         int r = document_parse(WHAT, data, n, ARTIFACTS_INDEX_BYTES_MAX, &root, err);
         if (r < 0) {
                 return r;
@@ -180,7 +180,7 @@ int artifacts_index_parse(const void *data, size_t n, ArtifactsIndex *ret, Error
 static int write_files(const ArtifactsIndex *index, json_t *array, Error *err)
 {
         FOREACH_ARRAY(file, index->files, index->n_files) {
-                _cleanup_json_ json_t *entry = json_object();
+                json_auto_t *entry = json_object();
                 int r = document_write(WHAT, file_fields, ELEMENTS(file_fields), file, entry, err);
                 if (r < 0) {
                         return r;
@@ -194,8 +194,8 @@ static int write_files(const ArtifactsIndex *index, json_t *array, Error *err)
 
 int artifacts_index_format(const ArtifactsIndex *index, Buffer *ret, Error *err)
 {
-        _cleanup_json_ json_t *root = json_pack("{s:i}", "schema", DOCUMENT_SCHEMA);
-        _cleanup_json_ json_t *array = json_array();
+        json_auto_t *root = json_pack("{s:i}", "schema", DOCUMENT_SCHEMA);
+        json_auto_t *array = json_array();
         int r = document_write(WHAT, index_fields, ELEMENTS(index_fields), index, root, err);
         if (r >= 0) {
                 r = write_files(index, array, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,7 +28,7 @@ typedef enum ArtifactsFolder {
         ARTIFACTS_NODE,
         ARTIFACTS_ADMIN,
         _ARTIFACTS_FOLDER_MAX,
-        _ARTIFACTS_FOLDER_INVALID = -22,
+        _ARTIFACTS_FOLDER_INVALID = -EINVAL,
 } ArtifactsFolder;
 
 const char *artifacts_folder_to_string(ArtifactsFolder folder);

@@ -16,7 +16,7 @@ static const DocumentField fields[] = {
 
 int claim_parse(const void *data, size_t n, Claim *ret, Error *err)
 {
-        _cleanup_json_ json_t *root = NULL;
+        json_auto_t *root = NULL;
         int r = document_parse(WHAT, data, n, CLAIM_BYTES_MAX, &root, err);
         if (r < 0) {
                 return r;
@@ -32,7 +32,7 @@ int claim_parse(const void *data, size_t n, Claim *ret, Error *err)
 
 int claim_format(const Claim *claim, Buffer *ret, Error *err)
 {
-        _cleanup_json_ json_t *root = json_pack("{s:i}", "schema", DOCUMENT_SCHEMA);
+        json_auto_t *root = json_pack("{s:i}", "schema", DOCUMENT_SCHEMA);
         int r = document_write(WHAT, fields, ELEMENTS(fields), claim, root, err);
         return r < 0 ? r : document_dump(root, ret, err);
 }

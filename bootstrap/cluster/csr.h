@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,7 +47,7 @@ typedef enum CsrVerdict {
         CSR_APPROVE,
         CSR_DENY,
         _CSR_VERDICT_MAX,
-        _CSR_VERDICT_INVALID = -22,
+        _CSR_VERDICT_INVALID = -EINVAL,
 } CsrVerdict;
 
 const char *csr_verdict_to_string(CsrVerdict verdict);

@@ -54,7 +54,7 @@ int document_parse(const char *what, const void *data, size_t n, size_t max_byte
                                  max_bytes);
         }
         json_error_t where;
-        _cleanup_json_ json_t *root = json_loadb(data, n, JSON_REJECT_DUPLICATES, &where);
+        json_auto_t *root = json_loadb(data, n, JSON_REJECT_DUPLICATES, &where);
         if (!root) {
                 enum json_error_code code = json_error_code(&where);
                 if (code == json_error_out_of_memory) {

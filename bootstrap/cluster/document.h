@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,8 +14,6 @@
  * identity. They come from a bucket or a disk, so each is read strictly: bounded, "schema" 1, no
  * key twice, no key unknown, every value of a known form. What does not fit is ERROR_UNSAFE
  * (-EBADMSG): waiting will not mend it, and to guess what was meant could make a second cluster. */
-
-#define _cleanup_json_ _cleanup_(json_decrefp)
 
 #define DOCUMENT_SCHEMA 1
 
@@ -33,7 +32,7 @@ typedef enum DocumentSyntax {
         DOCUMENT_NETWORK, /* IPv4, CIDR notation */
         DOCUMENT_DOMAIN,  /* of DNS, lower case */
         _DOCUMENT_SYNTAX_MAX,
-        _DOCUMENT_SYNTAX_INVALID = -22,
+        _DOCUMENT_SYNTAX_INVALID = -EINVAL,
 } DocumentSyntax;
 
 /* One row of a document's table: it drives the reader and the writer. Strings are arrays within the

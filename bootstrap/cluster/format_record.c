@@ -38,7 +38,7 @@ static FormatState state_from_string(const char *s)
 
 int format_record_parse(const void *data, size_t n, FormatRecord *ret, Error *err)
 {
-        _cleanup_json_ json_t *root = NULL;
+        json_auto_t *root = NULL;
         FormatRecord record = {};
         int r = document_parse(WHAT, data, n, FORMAT_RECORD_BYTES_MAX, &root, err);
         if (r < 0) {
@@ -59,7 +59,7 @@ int format_record_parse(const void *data, size_t n, FormatRecord *ret, Error *er
 
 int format_record_format(const FormatRecord *record, Buffer *ret, Error *err)
 {
-        _cleanup_json_ json_t *root =
+        json_auto_t *root =
                 json_pack("{s:i, s:s}", "schema", DOCUMENT_SCHEMA, "state", states[record->state]);
         int r = document_write(WHAT, fields, ELEMENTS(fields), record, root, err);
         return r < 0 ? r : document_dump(root, ret, err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -20,7 +21,7 @@ typedef enum FormatState {
         FORMAT_FORMATTING,
         FORMAT_FORMATTED,
         _FORMAT_STATE_MAX,
-        _FORMAT_STATE_INVALID = -22,
+        _FORMAT_STATE_INVALID = -EINVAL,
 } FormatState;
 
 typedef struct FormatRecord {

@@ -116,7 +116,7 @@ int join_document_parse(const void *data, size_t n, JoinToken *ret, Error *err)
 {
         Document document = {};
         _cleanup_join_token_ JoinToken token = {};
-        _cleanup_json_ json_t *root = NULL;
+        json_auto_t *root = NULL;
         Error bad = {};
         int r = document_parse(WHAT, data, n, JOIN_DOCUMENT_BYTES_MAX, &root, &bad);
         if (r >= 0) { /* besides: schema and token */

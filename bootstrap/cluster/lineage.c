@@ -176,7 +176,7 @@ static bool identity_is_sound(const LineageIdentity *identity)
 
 int lineage_identity_parse(const void *data, size_t n, LineageIdentity *ret, Error *err)
 {
-        _cleanup_json_ json_t *root = NULL;
+        json_auto_t *root = NULL;
         int r = document_parse(WHAT, data, n, LINEAGE_IDENTITY_BYTES_MAX, &root, err);
         if (r < 0) {
                 return r;
@@ -212,8 +212,8 @@ int lineage_identity_format(const LineageIdentity *identity, Buffer *ret, Error 
         if (!identity_is_sound(identity)) {
                 return error_set(err, ERROR_FATAL, EINVAL, WHAT ": state without what it needs");
         }
-        _cleanup_json_ json_t *root = json_pack("{s:i, s:s}", "schema", DOCUMENT_SCHEMA, "state",
-                                                identity->complete ? "complete" : "pending");
+        json_auto_t *root = json_pack("{s:i, s:s}", "schema", DOCUMENT_SCHEMA, "state",
+                                      identity->complete ? "complete" : "pending");
         int r = document_write(WHAT, identity_fields, ELEMENTS(identity_fields), identity, root,
                                err);
         if (r >= 0 && identity->etcd_member &&

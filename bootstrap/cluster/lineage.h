@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -48,7 +49,7 @@ typedef enum LineageVolume {
         LINEAGE_VOLUME_FOREIGN,  /* the identity has another cluster's name */
         LINEAGE_VOLUME_ORPHAN,   /* an etcd member without an identity */
         _LINEAGE_VOLUME_MAX,
-        _LINEAGE_VOLUME_INVALID = -22,
+        _LINEAGE_VOLUME_INVALID = -EINVAL,
 } LineageVolume;
 
 /* "Ours" is what names the cluster id of the volume's identity. Files that no index names cannot be
@@ -66,7 +67,7 @@ typedef enum LineageBucket {
         LINEAGE_BUCKET_INDEX_OTHER_CA, /* our cluster id, but not the CA the volume knows */
         LINEAGE_BUCKET_INDEX_OTHER,
         _LINEAGE_BUCKET_MAX,
-        _LINEAGE_BUCKET_INVALID = -22,
+        _LINEAGE_BUCKET_INVALID = -EINVAL,
 } LineageBucket;
 
 typedef enum LineageOutcome {
@@ -78,7 +79,7 @@ typedef enum LineageOutcome {
         LINEAGE_COMPLETE,  /* the index is there: identity complete */
         LINEAGE_FETCH,     /* nothing to decide: the files are those of the index */
         _LINEAGE_OUTCOME_MAX,
-        _LINEAGE_OUTCOME_INVALID = -22,
+        _LINEAGE_OUTCOME_INVALID = -EINVAL,
 } LineageOutcome;
 
 const char *lineage_volume_to_string(LineageVolume volume);

@@ -26,7 +26,7 @@ int overlay_config_parse(const char *text, char ret_network[20], char ret_backen
 int overlay_lease_parse(const char *name, const char *value, OverlayLease *ret)
 {
         char text[NETWORK_TEXT_MAX];
-        OverlayLease lease = { 0 };
+        OverlayLease lease = {};
         (void) snprintf(text, sizeof(text), "%s", name); /* a longer one is none */
         char *dash = strchr(text, '-');
         if (!dash || strlen(name) >= sizeof(text)) {

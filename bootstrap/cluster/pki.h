@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,7 +37,7 @@ typedef enum PkiKind {
         PKI_PASSWORD,   /* NAME: 256 random bits, hexadecimal, without a newline */
         PKI_ENCRYPTION, /* NAME: EncryptionConfiguration of the API server */
         _PKI_KIND_MAX,
-        _PKI_KIND_INVALID = -22,
+        _PKI_KIND_INVALID = -EINVAL,
 } PkiKind;
 
 typedef enum PkiNames {
@@ -44,7 +45,7 @@ typedef enum PkiNames {
         PKI_NAMES_API,  /* every name and address that the API server is called by */
         PKI_NAMES_ETCD, /* the master's private address, and loopback */
         _PKI_NAMES_MAX,
-        _PKI_NAMES_INVALID = -22,
+        _PKI_NAMES_INVALID = -EINVAL,
 } PkiNames;
 
 typedef struct PkiArtifact {

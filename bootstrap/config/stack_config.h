@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -69,7 +70,7 @@ typedef enum KeyType {
         KEY_SECONDS,
         KEY_LOGICAL_ID, /* in a CloudFormation template */
         _KEY_TYPE_MAX,
-        _KEY_TYPE_INVALID = -22,
+        _KEY_TYPE_INVALID = -EINVAL,
 } KeyType;
 
 const char *key_type_to_string(KeyType type); /* as the manual page names it */

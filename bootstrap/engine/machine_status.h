@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,7 +18,7 @@ typedef enum Phase {
         PHASE_DEGRADED, /* was ready; something is no longer so and could not be mended yet */
         PHASE_FAILED,
         _PHASE_MAX,
-        _PHASE_INVALID = -22,
+        _PHASE_INVALID = -EINVAL,
 } Phase;
 
 const char *phase_to_string(Phase phase);

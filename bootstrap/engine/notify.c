@@ -19,7 +19,7 @@ static void notify_send(const char *text)
         static atomic_bool failed;
         int r = sd_notify(0, text); /* 0: nobody listens */
         if (r < 0 && !atomic_exchange(&failed, true)) {
-                Error error = { 0 };
+                Error error = {};
                 (void) error_errno(&error, r, "sd_notify");
                 log_error(LOG_WARNING, LOG_ID_NOTIFY, NULL, 0, &error,
                           "systemd cannot be told how it goes");

@@ -74,7 +74,7 @@ static json_t *step_to_json(const Step *step, const StepStatus *s)
 int state_file_format(const StateFileHead *head, const MachineStatus *status, Buffer *ret,
                       Error *err)
 {
-        _cleanup_(json_decrefp) json_t *steps = json_array();
+        json_auto_t *steps = json_array();
         for (size_t i = 0; i < status->n_steps; i++) {
                 if (status->steps[i].in_role &&
                     json_array_append_new(steps,
@@ -82,7 +82,7 @@ int state_file_format(const StateFileHead *head, const MachineStatus *status, Bu
                         return error_oom(err);
                 }
         }
-        _cleanup_(json_decrefp) json_t *root = json_pack(
+        json_auto_t *root = json_pack(
                 "{s:i, s:o, s:o, s:s, s:o, s:o, s:i, s:o, s:b, s:o, s:O}", "schema",
                 STATE_FILE_SCHEMA, "instance_id", text_to_json(head->instance_id), "role",
                 text_to_json(head->role), "phase", phase_to_string(status->phase), "since",
@@ -99,7 +99,7 @@ int state_file_format(const StateFileHead *head, const MachineStatus *status, Bu
 int state_file_write(const char *path, const StateFileHead *head, const MachineStatus *status,
                      Error *err)
 {
-        _cleanup_buffer_ Buffer text = { 0 };
+        _cleanup_buffer_ Buffer text = {};
         int r = state_file_format(head, status, &text, err);
         return r < 0 ? r : file_write(path, text.data, text.size, 0644, err);
 }
@@ -178,7 +178,7 @@ static void read_time(Reader *r, const char *key, uint64_t *ret)
 static int parse_error(Reader *step, Error *ret)
 {
         const json_t *object = reader_get(step, "error");
-        *ret = (Error) { 0 };
+        *ret = (Error) {};
         if (!object) {
                 return step->result;
         }
@@ -269,8 +269,7 @@ int state_file_parse(const char *text, size_t n, const Step *steps, size_t n_ste
                      Error *err)
 {
         json_error_t json_error;
-        _cleanup_(json_decrefp) json_t *root =
-                json_loadb(text, n, JSON_REJECT_DUPLICATES, &json_error);
+        json_auto_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &json_error);
         if (!root || !json_is_object(root)) {
                 return error_set(err, ERROR_CONFIG, EBADMSG, "not JSON of an object: line %d: %s",
                                  root ? 1 : json_error.line, root ? "" : json_error.text);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -64,7 +65,7 @@ typedef enum StepState {
         STEP_WOULD_APPLY, /* plan only: a run would apply it */
         STEP_UNKNOWN,     /* plan only: depends on what would be applied before */
         _STEP_STATE_MAX,
-        _STEP_STATE_INVALID = -22,
+        _STEP_STATE_INVALID = -EINVAL,
 } StepState;
 
 /* Returns the mask of the rows that a machine of this role runs; of all rows where it is 0, not

@@ -72,7 +72,7 @@ void step_warn(StepContext *context, const char *format, ...)
 void step_run_job(Job *job)
 {
         StepContext *c = (StepContext *) job;
-        c->error = (Error) { 0 };
+        c->error = (Error) {};
         c->result = c->function(c->machine->options->userdata, c, &c->error);
 }
 
@@ -173,7 +173,7 @@ void step_enter(Machine *m, size_t i, StepState state)
                 s->waiting_for[0] = '\0';
         }
         if (state == STEP_DONE) {
-                s->error = (Error) { 0 };
+                s->error = (Error) {};
                 m->contexts[i].done_ms = wait_now_ms();
                 m->done |= STEP_MASK(i);
                 machine_learn_role(m);
@@ -293,7 +293,7 @@ void step_start(Machine *m, size_t i, StepState state)
                 s->attempts++;
         }
         step_enter(m, i, state);
-        Error error = { 0 };
+        Error error = {};
         if (workers_start(m->workers, &c->job, &error) < 0) {
                 step_failed(m, i, &error, false);
                 return;
@@ -311,20 +311,20 @@ static void probe_said_no(Machine *m, size_t i)
 {
         const Step *step = machine_step(m, i);
         if (m->options->only) {
-                Error error = { 0 };
+                Error error = {};
                 (void) error_set(&error, ERROR_RETRY, ENOENT, "no longer so");
                 step_fail(m, i, &error);
         } else if (m->options->mode == MACHINE_PLAN) {
                 step_enter(m, i, step->apply ? STEP_WOULD_APPLY : STEP_UNKNOWN);
         } else if (step->destroys_data && m->contexts[i].applied) {
                 /* the probe that was to verify it could not tell, and now it says no */
-                Error error = { 0 };
+                Error error = {};
                 (void) error_set(&error, ERROR_FATAL, EIO, "applied, but still not so");
                 step_fail(m, i, &error);
         } else if (step->apply) {
                 step_start(m, i, STEP_APPLYING);
         } else {
-                m->status.steps[i].error = (Error) { 0 };
+                m->status.steps[i].error = (Error) {};
                 step_back_off(m, i);
         }
 }
@@ -345,7 +345,7 @@ void step_proceed(Machine *m, size_t i)
                 c->applied = true;
                 step_start(m, i, STEP_VERIFYING);
         } else if (state == STEP_VERIFYING && c->result == 0) {
-                Error error = { 0 };
+                Error error = {};
                 const char *what = m->status.steps[i].waiting_for;
                 (void) error_set(&error, ERROR_RETRY, EAGAIN, "applied, but still not so%s%s",
                                  isempty(what) ? "" : ": ", what);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -15,7 +16,7 @@ typedef enum BlockdevKind {
         BLOCKDEV_XEN,  /* /dev/xvdX named after the attachment's device */
         BLOCKDEV_LOOP, /* a backing file named VOLUME-ID.img: rehearsals */
         _BLOCKDEV_KIND_MAX,
-        _BLOCKDEV_KIND_INVALID = -22,
+        _BLOCKDEV_KIND_INVALID = -EINVAL,
 } BlockdevKind;
 
 typedef struct Blockdev {

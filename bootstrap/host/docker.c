@@ -16,8 +16,6 @@
 #define STOP_TIMEOUT_MS 60000
 #define PING_TIMEOUT_MS 5000
 
-#define _cleanup_json_ _cleanup_(json_decrefp)
-
 /* What docker allows in names of images and containers; none of it means anything in a URL. */
 static int check_name(const char *what, const char *name, Error *err)
 {
@@ -81,7 +79,7 @@ static int parse(const HttpReply *reply, json_t **ret, Error *err)
 /* Of a status that is not what was hoped for: docker says why in "message". */
 static int refused(const Call *call, const HttpReply *reply, Error *err)
 {
-        _cleanup_json_ json_t *json = json_loadb(reply->body.data, reply->body.size, 0, NULL);
+        json_auto_t *json = json_loadb(reply->body.data, reply->body.size, 0, NULL);
         const char *message = json_string_value(json_object_get(json, "message"));
         bool retry = reply->status >= 500 || reply->status == 409; /* it is being changed */
         int r = error_set(err, retry ? ERROR_RETRY : ERROR_CONFIG, EIO,
@@ -95,7 +93,7 @@ static int refused(const Call *call, const HttpReply *reply, Error *err)
 
 int docker_ping(const char *socket, const Wait *wait, Error *err)
 {
-        _cleanup_http_reply_ HttpReply reply = { 0 };
+        _cleanup_http_reply_ HttpReply reply = {};
         Call ping = { socket, "GET", "/_ping", .timeout_ms = PING_TIMEOUT_MS };
         int r = call(&ping, wait, &reply, err);
         if (r == -ENOENT || r == -ECONNREFUSED) {
@@ -107,7 +105,7 @@ int docker_ping(const char *socket, const Wait *wait, Error *err)
 /* 1 and the reply's object, or 0 where docker knows nothing of that name. */
 static int get(const char *socket, const char *path, const Wait *wait, json_t **ret, Error *err)
 {
-        _cleanup_http_reply_ HttpReply reply = { 0 };
+        _cleanup_http_reply_ HttpReply reply = {};
         Call get = { socket, "GET", path };
         int r = call(&get, wait, &reply, err);
         if (r < 0 || reply.status == 404) {
@@ -128,7 +126,7 @@ static void copy_text(const json_t *json, const char *key, char *ret, size_t siz
 
 int docker_info(const char *socket, const Wait *wait, DockerInfo *ret, Error *err)
 {
-        _cleanup_json_ json_t *json = NULL;
+        json_auto_t *json = NULL;
         int r = get(socket, "/info", wait, &json, err);
         if (r <= 0) {
                 return r < 0 ? r
@@ -244,7 +242,7 @@ static int add_hash(json_t *body, const char *image_id, char ret_hash[DOCKER_HAS
 static int plan(const char *socket, const DockerContainer *container, const Wait *wait,
                 json_t **ret_body, char ret_hash[DOCKER_HASH_SIZE], Error *err)
 {
-        _cleanup_json_ json_t *image = NULL, *body = NULL;
+        json_auto_t *image = NULL, *body = NULL;
         int r = check_name("a container", container->name, err);
         r = r < 0 ? r : get_image(socket, container->image, wait, &image, err);
         if (r <= 0) {
@@ -272,7 +270,7 @@ static int plan(const char *socket, const DockerContainer *container, const Wait
 static int look(const char *socket, const char *name, const char *hash, const Wait *wait,
                 DockerContainerState *ret, Error *err)
 {
-        _cleanup_json_ json_t *json = NULL;
+        json_auto_t *json = NULL;
         _cleanup_free_ char *path = string_format("/containers/%s/json", name);
         int r = path ? get(socket, path, wait, &json, err) : error_oom(err);
         if (r < 0) {
@@ -300,7 +298,7 @@ int docker_container_look(const char *socket, const DockerContainer *container, 
                           DockerContainerState *ret, Error *err)
 {
         char hash[DOCKER_HASH_SIZE];
-        _cleanup_json_ json_t *body = NULL;
+        json_auto_t *body = NULL;
         int r = plan(socket, container, wait, &body, hash, err);
         return r < 0 ? r : look(socket, container->name, hash, wait, ret, err);
 }
@@ -308,7 +306,7 @@ int docker_container_look(const char *socket, const DockerContainer *container, 
 int docker_container_started(const char *socket, const char *name, const Wait *wait,
                              struct timespec *ret, Error *err)
 {
-        _cleanup_json_ json_t *json = NULL;
+        json_auto_t *json = NULL;
         _cleanup_free_ char *path = string_format("/containers/%s/json", name);
         int r = path ? get(socket, path, wait, &json, err) : error_oom(err);
         if (r <= 0) {
@@ -322,7 +320,7 @@ int docker_container_started(const char *socket, const char *name, const Wait *w
 /* Any status that says "it is so now" is good. */
 static int change(const Call *request, const int *good, size_t n_good, const Wait *wait, Error *err)
 {
-        _cleanup_http_reply_ HttpReply reply = { 0 };
+        _cleanup_http_reply_ HttpReply reply = {};
         int r = call(request, wait, &reply, err);
         if (r < 0) {
                 return r;
@@ -357,7 +355,7 @@ int docker_container_create(const char *socket, const DockerContainer *container
         static const int created[] = { 201 };
         char hash[DOCKER_HASH_SIZE];
         DockerContainerState state;
-        _cleanup_json_ json_t *body = NULL;
+        json_auto_t *body = NULL;
         int r = plan(socket, container, wait, &body, hash, err);
         r = r < 0 ? r : look(socket, container->name, hash, wait, &state, err);
         if (r < 0 || state == DOCKER_CONTAINER_STOPPED || state == DOCKER_CONTAINER_RUNNING) {

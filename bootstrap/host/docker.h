@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <time.h>
@@ -56,7 +57,7 @@ typedef enum DockerContainerState {
         DOCKER_CONTAINER_STOPPED,   /* there and right, not running */
         DOCKER_CONTAINER_RUNNING,
         _DOCKER_CONTAINER_STATE_MAX,
-        _DOCKER_CONTAINER_STATE_INVALID = -22,
+        _DOCKER_CONTAINER_STATE_INVALID = -EINVAL,
 } DockerContainerState;
 
 int docker_container_look(const char *socket, const DockerContainer *container, const Wait *wait,

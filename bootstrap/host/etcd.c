@@ -26,7 +26,7 @@ int etcd_is_healthy(EtcdClient *client, const Wait *wait, Error *err)
                                 .tls = client->tls,
                                 .timeout_ms = HEALTH_TIMEOUT_MS,
                                 .effect = "etcd health" };
-        _cleanup_http_reply_ HttpReply reply = { 0 };
+        _cleanup_http_reply_ HttpReply reply = {};
         int r = http_exchange(&request, wait, &reply, err);
         if (r == -ECONNREFUSED) {
                 return 0;
@@ -34,8 +34,7 @@ int etcd_is_healthy(EtcdClient *client, const Wait *wait, Error *err)
         if (r < 0) {
                 return r;
         }
-        _cleanup_(json_decrefp) json_t *json =
-                json_loadb(reply.body.data, reply.body.size, 0, NULL);
+        json_auto_t *json = json_loadb(reply.body.data, reply.body.size, 0, NULL);
         const char *health = json_string_value(json_object_get(json, "health"));
         return reply.status == 200 && streq_ptr(health, "true");
 }
@@ -53,8 +52,8 @@ static int bad_value(int r, Error *err)
 
 int etcd_get(EtcdClient *client, const char *key, const Wait *wait, Buffer *ret, Error *err)
 {
-        _cleanup_buffer_ Buffer body = { 0 };
-        _cleanup_etcd_answer_ EtcdAnswer answer = { 0 };
+        _cleanup_buffer_ Buffer body = {};
+        _cleanup_etcd_answer_ EtcdAnswer answer = {};
         if (etcd_body_bytes(&body, "key", key, strlen(key)) < 0) {
                 return error_oom(err);
         }
@@ -91,7 +90,7 @@ static int add_range(Buffer *body, const char *prefix)
 
 static int visit_one(const json_t *kv, EtcdVisit *visit, void *userdata, Error *err)
 {
-        _cleanup_buffer_ Buffer key = { 0 }, value = { .wipe = true };
+        _cleanup_buffer_ Buffer key = {}, value = { .wipe = true };
         int r = etcd_decode(json_object_get(kv, "key"), &key);
         r = r < 0 ? r : etcd_decode(json_object_get(kv, "value"), &value);
         return r < 0 ? bad_value(r, err) : visit(key.data, value.data, userdata, err);
@@ -100,8 +99,8 @@ static int visit_one(const json_t *kv, EtcdVisit *visit, void *userdata, Error *
 int etcd_list(EtcdClient *client, const char *prefix, const Wait *wait, EtcdVisit *visit,
               void *userdata, Error *err)
 {
-        _cleanup_buffer_ Buffer body = { 0 };
-        _cleanup_etcd_answer_ EtcdAnswer answer = { 0 };
+        _cleanup_buffer_ Buffer body = {};
+        _cleanup_etcd_answer_ EtcdAnswer answer = {};
         int r = add_range(&body, prefix);
         r = r < 0 ? r : etcd_body_name(&body, "limit");
         r = r < 0 ? r : buffer_append_format(&body, "%d", LIST_MAX + 1);
@@ -122,7 +121,7 @@ int etcd_list(EtcdClient *client, const char *prefix, const Wait *wait, EtcdVisi
 
 int etcd_put(EtcdClient *client, const char *key, const char *value, const Wait *wait, Error *err)
 {
-        _cleanup_buffer_ Buffer body = { 0 };
+        _cleanup_buffer_ Buffer body = {};
         int r = etcd_body_bytes(&body, "key", key, strlen(key));
         r = r < 0 ? r : etcd_body_bytes(&body, "value", value, strlen(value));
         return r < 0 ? error_oom(err) : etcd_demand(client, "kv/put", &body, NULL, wait, NULL, err);
@@ -135,7 +134,7 @@ static int has_permission(const EtcdAnswer *role, const char *key, const char *r
         size_t i;
         json_t *item;
         json_array_foreach(json_object_get(role->json, "perm"), i, item) {
-                _cleanup_buffer_ Buffer k = { 0 }, end = { 0 };
+                _cleanup_buffer_ Buffer k = {}, end = {};
                 const char *type = json_string_value(json_object_get(item, "permType"));
                 int r = etcd_decode(json_object_get(item, "key"), &k);
                 r = r < 0 ? r : etcd_decode(json_object_get(item, "range_end"), &end);
@@ -153,7 +152,7 @@ static int has_permission(const EtcdAnswer *role, const char *key, const char *r
 static int add_permission(Buffer *body, const char *key, const char *range_end,
                           const char *permission)
 {
-        _cleanup_buffer_ Buffer perm = { 0 };
+        _cleanup_buffer_ Buffer perm = {};
         int r = etcd_body_text(&perm, "permType", permission);
         r = r < 0 ? r : etcd_body_bytes(&perm, "key", key, strlen(key));
         if (r == 0 && range_end) {
@@ -167,8 +166,8 @@ static int add_permission(Buffer *body, const char *key, const char *range_end,
 int etcd_role_ensure(EtcdClient *client, const char *role, const char *key, const char *range_end,
                      const char *permission, const Wait *wait, Error *err)
 {
-        _cleanup_buffer_ Buffer look = { 0 }, add = { 0 }, grant = { 0 };
-        _cleanup_etcd_answer_ EtcdAnswer answer = { 0 };
+        _cleanup_buffer_ Buffer look = {}, add = {}, grant = {};
+        _cleanup_etcd_answer_ EtcdAnswer answer = {};
         int r = etcd_body_text(&look, "role", role);
         r = r < 0 ? r : etcd_body_text(&add, "name", role);
         r = r < 0 ? r : etcd_body_text(&grant, "name", role);
@@ -218,8 +217,8 @@ int etcd_user_ensure(EtcdClient *client, const char *user, const char *password,
                      const Wait *wait, Error *err)
 {
         _cleanup_secret_ Secret add = SECRET_INIT;
-        _cleanup_buffer_ Buffer look = { 0 }, grant = { 0 };
-        _cleanup_etcd_answer_ EtcdAnswer answer = { 0 };
+        _cleanup_buffer_ Buffer look = {}, grant = {};
+        _cleanup_etcd_answer_ EtcdAnswer answer = {};
         int r = etcd_body_text(&look, "name", user);
         r = r < 0 ? r : etcd_body_text(&add, "name", user);
         r = r < 0 ? r : add_password(&add, password);
@@ -245,8 +244,8 @@ int etcd_user_ensure(EtcdClient *client, const char *user, const char *password,
 int etcd_auth_is_enabled(EtcdClient *client, const Wait *wait, Error *err)
 {
         static const char path[] = "kv/range";
-        _cleanup_buffer_ Buffer body = { 0 };
-        _cleanup_etcd_answer_ EtcdAnswer answer = { 0 };
+        _cleanup_buffer_ Buffer body = {};
+        _cleanup_etcd_answer_ EtcdAnswer answer = {};
         int r = etcd_body_bytes(&body, "key", "", 1);
         r = r < 0 ? r : buffer_append(&body, "}", 1);
         r = r < 0 ? error_oom(err) : etcd_post(client, path, &body, false, wait, &answer, err);
@@ -261,6 +260,6 @@ int etcd_auth_is_enabled(EtcdClient *client, const Wait *wait, Error *err)
 
 int etcd_auth_enable(EtcdClient *client, const Wait *wait, Error *err)
 {
-        _cleanup_buffer_ Buffer body = { 0 };
+        _cleanup_buffer_ Buffer body = {};
         return etcd_demand(client, "auth/enable", &body, NULL, wait, NULL, err);
 }

@@ -28,7 +28,7 @@ static const struct {
 void etcd_answer_done(EtcdAnswer *answer)
 {
         json_decref(answer->json);
-        *answer = (EtcdAnswer) { 0 };
+        *answer = (EtcdAnswer) {};
 }
 
 bool etcd_says(const EtcdAnswer *answer, const char *text)
@@ -115,7 +115,7 @@ int etcd_post(const EtcdClient *client, const char *path, const Buffer *body, bo
                 .secret_reply = true,
                 .effect = effect,
         };
-        _cleanup_http_reply_ HttpReply reply = { 0 };
+        _cleanup_http_reply_ HttpReply reply = {};
         int r = http_exchange(&request, wait, &reply, err);
         if (r < 0) {
                 return r;
@@ -173,7 +173,7 @@ static int login(EtcdClient *client, const Wait *wait, Error *err)
 {
         static const char path[] = "auth/authenticate";
         _cleanup_secret_ Secret body = SECRET_INIT;
-        _cleanup_etcd_answer_ EtcdAnswer answer = { 0 };
+        _cleanup_etcd_answer_ EtcdAnswer answer = {};
         int r = etcd_body_text(&body, "name", client->user);
         r = r < 0 ? r : etcd_body_text(&body, "password", client->password ? client->password : "");
         r = r < 0 ? r : close_body(&body);
@@ -202,7 +202,7 @@ int etcd_call(EtcdClient *client, const char *path, Buffer *body, const Wait *wa
                                 return r;
                         }
                 }
-                EtcdAnswer answer = { 0 };
+                EtcdAnswer answer = {};
                 r = etcd_post(client, path, body, true, wait, &answer, err);
                 if (r < 0) {
                         return r;
@@ -223,7 +223,7 @@ int etcd_call(EtcdClient *client, const char *path, Buffer *body, const Wait *wa
 int etcd_demand(EtcdClient *client, const char *path, Buffer *body, const char *forgiven,
                 const Wait *wait, EtcdAnswer *ret, Error *err)
 {
-        _cleanup_etcd_answer_ EtcdAnswer answer = { 0 };
+        _cleanup_etcd_answer_ EtcdAnswer answer = {};
         int r = etcd_call(client, path, body, wait, &answer, err);
         if (r < 0) {
                 return r;
@@ -233,7 +233,7 @@ int etcd_demand(EtcdClient *client, const char *path, Buffer *body, const char *
         }
         if (ret) {
                 *ret = answer;
-                answer = (EtcdAnswer) { 0 };
+                answer = (EtcdAnswer) {};
         }
         return 0;
 }

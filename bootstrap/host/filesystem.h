@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 
 #include "base/error.h"
@@ -17,7 +18,7 @@ typedef enum DiskContent {
         DISK_INTERRUPTED,  /* our own mkfs was killed: its marker, and nothing but what it wrote */
         DISK_FOREIGN,      /* anything else: `what` says what was found */
         _DISK_CONTENT_MAX,
-        _DISK_CONTENT_INVALID = -22,
+        _DISK_CONTENT_INVALID = -EINVAL,
 } DiskContent;
 
 const char *disk_content_to_string(DiskContent content);

@@ -362,7 +362,7 @@ static int perform(CURLM *multi, const Wait *wait, Error *err)
 /* The servers that /etc/resolv.conf names, as text. */
 static void dns_servers(char *ret, size_t size)
 {
-        _cleanup_buffer_ Buffer text = { 0 };
+        _cleanup_buffer_ Buffer text = {};
         size_t used = 0;
         ret[0] = '\0';
         if (file_read(RESOLV_CONF, RESOLV_CONF_MAX, &text, NULL) < 0 || !text.data) {

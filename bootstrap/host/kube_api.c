@@ -209,8 +209,7 @@ static int refused(const Call *call, const HttpReply *reply, Error *err)
 {
         int error;
         ErrorClass class = class_of_status(reply->status, &error);
-        _cleanup_(json_decrefp) json_t *status =
-                json_loadb(reply->body.data, reply->body.size, 0, NULL);
+        json_auto_t *status = json_loadb(reply->body.data, reply->body.size, 0, NULL);
         const char *message = kube_api_text(status, "message");
         int r = error_set(err, class, error, "API server %s %.*s: status %d: %.400s", call->method,
                           (int) strcspn(call->path, "?"), call->path, reply->status,
@@ -286,7 +285,7 @@ static int list_page(KubeApi *api, const char *path, const char *accept, const W
                 return error_oom(err);
         }
         const Call call = { .method = "GET", .path = paged, .accept = accept };
-        _cleanup_(json_decrefp) json_t *page = NULL;
+        json_auto_t *page = NULL;
         int r = call_json(api, &call, wait, &page, err);
         if (r == 0) {
                 return error_set(err, ERROR_FATAL, ENOENT, "API server: there is no %s", path);
@@ -314,7 +313,7 @@ int kube_api_list(KubeApi *api, const char *path, bool metadata_only, const Wait
         _cleanup_buffer_ Buffer next = {};
         size_t seen = 0;
         do {
-                _cleanup_(json_decrefp) json_t *page = NULL;
+                json_auto_t *page = NULL;
                 int r = list_page(api, path, metadata_only ? METADATA_ONLY : NULL, wait, &next,
                                   &page, err);
                 const json_t *items = json_object_get(page, "items");

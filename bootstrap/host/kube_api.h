@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
 
@@ -56,7 +57,7 @@ typedef enum KubeApiMethod {
         KUBE_API_PATCH,
         KUBE_API_DELETE,
         _KUBE_API_METHOD_MAX,
-        _KUBE_API_METHOD_INVALID = -22,
+        _KUBE_API_METHOD_INVALID = -EINVAL,
 } KubeApiMethod;
 int kube_api_change(KubeApi *api, KubeApiMethod method, const char *path, const json_t *body,
                     const Wait *wait, Error *err);

@@ -98,7 +98,7 @@ static void message_of(const char *line, char ret[LAST_WORDS_MAX])
 {
         char message[LAST_WORDS_MAX] = "", error[LAST_WORDS_MAX] = "";
         const char *rest = line;
-        _cleanup_(json_decrefp) json_t *json = line[0] == '{' ? json_loads(line, 0, NULL) : NULL;
+        json_auto_t *json = line[0] == '{' ? json_loads(line, 0, NULL) : NULL;
         const char *msg = json_string_value(json_object_get(json, "msg"));
         if (msg) {
                 const char *why = json_string_value(json_object_get(json, "error"));

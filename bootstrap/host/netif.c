@@ -258,7 +258,7 @@ static int visit_mac(const struct nlmsghdr *message, void *userdata)
 
 int netif_has_mac(const char *name, const char *mac, Error *err)
 {
-        unsigned char wanted[ETH_ALEN], found[ETH_ALEN] = { 0 };
+        unsigned char wanted[ETH_ALEN], found[ETH_ALEN] = {};
         NetlinkRequest request = netlink_request(RTM_GETLINK, 0, sizeof(request.link));
         int r = request_by_name(&request, name, visit_mac, found);
         if (r < 0 && r != -ENODEV) {
@@ -293,7 +293,7 @@ int netif_add_address(const Netif *netif, struct in_addr address, Error *err)
                 return error_errno(err, r, "add %s to %s", text, netif->name);
         }
         effect_after(effect, "address-add", text);
-        unsigned char mac[ETH_ALEN] = { 0 };
+        unsigned char mac[ETH_ALEN] = {};
         NetlinkRequest request = netlink_request(RTM_GETLINK, 0, sizeof(request.link));
         request.link.ifi_index = netif->index;
         r = netlink_transact(&request, visit_mac, mac);
@@ -309,7 +309,7 @@ int netif_add_address(const Netif *netif, struct in_addr address, Error *err)
 static int create_bridge(const char *name, uint32_t mtu)
 {
         static const char kind[] = "bridge";
-        char info[RTA_SPACE(sizeof(kind))] = { 0 };
+        char info[RTA_SPACE(sizeof(kind))] = {};
         const struct rtattr header = { .rta_len = RTA_LENGTH(sizeof(kind)),
                                        .rta_type = IFLA_INFO_KIND };
         memcpy(info, &header, sizeof(header));
@@ -335,7 +335,7 @@ static int set_up(const Netif *netif)
 static int delete_stale_bridge(const char *name, struct in_addr address, unsigned prefix,
                                Error *err)
 {
-        Netif bridge = { 0 };
+        Netif bridge = {};
         int r = netif_find_by_name(name, &bridge, err);
         if (r <= 0) {
                 return r;
@@ -361,7 +361,7 @@ int netif_make_bridge(const char *name, struct in_addr address, unsigned prefix,
         if (r < 0 && r != -EEXIST) {
                 return error_errno(err, r, "make bridge %s", name);
         }
-        Netif bridge = { 0 };
+        Netif bridge = {};
         r = netif_find_by_name(name, &bridge, err);
         if (r <= 0) {
                 return r < 0 ? r : error_errno(err, ENODEV, "find bridge %s", name);

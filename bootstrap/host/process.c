@@ -180,7 +180,7 @@ static void reap_now(pid_t pid)
 
 static int child_start(const ProcessOptions *options, Child *ret, Error *err)
 {
-        _cleanup_string_list_ StringList argv = { 0 }, environment = { 0 };
+        _cleanup_string_list_ StringList argv = {}, environment = {};
         _cleanup_(close_fds) int ours[CHILD_FDS] = { -EBADF, -EBADF, -EBADF, -EBADF };
         _cleanup_(close_fds) int theirs[CHILD_FDS] = { -EBADF, -EBADF, -EBADF, -EBADF };
         int r = environment_make(options, &argv, &environment, err);
@@ -300,7 +300,7 @@ static int child_kill(Child *child, Error *err)
 
 static int child_reap(Child *child, ProcessResult *result, Error *err)
 {
-        siginfo_t info = { 0 };
+        siginfo_t info = {};
         /* Who was left behind in its group goes too. While the child is a zombie the number cannot
          * have become another group's. */
         (void) kill(-child->pid, SIGKILL);
@@ -350,7 +350,7 @@ static int child_run(const ProcessOptions *options, const Wait *wait, ProcessRes
 
 static char *command_text(const char *const *argv)
 {
-        _cleanup_buffer_ Buffer text = { 0 };
+        _cleanup_buffer_ Buffer text = {};
         for (size_t i = 0; argv[i]; i++) {
                 if (buffer_append_format(&text, "%s%s", i ? " " : "", argv[i]) < 0) {
                         return NULL;
@@ -392,7 +392,7 @@ static void describe(const ProcessResult *result, size_t lines, char *ret, size_
 
 int process_run(const ProcessOptions *options, const Wait *wait, ProcessResult *ret, Error *err)
 {
-        _cleanup_process_result_ ProcessResult result = { 0 };
+        _cleanup_process_result_ ProcessResult result = {};
         _cleanup_free_ char *command = command_text(options->argv);
         if (!command) {
                 return error_oom(err);
@@ -411,14 +411,14 @@ int process_run(const ProcessOptions *options, const Wait *wait, ProcessResult *
         describe(&result, 3, text, sizeof(text));
         log_write(LOG_INFO, LOG_ID_CHILD, NULL, 0, "%s: %s", command, text);
         *ret = result;
-        result = (ProcessResult) { 0 };
+        result = (ProcessResult) {};
         return 0;
 }
 
 int process_run_checked(const ProcessOptions *options, const Wait *wait, ProcessResult *ret,
                         Error *err)
 {
-        _cleanup_process_result_ ProcessResult result = { 0 };
+        _cleanup_process_result_ ProcessResult result = {};
         int r = process_run(options, wait, &result, err);
         if (r < 0) {
                 return r;
@@ -429,7 +429,7 @@ int process_run_checked(const ProcessOptions *options, const Wait *wait, Process
                 return error_set(err, ERROR_FATAL, 0, "%s: %s", options->argv[0], text);
         }
         *ret = result;
-        result = (ProcessResult) { 0 };
+        result = (ProcessResult) {};
         return 0;
 }
 

@@ -63,7 +63,7 @@ static int read_property(sd_bus_message *message, const char *name, UnitState *s
 
 static int read_properties(sd_bus_message *message, UnitState *ret)
 {
-        UnitState state = { 0 };
+        UnitState state = {};
         const char *name;
         int r = sd_bus_message_enter_container(message, 'a', "{sv}");
         if (r < 0) {
@@ -142,7 +142,7 @@ static int job_ended(sd_bus *bus, const char *name, const Job *job, const Wait *
         if (streq(job->result, "done")) {
                 return 0;
         }
-        UnitState state = { 0 };
+        UnitState state = {};
         int r = look(bus, name, wait, &state, err);
         if (r < 0) {
                 return r;
@@ -156,7 +156,7 @@ static int job_ended(sd_bus *bus, const char *name, const Job *job, const Wait *
 
 static int job_run(const char *method, const char *name, const Wait *wait, Error *err)
 {
-        Job job = { 0 };
+        Job job = {};
         _cleanup_bus_ sd_bus *bus = NULL;
         _cleanup_message_ sd_bus_message *reply = NULL;
         int r = unit_bus_open(&bus, err);
@@ -229,7 +229,7 @@ static int manager_do(const char *method, const char *const *arguments, size_t n
 
 int unit_reset_failed(const char *name, const Wait *wait, Error *err)
 {
-        Error failure = { 0 };
+        Error failure = {};
         int r = manager_do("ResetFailedUnit", &name, 1, wait, &failure);
         if (r < 0 && failure.class != ERROR_CONFIG) { /* not loaded: nothing to forget */
                 if (err) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -43,7 +44,7 @@ typedef enum BootStep {
         BOOT_NODES,
         BOOT_READY,
         _BOOT_STEP_MAX,
-        _BOOT_STEP_INVALID = -22,
+        _BOOT_STEP_INVALID = -EINVAL,
 } BootStep;
 
 extern const Step boot_steps[_BOOT_STEP_MAX];

@@ -39,7 +39,7 @@ static int open_units(StepWatch *watch)
         for (size_t i = 0; i < SERVICES_MAX; i++) {
                 names[i] = services[i].unit;
         }
-        Error error = { 0 };
+        Error error = {};
         int r = unit_watch_open(names, SERVICES_MAX, &watch->units, &error);
         if (r < 0) {
                 log_debug("units are not heard: %s", error.message);
@@ -62,7 +62,7 @@ void step_watch_poll(StepWatch *watch, struct pollfd ret[STEP_WATCH_FDS])
 static uint64_t take_units(StepWatch *watch)
 {
         uint64_t changed = 0;
-        Error error = { 0 };
+        Error error = {};
         if (watch->units && unit_watch_take(watch->units, &changed, &error) < 0) {
                 log_debug("units are not heard: %s", error.message);
                 unit_watch_free(TAKE(watch->units));

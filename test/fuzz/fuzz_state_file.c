@@ -13,12 +13,12 @@ static const Step steps[] = { { .name = "config" }, { .name = "identity" }, { .n
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
         static StateFile first, again;
-        Error err = { 0 };
+        Error err = {};
         if (state_file_parse((const char *) data, size, steps, 3, &first, &err) < 0) {
                 return 0;
         }
         const StateFileHead head = { first.instance_id, first.role, first.boot_id, first.pid };
-        _cleanup_buffer_ Buffer text = { 0 };
+        _cleanup_buffer_ Buffer text = {};
         if (state_file_format(&head, &first.status, &text, &err) < 0 ||
             state_file_parse(text.data, text.size, steps, 3, &again, &err) < 0 ||
             again.status.phase != first.status.phase) {

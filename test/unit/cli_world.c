@@ -134,7 +134,7 @@ void boot_reset(Boot *boot)
 
 void boot_done(Boot *boot)
 {
-        *boot = (Boot) { 0 };
+        *boot = (Boot) {};
 }
 
 #define PROBE(name, id)                                                    \

@@ -38,9 +38,9 @@ void daemon_stop(Daemon *d)
 int shell(const char *format, ...)
 {
         char script[1024];
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
-        ProcessResult result = { 0 };
+        ProcessResult result = {};
         va_list ap;
         va_start(ap, format);
         (void) vsnprintf(script, sizeof(script), format, ap);

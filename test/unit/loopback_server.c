@@ -117,7 +117,7 @@ static void *connection_main(void *userdata)
         Connection *c = userdata;
         if (!c->ssl || SSL_accept(c->ssl) == 1) {
                 for (bool more = true; more;) {
-                        _cleanup_buffer_ Buffer request = { 0 };
+                        _cleanup_buffer_ Buffer request = {};
                         more = wire_receive(c->fd, c->ssl, &request) && answer(c, request.data);
                 }
         }

@@ -16,7 +16,7 @@ static int parse(const char *const *words)
         for (; words[argc - 1] && argc < 11; argc++) {
                 argv[argc] = words[argc - 1];
         }
-        error = (Error) { 0 };
+        error = (Error) {};
         return arguments_parse(argc, (char *const *) (uintptr_t) argv, &arguments, &error);
 }
 
@@ -101,8 +101,8 @@ static void test_refusals(void)
 /* What a roff source says, without its escapes. */
 static char *read_manual(void)
 {
-        Buffer text = { 0 };
-        Error err = { 0 };
+        Buffer text = {};
+        Error err = {};
         if (file_read("bootstrap/man/kube-bootstrap.8", 1 << 20, &text, &err) < 0) {
                 test_fail(__FILE__, __LINE__, "%s", err.message);
                 return NULL;

@@ -244,7 +244,7 @@ static void file_from_the_future(void)
         REQUIRE(path);
         struct timespec now, times[2] = { { .tv_nsec = UTIME_OMIT }, { .tv_sec = 1000000 } };
         struct stat st;
-        Error err = { 0 };
+        Error err = {};
         CHECK_INT(file_clamp_time(path, &err), -ENOENT);
         CHECK_OK(file_write(path, "x", 1, 0644, &err), err);
         CHECK_INT(file_clamp_time(path, &err), 0);

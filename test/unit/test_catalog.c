@@ -14,8 +14,8 @@ typedef struct Ids {
 
 static char *load(const char *path)
 {
-        Buffer text = { 0 };
-        Error error = { 0 };
+        Buffer text = {};
+        Error error = {};
         if (file_read(path, 1 << 20, &text, &error) < 0) {
                 test_fail(__FILE__, __LINE__, "%s", error.message);
         }
@@ -30,7 +30,7 @@ static bool find_one(const char *at, bool in_header, char name[40], char id[33])
 
 static Ids find_all(const char *text, bool in_header)
 {
-        Ids ids = { 0 };
+        Ids ids = {};
         const char *begin = in_header ? "#define LOG_ID_" : "\n# LOG_ID_";
         for (const char *at = text; at && (at = strstr(at, begin)) && ids.n < IDS_MAX; at++) {
                 ids.n += find_one(at, in_header, ids.name[ids.n], ids.id[ids.n]);

@@ -20,8 +20,8 @@ static void test_run(void)
         CHECK(!strstr(program.output, "\033")); /* piped: no escape sequences */
         CHECK_INT(world_applies(), _BOOT_STEP_MAX - 3);
 
-        _cleanup_buffer_ Buffer state = { 0 };
-        Error error = { 0 };
+        _cleanup_buffer_ Buffer state = {};
+        Error error = {};
         CHECK_OK(file_read(runtime_path("state.json"), 1 << 20, &state, &error), error);
         CHECK_CONTAINS(state.data, "\"phase\":\"ready\"");
         CHECK_CONTAINS(state.data, "\"instance_id\":\"i-0123456789abcdef0\",\"role\":\"master\"");
@@ -300,7 +300,7 @@ static void test_check_config(void)
         _cleanup_free_ char *line = string_format("\n%s:", path);
         REQUIRE(path && line);
         const char bad[] = "KUBERNETES_ROLE=king\nCLUSTER_NAME=\"a; b\"\nODD_KEY=1\n";
-        Error error = { 0 };
+        Error error = {};
         CHECK_OK(file_write(path, bad, sizeof(bad) - 1, 0644, &error), error);
         CHECK_INT(program_run(&program, WORDS("check-config", path)), 78);
         CHECK_CONTAINS(program.output, "stack-config.sh:1: ");

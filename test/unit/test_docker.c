@@ -71,7 +71,7 @@ static DockerContainer container(void)
 
 static DockerContainerState state_of(const DockerContainer *c)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         DockerContainerState state = _DOCKER_CONTAINER_STATE_INVALID;
         CHECK_OK(docker_container_look(docker_socket, c, &wait, &state, &err), err);
@@ -80,7 +80,7 @@ static DockerContainerState state_of(const DockerContainer *c)
 
 static void test_no_docker(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         char path[128];
         DockerInfo info;
@@ -108,7 +108,7 @@ static int look_with_image(const char *name, Error *err)
 
 static void test_bad_replies(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         DockerInfo info;
         CHECK_INT(docker_ping(local_socket, &wait, &err), -EIO);
@@ -129,9 +129,9 @@ static void test_bad_replies(void)
 
 static void test_info(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
-        DockerInfo info = { 0 };
+        DockerInfo info = {};
         CHECK_OK(docker_info(docker_socket, &wait, &info, &err), err);
         CHECK(info.server_version[0]);
         CHECK(info.storage_driver[0]);
@@ -141,7 +141,7 @@ static void test_info(void)
 
 static void test_image(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         DockerContainer c = container();
         DockerContainerState state;
@@ -162,7 +162,7 @@ static void test_image(void)
 
 static void test_create(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         DockerContainer c = container();
         CHECK_INT(state_of(&c), DOCKER_CONTAINER_ABSENT);
@@ -182,14 +182,14 @@ static void test_create(void)
 /* As the container's unit does it. */
 static void test_run(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         DockerContainer c = container();
-        DockerInfo info = { 0 };
-        Daemon start = { 0 };
-        _cleanup_buffer_ Buffer told = { 0 }, said = { 0 };
+        DockerInfo info = {};
+        Daemon start = {};
+        _cleanup_buffer_ Buffer told = {}, said = {};
         char path[256], said_path[256];
-        struct timespec started = { 0 };
+        struct timespec started = {};
         time_t before = time(NULL);
         CHECK_INT(docker_container_started(docker_socket, "no-such", &wait, &started, &err), 0);
         CHECK_INT(docker_container_started(docker_socket, NAME, &wait, &started, &err), 0);
@@ -215,7 +215,7 @@ static void test_run(void)
 
 static void test_replace(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         DockerContainer c = container();
         const char *const argv[] = { "/program", "again", NULL };
@@ -241,7 +241,7 @@ static Daemon containerd, dockerd;
 
 static void test_start(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         (void) snprintf(docker_socket, sizeof(docker_socket), "%s/docker.sock", folder);
         (void) snprintf(data_path, sizeof(data_path), "%s/data", folder);
@@ -282,7 +282,7 @@ int main(void)
         };
         bool real = geteuid() == 0 && access(DOCKERD, X_OK) == 0 && access(CONTAINERD, X_OK) == 0 &&
                     access("/usr/bin/docker", X_OK) == 0;
-        Error err = { 0 };
+        Error err = {};
         static Server local;
         if (real && !make_folder()) {
                 perror(folder);

@@ -43,8 +43,8 @@ static const char pki[] =
 static char *read_pem(const char *name)
 {
         char path[256];
-        Error err = { 0 };
-        Buffer pem = { 0 };
+        Error err = {};
+        Buffer pem = {};
         (void) snprintf(path, sizeof(path), "%s/%s", test_folder(), name);
         CHECK_OK(file_read(path, 65536, &pem, &err), err);
         return buffer_take(&pem);
@@ -73,7 +73,7 @@ static int free_port(void)
 
 static void start_etcd(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         _cleanup_etcd_client_ EtcdClient client = client_of(NULL, NULL);
         daemon_start(&etcd,
@@ -95,9 +95,9 @@ static void start_etcd(void)
 static bool etcdctl(const char *name, const char *command, Buffer *ret)
 {
         char script[1024];
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
-        _cleanup_process_result_ ProcessResult result = { 0 };
+        _cleanup_process_result_ ProcessResult result = {};
         (void) snprintf(script, sizeof(script),
                         "exec 2>&1; cd %s && export ETCDCTL_API=3; %s --endpoints %s --cacert "
                         "ca.crt --cert %s.crt "
@@ -113,11 +113,11 @@ static bool etcdctl(const char *name, const char *command, Buffer *ret)
 
 static void test_bad_replies(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         char url[128];
         EtcdClient client = { .endpoint = url };
-        _cleanup_buffer_ Buffer value = { 0 };
+        _cleanup_buffer_ Buffer value = {};
         static const struct {
                 const char *path;
                 int result;
@@ -155,9 +155,9 @@ static void test_start(void)
 
 static void check_value(EtcdClient *client, const char *key, const char *expected)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
-        _cleanup_buffer_ Buffer value = { 0 };
+        _cleanup_buffer_ Buffer value = {};
         CHECK_OK(etcd_get(client, key, &wait, &value, &err), err);
         CHECK_STR(value.data, expected);
 }
@@ -172,10 +172,10 @@ static int collect(const char *key, const char *value, void *userdata, Error *er
 
 static void test_keys(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         _cleanup_etcd_client_ EtcdClient client = client_of(NULL, NULL);
-        _cleanup_buffer_ Buffer all = { 0 }, part = { 0 }, none = { 0 }, ended = { 0 };
+        _cleanup_buffer_ Buffer all = {}, part = {}, none = {}, ended = {};
         static const char *const pairs[][2] = {
                 { "/a/1", "one" },
                 { "/a/2", "" },
@@ -201,10 +201,10 @@ static void test_keys(void)
 
 static void test_list_limit(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         _cleanup_etcd_client_ EtcdClient client = client_of(NULL, NULL);
-        _cleanup_buffer_ Buffer all = { 0 };
+        _cleanup_buffer_ Buffer all = {};
         int r = 0;
         for (int i = 0; i < 5001 && r == 0; i++) {
                 char key[32];
@@ -219,7 +219,7 @@ static void test_list_limit(void)
 
 static void ensure_all(EtcdClient *root)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         CHECK_OK(etcd_role_ensure(root, "root", NULL, NULL, NULL, &wait, &err), err);
         CHECK_OK(etcd_role_ensure(root, "overlay", PREFIX, PREFIX_END, "READWRITE", &wait, &err),
@@ -232,7 +232,7 @@ static void ensure_all(EtcdClient *root)
 
 static void test_enable(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         _cleanup_etcd_client_ EtcdClient root = client_of("root", ROOT_PASSWORD);
         CHECK_OK(etcd_put(&root, "/registry/secret", "s", &wait, &err), err);
@@ -250,9 +250,9 @@ static void test_enable(void)
 
 static void test_strangers(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
-        _cleanup_buffer_ Buffer value = { 0 };
+        _cleanup_buffer_ Buffer value = {};
         _cleanup_etcd_client_ EtcdClient nobody = client_of(NULL, NULL);
         _cleanup_etcd_client_ EtcdClient wrong = client_of("root", "guess");
         EtcdClient bare = { .endpoint = endpoint, .tls = { .ca_file = ca_path } };
@@ -275,7 +275,7 @@ static void test_strangers(void)
 
 static void test_tokens(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         _cleanup_etcd_client_ EtcdClient root = client_of("root", ROOT_PASSWORD);
         _cleanup_etcd_client_ EtcdClient other = client_of("root", ROOT_PASSWORD);
@@ -317,7 +317,7 @@ static void test_confined(void)
                 { "stranger", "get " PREFIX "config", "permission denied", false },
         };
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
-                _cleanup_buffer_ Buffer said = { 0 };
+                _cleanup_buffer_ Buffer said = {};
                 if (etcdctl(c->name, c->command, &said) != c->allowed ||
                     !strstr(said.data, c->says)) {
                         test_fail(__FILE__, __LINE__, "%s: %s: %s", c->name, c->command, said.data);
@@ -344,7 +344,7 @@ int main(void)
                 { "stale tokens are renewed", test_tokens },
                 { "a certificate's user sees the overlay's keys only", test_confined },
         };
-        Error err = { 0 };
+        Error err = {};
         static Server local;
         etcd_program = program_of("ETCD", "/usr/bin/etcd");
         etcdctl_program = program_of("ETCDCTL", "/usr/bin/etcdctl");

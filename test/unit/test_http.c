@@ -31,8 +31,8 @@ static int ask(Server *server, const char *path, HttpRequest request, HttpReply 
 
 static void test_reply(void)
 {
-        Error err = { 0 };
-        _cleanup_http_reply_ HttpReply reply = { 0 }, missing = { 0 };
+        Error err = {};
+        _cleanup_http_reply_ HttpReply reply = {}, missing = {};
         CHECK_OK(ASK(&plain, "/ok", &reply, &err), err);
         CHECK_INT(reply.status, 200);
         CHECK_STR(reply.body.data, "hello");
@@ -48,9 +48,8 @@ static void test_reply(void)
 
 static void test_reply_forms(void)
 {
-        Error err = { 0 };
-        _cleanup_http_reply_ HttpReply interim = { 0 }, chunked = { 0 }, head = { 0 },
-                                       moved = { 0 }, many = { 0 };
+        Error err = {};
+        _cleanup_http_reply_ HttpReply interim = {}, chunked = {}, head = {}, moved = {}, many = {};
         CHECK_OK(ASK(&plain, "/interim", &interim, &err), err);
         CHECK_STR(http_reply_header(&interim, "x-early"), NULL);
         CHECK_STR(http_reply_header(&interim, "x-late"), "1");
@@ -66,10 +65,10 @@ static void test_reply_forms(void)
 
 static void test_request(void)
 {
-        Error err = { 0 };
+        Error err = {};
         HttpHeader headers[] = { { (char[]) { "Host" }, (char[]) { "example.com" } },
                                  { (char[]) { "X-Empty" }, (char[]) { "" } } };
-        _cleanup_http_reply_ HttpReply put = { 0 }, empty = { 0 }, get = { 0 }, typed = { 0 };
+        _cleanup_http_reply_ HttpReply put = {}, empty = {}, get = {}, typed = {};
         CHECK_OK(ASK(&plain, "/echo/a/../b?x=1", &put, &err, .method = "PUT", .body = "a\0b",
                      .body_size = 3, .headers = headers, .n_headers = 2),
                  err);
@@ -105,7 +104,7 @@ static void test_failures(void)
                 { "/flood", EFBIG, ERROR_FATAL },
         };
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
-                Error err = { 0 };
+                Error err = {};
                 HttpReply reply = { .status = -1 };
                 CHECK_INT(ASK(&plain, c->path, &reply, &err), -c->error);
                 CHECK_INT(err.class, c->class);
@@ -116,8 +115,8 @@ static void test_failures(void)
 
 static void test_reply_max(void)
 {
-        Error err = { 0 };
-        _cleanup_http_reply_ HttpReply reply = { 0 };
+        Error err = {};
+        _cleanup_http_reply_ HttpReply reply = {};
         CHECK_OK(ASK(&plain, "/ok", &reply, &err, .reply_max = 5, .secret_reply = true), err);
         CHECK(reply.body.wipe);
         CHECK_INT(ASK(&plain, "/ok", &reply, &err, .reply_max = 4, .effect = "s3 get"), -EFBIG);
@@ -127,7 +126,7 @@ static void test_reply_max(void)
 
 static void test_nobody(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         HttpReply reply;
         Server closed = plain;
@@ -174,9 +173,9 @@ static void test_nobody(void)
 
 static void test_unix_socket(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
-        _cleanup_http_reply_ HttpReply reply = { 0 };
+        _cleanup_http_reply_ HttpReply reply = {};
         HttpRequest request = { .method = "GET",
                                 .url = "http://docker/ok",
                                 .unix_socket = socket_path };
@@ -186,8 +185,8 @@ static void test_unix_socket(void)
 
 static void test_proxy(void)
 {
-        Error err = { 0 };
-        _cleanup_http_reply_ HttpReply reply = { 0 };
+        Error err = {};
+        _cleanup_http_reply_ HttpReply reply = {};
         CHECK_INT(setenv("http_proxy", "http://127.0.0.1:1", 1), 0);
         CHECK_OK(ASK(&plain, "/ok", &reply, &err), err);
         CHECK_INT(unsetenv("http_proxy"), 0);
@@ -195,15 +194,15 @@ static void test_proxy(void)
 
 static void *ask_from_thread(void *userdata)
 {
-        _cleanup_http_reply_ HttpReply reply = { 0 };
+        _cleanup_http_reply_ HttpReply reply = {};
         return ASK(&plain, "/ok", &reply, userdata) < 0 ? userdata : NULL;
 }
 
 static void test_reuse(void)
 {
-        Error err = { 0 };
+        Error err = {};
         int before = atomic_load(&plain.connections);
-        HttpReply reply = { 0 };
+        HttpReply reply = {};
         for (int i = 0; i < 5; i++) {
                 CHECK_OK(ASK(&plain, "/ok", &reply, &err), err);
                 http_reply_done(&reply);
@@ -226,7 +225,7 @@ static void test_reuse(void)
 
 static void test_timeout(void)
 {
-        Error err = { 0 };
+        Error err = {};
         HttpReply reply;
         uint64_t before = wait_now_ms();
         CHECK_INT(ASK(&plain, "/silent", &reply, &err, .timeout_ms = 200), -ETIMEDOUT);
@@ -249,7 +248,7 @@ static void *stop_soon(void *userdata)
 
 static void test_stop(void)
 {
-        Error err = { 0 };
+        Error err = {};
         HttpReply reply;
         Wait wait = test_patience();
         pthread_t thread;
@@ -269,8 +268,8 @@ static void test_stop(void)
 
 static void test_tls(void)
 {
-        Error err = { 0 };
-        _cleanup_http_reply_ HttpReply reply = { 0 }, nobody = { 0 }, again = { 0 };
+        Error err = {};
+        _cleanup_http_reply_ HttpReply reply = {}, nobody = {}, again = {};
         HttpTls both = { ca_path, client_cert, client_key }, none = { .ca_file = ca_path };
         CHECK_OK(ASK(&tls, "/who", &nobody, &err, .tls = none), err);
         CHECK_STR(nobody.body.data, "nobody");
@@ -283,14 +282,14 @@ static void test_tls(void)
 
 static void *ask_tls_from_thread(void *userdata)
 {
-        _cleanup_http_reply_ HttpReply reply = { 0 };
+        _cleanup_http_reply_ HttpReply reply = {};
         HttpTls none = { .ca_file = ca_path };
         return ASK(&tls, "/who", &reply, userdata, .tls = none) < 0 ? userdata : NULL;
 }
 
 static void test_resumption(void)
 {
-        Error err = { 0 };
+        Error err = {};
         int connections = atomic_load(&tls.connections);
         long before = SSL_CTX_sess_hits(tls.tls);
         for (int i = 0; i < 2; i++) {
@@ -306,7 +305,7 @@ static void test_resumption(void)
 
 static void test_tls_refusals(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         HttpReply reply;
         HttpTls ca = { .ca_file = ca_path };
@@ -391,7 +390,7 @@ static void servers_start(void)
 
 int main(void)
 {
-        Error err = { 0 };
+        Error err = {};
         allow_old_tls();
         if (http_init(&err) < 0) {
                 (void) fprintf(stderr, "%s\n", err.message);

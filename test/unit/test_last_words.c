@@ -11,7 +11,7 @@ static const char *choose(const char *const *lines, size_t n)
 {
         static LastWords words;
         char run[8] = "last";
-        words = (LastWords) { 0 };
+        words = (LastWords) {};
         for (size_t i = n; i-- > 0;) {
                 if (lines[i][0] == '-' && lines[i][1] == '\0') {
                         (void) snprintf(run, sizeof(run), "%zu", i);

@@ -20,7 +20,7 @@ static void test_take_and_release(void)
         _cleanup_lock_ Lock lock = LOCK_INIT;
         int holder = -1;
         CHECK_INT(lock_try(path, &lock, &holder, &error), 1);
-        _cleanup_buffer_ Buffer text = { 0 };
+        _cleanup_buffer_ Buffer text = {};
         CHECK_OK(file_read(path, 100, &text, &error), error);
         _cleanup_free_ char *pid = string_format("%d\n", (int) getpid());
         REQUIRE(pid);

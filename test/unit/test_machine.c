@@ -168,7 +168,7 @@ static void reset(void)
         most_running = 0;
         seen[0] = '\0';
         n_ticks = 0;
-        error = (Error) { 0 };
+        error = (Error) {};
 }
 
 static MachineOptions options_for(const Step *steps, size_t n)

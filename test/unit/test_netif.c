@@ -245,7 +245,7 @@ static void bridge_made_and_made_anew(void)
 {
         struct in_addr first, second, found;
         unsigned prefix = 0;
-        Netif bridge = { 0 };
+        Netif bridge = {};
         Error err = {};
         (void) inet_pton(AF_INET, "10.244.5.1", &first);
         (void) inet_pton(AF_INET, "10.244.6.1", &second);

@@ -130,7 +130,7 @@ static void test_engine_pings(void)
         MachineOptions options = {
                 .steps = row, .n_steps = 1, .role = role, .all_roles = 1, .stop_fd = -1
         };
-        Error error = { 0 };
+        Error error = {};
         CHECK(unsetenv("WATCHDOG_PID") == 0 && setenv("WATCHDOG_USEC", "200000", 1) == 0);
         uint64_t before = wait_now_ms();
         CHECK_OK(machine_run(&options, NULL, &error), error);

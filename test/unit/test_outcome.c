@@ -56,8 +56,8 @@ static void test_table(void)
 /* What systemd does not start again is what the stack hears of at once, and a wrong command. */
 static void test_unit_agrees(void)
 {
-        _cleanup_buffer_ Buffer unit = { 0 };
-        Error err = { 0 };
+        _cleanup_buffer_ Buffer unit = {};
+        Error err = {};
         char line[80] = "\nRestartPreventExitStatus=64";
         CHECK_OK(file_read("units/kube-bootstrap.service", 65536, &unit, &err), err);
         for (int status = 1; status < 256; status++) {

@@ -24,13 +24,13 @@ static int shell_with(const char *script, ProcessOptions options, const Wait *wa
 static int shell(const char *script, ProcessResult *ret, Error *err)
 {
         Wait wait = test_patience();
-        return shell_with(script, (ProcessOptions) { 0 }, &wait, ret, err);
+        return shell_with(script, (ProcessOptions) {}, &wait, ret, err);
 }
 
 static void test_result(void)
 {
-        Error err = { 0 };
-        _cleanup_process_result_ ProcessResult result = { 0 }, killed = { 0 };
+        Error err = {};
+        _cleanup_process_result_ ProcessResult result = {}, killed = {};
         CHECK_OK(shell("echo out; echo err >&2; exit 3", &result, &err), err);
         CHECK_INT(result.exit_status, 3);
         CHECK_INT(result.signal, 0);
@@ -44,9 +44,9 @@ static void test_result(void)
 
 static void test_environment(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
-        _cleanup_process_result_ ProcessResult result = { 0 };
+        _cleanup_process_result_ ProcessResult result = {};
         const char *argv[] = { "/usr/bin/env", NULL }, *environment[] = { "A=b c", NULL };
         ProcessOptions options = { .argv = argv, .environment = environment };
         CHECK_INT(setenv("AWS_SECRET_ACCESS_KEY", "x", 1), 0);
@@ -56,8 +56,8 @@ static void test_environment(void)
 
 static void test_descriptors(void)
 {
-        Error err = { 0 };
-        _cleanup_process_result_ ProcessResult result = { 0 };
+        Error err = {};
+        _cleanup_process_result_ ProcessResult result = {};
         int fds[2];
         REQUIRE(pipe(fds) == 0); /* not close-on-exec */
         CHECK_OK(shell("readlink /proc/$$/fd/0; for i in $(seq 3 99); do"
@@ -71,8 +71,8 @@ static void test_descriptors(void)
 
 static void test_no_standard_descriptors(void)
 {
-        Error err = { 0 };
-        _cleanup_process_result_ ProcessResult result = { 0 };
+        Error err = {};
+        _cleanup_process_result_ ProcessResult result = {};
         int saved[3];
         for (int i = 0; i < 3; i++) { /* so that the pipes get these numbers */
                 saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 10);
@@ -90,8 +90,8 @@ static void test_no_standard_descriptors(void)
 
 static void test_signals(void)
 {
-        Error err = { 0 };
-        _cleanup_process_result_ ProcessResult result = { 0 };
+        Error err = {};
+        _cleanup_process_result_ ProcessResult result = {};
         sigset_t set, before;
         (void) sigemptyset(&set);
         (void) sigaddset(&set, SIGTERM);
@@ -112,11 +112,11 @@ static void test_signals(void)
 
 static void test_input(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         size_t n = 300000;
         _cleanup_free_ char *input = malloc(n);
-        _cleanup_process_result_ ProcessResult result = { 0 }, ignored = { 0 };
+        _cleanup_process_result_ ProcessResult result = {}, ignored = {};
         REQUIRE(input);
         memset(input, 'i', n);
         ProcessOptions options = { .input = input, .input_size = n, .output_max = n };
@@ -129,8 +129,8 @@ static void test_input(void)
 
 static void test_output_limits(void)
 {
-        Error err = { 0 };
-        _cleanup_process_result_ ProcessResult result = { 0 };
+        Error err = {};
+        _cleanup_process_result_ ProcessResult result = {};
         CHECK_OK(shell("seq 1 1000000; seq 1 1000000 >&2", &result, &err), err);
         CHECK_INT(result.exit_status, 0);
         CHECK_INT(result.output.size, 64 << 10);
@@ -142,7 +142,7 @@ static void test_output_limits(void)
 
 static void test_cannot_start(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         ProcessResult result = { .exit_status = 42 };
         const char *missing[] = { "/nonexistent/mkfs", NULL }, *folder[] = { "/tmp", NULL };
@@ -161,9 +161,9 @@ static void test_cannot_start(void)
 
 static void test_checked(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
-        _cleanup_process_result_ ProcessResult result = { 0 };
+        _cleanup_process_result_ ProcessResult result = {};
         const char *fails[] = { "/bin/sh", "-c", "echo out; printf 'a\\nbad\\tluck\\n' >&2; exit 8",
                                 NULL };
         const char *says[] = { "/bin/sh", "-c", "echo only out; exit 1", NULL };
@@ -182,12 +182,12 @@ static void test_checked(void)
 
 static void test_deadline(void)
 {
-        Error err = { 0 };
+        Error err = {};
         ProcessResult result;
         Wait wait = { .deadline_ms = wait_now_ms() + 300, .stop_fd = -1 };
         uint64_t before = wait_now_ms();
         /* The grandchild holds the pipe; both go. */
-        CHECK_INT(shell_with("sleep 60 & sleep 60", (ProcessOptions) { 0 }, &wait, &result, &err),
+        CHECK_INT(shell_with("sleep 60 & sleep 60", (ProcessOptions) {}, &wait, &result, &err),
                   -ETIMEDOUT);
         uint64_t took = wait_now_ms() - before;
         CHECK(took >= 300 && took < TEST_CUT_SHORT_MS);
@@ -198,12 +198,12 @@ static void test_deadline(void)
 
 static void test_stubborn(void)
 {
-        Error err = { 0 };
+        Error err = {};
         ProcessResult result;
         Wait wait = { .deadline_ms = wait_now_ms() + 200, .stop_fd = -1 };
         uint64_t before = wait_now_ms();
-        CHECK_INT(shell_with("trap '' TERM; while :; do sleep 1; done", (ProcessOptions) { 0 },
-                             &wait, &result, &err),
+        CHECK_INT(shell_with("trap '' TERM; while :; do sleep 1; done", (ProcessOptions) {}, &wait,
+                             &result, &err),
                   -ETIMEDOUT);
         uint64_t took = wait_now_ms() - before;
         CHECK(took >= 5000 && took < 25000);
@@ -219,14 +219,14 @@ static void *stop_soon(void *userdata)
 
 static void test_stop(void)
 {
-        Error err = { 0 };
+        Error err = {};
         ProcessResult result;
         Wait wait = test_patience();
         pthread_t thread;
         wait.stop_fd = eventfd(0, EFD_CLOEXEC);
         REQUIRE(pthread_create(&thread, NULL, stop_soon, &wait) == 0);
         uint64_t before = wait_now_ms();
-        CHECK_INT(shell_with("sleep 60", (ProcessOptions) { 0 }, &wait, &result, &err), -ECANCELED);
+        CHECK_INT(shell_with("sleep 60", (ProcessOptions) {}, &wait, &result, &err), -ECANCELED);
         CHECK(wait_now_ms() - before < TEST_CUT_SHORT_MS);
         (void) pthread_join(thread, NULL);
         (void) close(wait.stop_fd);
@@ -249,8 +249,8 @@ static void check_ends(const char *pid)
 
 static void test_leftover(void)
 {
-        Error err = { 0 };
-        _cleanup_process_result_ ProcessResult result = { 0 };
+        Error err = {};
+        _cleanup_process_result_ ProcessResult result = {};
         uint64_t before = wait_now_ms();
         CHECK_OK(shell("sleep 60 & echo $!", &result, &err), err);
         CHECK(wait_now_ms() - before <

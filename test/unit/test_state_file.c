@@ -82,7 +82,7 @@ static const char *sample_text(void)
 static void test_contract(void)
 {
         MachineStatus status = sample();
-        _cleanup_buffer_ Buffer text = { 0 };
+        _cleanup_buffer_ Buffer text = {};
         REQUIRE(state_file_format(&head, &status, &text, &error) >= 0);
         CHECK_STR(text.data, sample_text());
 }
@@ -116,7 +116,7 @@ static void test_nothing_known(void)
         MachineStatus status = { .n_steps = 3, .table = steps };
         const StateFileHead none = { .instance_id = "", .role = "", .boot_id = "", .pid = 1 };
         static StateFile back;
-        _cleanup_buffer_ Buffer text = { 0 };
+        _cleanup_buffer_ Buffer text = {};
         CHECK_OK(state_file_format(&none, &status, &text, &error), error);
         CHECK_STR(text.data,
                   "{\"schema\":1,\"instance_id\":null,\"role\":null,\"phase\":\"starting\","
@@ -130,7 +130,7 @@ static void test_outside_bytes(void)
 {
         /* a message cut within a character, and one with bytes that are no text at all */
         MachineStatus status = sample();
-        _cleanup_buffer_ Buffer text = { 0 };
+        _cleanup_buffer_ Buffer text = {};
         (void) snprintf(status.steps[1].error.message, 64, "caf\xc3");
         (void) snprintf(status.steps[1].waiting_for, 64, "\xff\xfe\x01");
         CHECK_OK(state_file_format(&head, &status, &text, &error), error);
@@ -180,7 +180,7 @@ static void test_refusals(void)
         };
         static StateFile back;
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
-                error = (Error) { 0 };
+                error = (Error) {};
                 int r = state_file_parse(c->text, strlen(c->text), steps, 3, &back, &error);
                 if (r >= 0) {
                         test_fail(__FILE__, __LINE__, "accepted: %s", c->text);

@@ -78,7 +78,7 @@ static void test_faults(void)
         };
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 const Step steps[] = { { ROW("first"), .runs_on = MASTER }, c->second };
-                error = (Error) { 0 };
+                error = (Error) {};
                 CHECK(step_table_check(steps, 2, BOTH, &error) < 0);
                 CHECK_INT(error.class, ERROR_FATAL);
                 CHECK_CONTAINS(error.message, c->message);

@@ -10,7 +10,7 @@ static const Role roles[] = { ROLE_MASTER, ROLE_NODE };
 
 static void test_sound(void)
 {
-        Error error = { 0 };
+        Error error = {};
         CHECK_OK(step_table_check(boot_steps, _BOOT_STEP_MAX, ROLE_ALL, &error), error);
         CHECK(_BOOT_STEP_MAX <= STEPS_MAX);
 }
@@ -118,8 +118,8 @@ static void test_looked_at_again(void)
 /* What a file says, without a roff source's escapes. */
 static char *load(const char *path)
 {
-        Buffer text = { 0 };
-        Error error = { 0 };
+        Buffer text = {};
+        Error error = {};
         if (file_read(path, 1 << 20, &text, &error) < 0) {
                 test_fail(__FILE__, __LINE__, "%s", error.message);
                 return NULL;

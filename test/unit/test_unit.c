@@ -34,7 +34,7 @@ static const struct {
 
 static void test_refused(void)
 {
-        Error err = { 0 };
+        Error err = {};
         UnitState state = { .load = "untouched" };
         Wait wait = test_patience();
         CHECK(unit_look("good.service", &wait, &state, &err) < 0);
@@ -57,9 +57,9 @@ static bool reload_manager(void)
 
 static void test_units_are_written(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
-        UnitState state = { 0 };
+        UnitState state = {};
         CHECK_OK(file_make_directory(UNIT_DIR, 0755, &err), err);
         FOREACH_ARRAY(u, units, ELEMENTS(units)) {
                 char path[256];
@@ -78,9 +78,9 @@ static void test_units_are_written(void)
 /* Of a unit that runs: others are forgotten between two looks. */
 static void test_reload(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
-        UnitState state = { 0 };
+        UnitState state = {};
         const char *name = PREFIX "good.service", *text = "[Service]\nExecStart=/bin/sleep 601\n";
         CHECK_OK(unit_start(name, &wait, &err), err);
         CHECK_OK(file_write(UNIT_DIR PREFIX "good.service", text, strlen(text), 0644, &err), err);
@@ -94,9 +94,9 @@ static void test_reload(void)
 
 static void test_start_restart_stop(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
-        UnitState first = { 0 }, again = { 0 }, restarted = { 0 }, stopped = { 0 };
+        UnitState first = {}, again = {}, restarted = {}, stopped = {};
         const char *name = PREFIX "good.service";
         CHECK_OK(unit_start(name, &wait, &err), err);
         CHECK_OK(unit_look(name, &wait, &first, &err), err);
@@ -121,9 +121,9 @@ static void test_start_restart_stop(void)
 
 static void test_not_found_and_masked(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
-        UnitState state = { 0 };
+        UnitState state = {};
         CHECK_OK(unit_look(PREFIX "none.service", &wait, &state, &err), err);
         CHECK_STR(state.load, "not-found");
         CHECK_STR(state.active, "inactive");
@@ -142,9 +142,9 @@ static void test_not_found_and_masked(void)
 
 static void test_failed(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
-        UnitState state = { 0 };
+        UnitState state = {};
         const char *name = PREFIX "bad.service";
         CHECK_INT(unit_start(name, &wait, &err), -EIO);
         CHECK_INT(err.class, ERROR_RETRY);
@@ -162,7 +162,7 @@ static void test_failed(void)
 
 static void test_start_limit(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         const char *name = PREFIX "limited.service";
         CHECK_INT(unit_start(name, &wait, &err), -EIO); /* lacks its flag */
@@ -175,9 +175,9 @@ static void test_start_limit(void)
 
 static void test_wait_change(void)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
-        UnitState state = { 0 }, old = { 0 };
+        UnitState state = {}, old = {};
         const char *name = PREFIX "brief.service";
         CHECK_OK(unit_look(name, &wait, &old, &err), err);
         uint64_t before = wait_now_ms();
@@ -200,7 +200,7 @@ static void test_wait_change(void)
 /* Waits until the watch tells of one of the units: its mask. */
 static uint64_t hear(UnitWatch *watch)
 {
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         uint64_t mask = 0;
         while (mask == 0 && wait_check(&wait, &err) >= 0) {
@@ -214,7 +214,7 @@ static uint64_t hear(UnitWatch *watch)
 static void test_watch(void)
 {
         static const char *const names[] = { PREFIX "good.service", PREFIX "brief.service" };
-        Error err = { 0 };
+        Error err = {};
         Wait wait = test_patience();
         _cleanup_(unit_watch_freep) UnitWatch *watch = NULL;
         REQUIRE(unit_watch_open(names, 2, &watch, &err) >= 0);
@@ -245,8 +245,8 @@ static void *stop_soon(void *userdata)
 
 static void test_deadline_and_stop(void)
 {
-        Error err = { 0 };
-        UnitState state = { 0 };
+        Error err = {};
+        UnitState state = {};
         Wait wait = test_patience(), brief = { .deadline_ms = wait_now_ms() + 300, .stop_fd = -1 };
         const char *name = PREFIX "slow.service";
         pthread_t thread;

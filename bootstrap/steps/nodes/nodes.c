@@ -94,7 +94,7 @@ static int delete (KubeApi *api, StepContext *context, const NodeSeen *node, Err
 {
         char path[300];
         node_path(node, path);
-        _cleanup_json_ json_t *body =
+        json_auto_t *body =
                 json_pack("{s:s,s:s,s:{s:s,s:s}}", "apiVersion", "v1", "kind", "DeleteOptions",
                           "preconditions", "uid", node->uid, "resourceVersion", node->version);
         int r = change(api, context, KUBE_API_DELETE, path, body, err);
@@ -111,9 +111,9 @@ static int label(const Boot *boot, KubeApi *api, StepContext *context, const Nod
         char path[300];
         node_path(node, path);
         bool master = streq(node->name, boot->node_name);
-        _cleanup_json_ json_t *body = json_pack(
-                "{s:{s:{s:s?,s:s?}}}", "metadata", "labels", "node-role.kubernetes.io/master",
-                master ? "" : NULL, "node-role.kubernetes.io/node", master ? NULL : "");
+        json_auto_t *body = json_pack("{s:{s:{s:s?,s:s?}}}", "metadata", "labels",
+                                      "node-role.kubernetes.io/master", master ? "" : NULL,
+                                      "node-role.kubernetes.io/node", master ? NULL : "");
         return change(api, context, KUBE_API_PATCH, path, body, err);
 }
 

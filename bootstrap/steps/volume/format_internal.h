@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <errno.h>
+
 #include "cluster/format_record.h"
 #include "host/filesystem.h"
 
@@ -21,7 +23,7 @@ typedef enum FormatOutcome {
         FORMAT_SETTLE, /* whole; the record is to say so */
         FORMAT_MAKE,   /* record, then filesystem_format() */
         _FORMAT_OUTCOME_MAX,
-        _FORMAT_OUTCOME_INVALID = -22,
+        _FORMAT_OUTCOME_INVALID = -EINVAL,
 } FormatOutcome;
 
 /* Returns what to do. Pure. */
