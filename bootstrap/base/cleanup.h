@@ -20,7 +20,7 @@
 #define TAKE(pointer) TAKE_GENERIC(pointer, NULL)
 #define TAKE_FD(fd)   TAKE_GENERIC(fd, -EBADF)
 
-/* One line per foreign type: DEFINE_CLEANUP(json_t *, json_decref) makes json_decrefp(). */
+/* One line per foreign type: DEFINE_CLEANUP(DIR *, closedir) makes closedirp(). */
 #define DEFINE_CLEANUP(type, function)          \
         static inline void function##p(type *p) \
         {                                       \

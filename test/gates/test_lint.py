@@ -133,3 +133,15 @@ def test_named_files_exist():
                       if not re.search(r"NAME|_X\b", found)
                       and not ((ROOT / found).exists() or (more and any(ROOT.glob(f"{found}*"))))]
     fail_with(wrong)
+
+
+@pytest.mark.parametrize("spelling, instead", [
+    (r"json_decrefp|_cleanup_json_", "json_auto_t"),
+    (r"= \{ 0 \}|\) \{ 0 \}", "{}"),
+    (r"_INVALID = -\d", "-EINVAL"),
+])
+def test_one_spelling(spelling, instead):
+    fail_with([f"{name}:{number}: {instead} is the spelling"
+               for name in tracked("bootstrap/*.[ch]")
+               for number, line in enumerate((ROOT / name).read_text(encoding="utf-8").splitlines(), 1)
+               if re.search(spelling, line)])
