@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 VALGRIND = ROOT / "build/valgrind"
-OWN = re.compile(r"(?:^|/)bootstrap/(\w+)/(\w+\.[ch])$")
+OWN = re.compile(r"(?:^|/)bootstrap/(\w+)/(?:\w+/)*(\w+\.[ch])$")
 # How often these are woken, and find a connection open to share, is the network's doing.
 WAITS = ("wait.c", "http.c", "http_share.c")
 NAME = re.compile(r"(c?)(ob|fl|fi|fe|fn)=\((\d+)\)(?: (.*))?")
