@@ -7,15 +7,25 @@
 
 #include "base/string.h"
 
-/* Returns true if the text begins as the pattern says: 0 is a digit, anything else itself. */
-static bool begins_as(const char *text, const char *pattern)
+#define PATTERN "0000-00-00T00:00:00" /* 0: a digit */
+
+/* Reads "2026-02-03T04:05:06" at the beginning of the text into six numbers. */
+static int parse_second(const char *text, int ret[6])
 {
-        for (; *pattern; pattern++, text++) {
-                if (*pattern == '0' ? *text < '0' || *text > '9' : *text != *pattern) {
-                        return false;
+        static const char pattern[] = PATTERN;
+        int n = 0, value = 0;
+        for (const char *p = pattern; *p; p++, text++) {
+                if (*p == '0' && *text >= '0' && *text <= '9') {
+                        value = value * 10 + (*text - '0');
+                } else if (*p != '0' && *text == *p) {
+                        ret[n++] = value;
+                        value = 0;
+                } else {
+                        return -EINVAL;
                 }
         }
-        return true;
+        ret[n] = value;
+        return 0;
 }
 
 /* Reads ".5Z" or "Z" to its end. */
@@ -36,18 +46,19 @@ static int parse_fraction(const char *text, long *ret_ns)
 
 int time_parse(const char *text, struct timespec *ret)
 {
-        static const char pattern[] = "0000-00-00T00:00:00";
-        struct tm tm = {}, again;
+        int n[6];
         long ns = 0;
-        if (!text || !begins_as(text, pattern) ||
-            sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d", &tm.tm_year, &tm.tm_mon, &tm.tm_mday,
-                   &tm.tm_hour, &tm.tm_min, &tm.tm_sec) != 6 ||
-            tm.tm_year < 1970 || parse_fraction(text + strlen(pattern), &ns) < 0) {
+        if (!text || parse_second(text, n) < 0 || n[0] < 1970 ||
+            parse_fraction(text + strlen(PATTERN), &ns) < 0) {
                 return -EINVAL;
         }
-        tm.tm_year -= 1900;
-        tm.tm_mon -= 1;
-        again = tm;
+        const struct tm tm = { .tm_year = n[0] - 1900,
+                               .tm_mon = n[1] - 1,
+                               .tm_mday = n[2],
+                               .tm_hour = n[3],
+                               .tm_min = n[4],
+                               .tm_sec = n[5] };
+        struct tm again = tm;
         time_t seconds =
                 timegm(&again); /* which makes the first of March of the 30th of February */
         if (again.tm_mon != tm.tm_mon || again.tm_mday != tm.tm_mday ||
