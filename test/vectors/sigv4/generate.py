@@ -1,6 +1,5 @@
-#!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""Writes cases.json: requests as we send them, signed by botocore (Debian: python3-botocore).
+"""Writes cases.json: requests as we send them, signed by botocore: test/tools/python test/vectors/sigv4/generate.py
 
 botocore is the oracle: it knows nothing of this program. Each case holds the request in the form it
 has on the wire and the canonical request, string to sign and Authorization that botocore computes.
