@@ -7,8 +7,8 @@ then, and ends the test; what must not come of it is a crash, a sanitizer's repo
   SHARE=1 test/pytest --timeout 0 …
                             each allocation once: of those with the same stack, the first
 
-How many failed is shown with -rP. To see what a program says when the Nth fails:
-TORTURE_FAIL_AT=N build/torture/unit/PROGRAM
+How many failed is shown with -rP. To see what a program says when the one with a STACK fails, which a failed case
+names: TORTURE_FAIL=STACK build/torture/unit/PROGRAM
 """
 
 import os
@@ -54,11 +54,11 @@ def is_the_tests(report):
 
 
 def run_and_log(test, **variables):
-    """The calls that were told of, [number, place, stack] each; and what went wrong, in lines."""
+    """The calls that were told of, [place, stack] each; and what went wrong, in lines."""
     with tempfile.NamedTemporaryFile("r") as log:
         status, output, report = run(test, TORTURE_LOG=log.name, **variables)
         calls = [line.split() for line in log]
-    may_be = {0, 1} if "TORTURE_FAIL_AT" in variables else {0}
+    may_be = {0, 1} if "TORTURE_FAIL" in variables else {0}
     if status in may_be and (not report or is_the_tests(report)):
         return calls, []
     how = "hung" if status is None else f"ended with {status}"
@@ -66,25 +66,23 @@ def run_and_log(test, **variables):
 
 
 def allocations(test):
-    """The numbers of those that are to fail, how many different ones there are, and what went wrong."""
+    """The stacks of those that are to fail, how many different ones there are, and what went wrong."""
     calls, wrong = run_and_log(test)
-    first = {}
-    for number, _, stack in sorted(calls, key=lambda call: int(call[0])):
-        first.setdefault(stack, number)
-    few = round(len(first) * float(os.environ["SHARE"])) if "SHARE" in os.environ else FEW
-    return random.Random(f"{SEED} {test}").sample(list(first.values()), min(few, len(first))), len(first), wrong
+    stacks = sorted({stack for _, stack in calls})
+    few = round(len(stacks) * float(os.environ["SHARE"])) if "SHARE" in os.environ else FEW
+    return random.Random(f"{SEED} {test}").sample(stacks, min(few, len(stacks))), len(stacks), wrong
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
 def test_no_failed_allocation_is_fatal(program, build):
     build("torture", f"unit/{program}")
-    numbers, different, wrong = allocations(program)
+    stacks, different, wrong = allocations(program)
     with ThreadPoolExecutor(JOBS) as pool:
         ended = list(pool.map(
-            lambda number: run_and_log(program, TORTURE_FAIL_AT=number, TEST_PATIENCE_S="20"), numbers))
+            lambda stack: run_and_log(program, TORTURE_FAIL=stack, TEST_PATIENCE_S="20"), stacks))
     failed = sum(bool(calls) for calls, _ in ended)  # not all are met again in a test with threads
     print(f"{failed} of {different} allocations failed")
     wrong += [line for _, lines in ended for line in lines]
     if wrong:
         pytest.fail("\n".join(wrong), pytrace=False)
-    assert failed or not numbers, "none of them has failed"
+    assert failed or not stacks, "none of them has failed"
