@@ -14,6 +14,7 @@ from .tally import SecondMaster
 from region_checks.harness import wait
 
 SCENES = ("one volume", "a volume each", "no conditions", "one of them dies", "the winner dies")
+TRIES = 5
 RACERS = 20 if float(os.environ.get("SHARE", "0")) >= 1 else 6
 UNTIL_SECRETS = STEPS["master"][:STEPS["master"].index("secrets") + 1]
 PUT = "http s3 PutObject"
@@ -101,13 +102,20 @@ def of_one_volume(world, _):
 
 
 def of_a_volume_each(world, kill):
-    """Whoever has the claim makes the secrets. One that dies before it has the claim is none of them."""
+    """Whoever has the claim makes the secrets. One that dies before it has the claim is none of them. On a slow machine
+    another may have made them before the one that is to die has come so far: then once more."""
+    for _ in range(TRIES):
+        if race_for_the_claim(world, kill):
+            return "converged"
+    return "missed"
+
+
+def race_for_the_claim(world, kill):
+    """Returns whether the one that was to be killed was."""
     machines, before = begin(world, of_their_own(world))
     runs = [(machine, machine.start(kill=kill if machine is machines[0] else "")) for machine in machines]
-    if kill:
-        doomed = runs.pop(0)
-        died = doomed[0].follow(doomed[1], UNTIL_SECRETS)
-        assert died.status == KILLED, died
+    doomed = runs.pop(0) if kill else None
+    died = doomed[0].follow(doomed[1], UNTIL_SECRETS) if kill else None
     outcomes = race(runs, UNTIL_SECRETS, names_claimant)
     winner = the_winner([machine for machine, _ in runs], outcomes)
     for (machine, _), outcome in zip(runs, outcomes):
@@ -117,7 +125,10 @@ def of_a_volume_each(world, kill):
         raise SecondMaster(f"{authorities(world)}")
     check_kept(before, keep(world, winner))
     check_secrets(world, winner)
-    return "converged"
+    if kill and died.status != KILLED:
+        check_named(died, winner)
+        return False
+    return True
 
 
 def the_winner_dies(world, kill):
