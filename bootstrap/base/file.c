@@ -149,23 +149,54 @@ int file_write(const char *path, const void *data, size_t n, mode_t mode, Error 
         return 0;
 }
 
-int file_differs(const char *path, const void *data, size_t n, mode_t mode, Error *err)
+static int difference(char how[FILE_DIFFERENCE_MAX], const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+
+static int difference(char how[FILE_DIFFERENCE_MAX], const char *format, ...)
+{
+        va_list ap;
+        va_start(ap, format);
+        (void) vsnprintf(how, FILE_DIFFERENCE_MAX, format, ap); /* a long path is cut */
+        va_end(ap);
+        return 1;
+}
+
+int file_difference(const char *path, const void *data, size_t n, mode_t mode,
+                    char ret_how[FILE_DIFFERENCE_MAX], Error *err)
 {
         struct stat st;
+        ret_how[0] = '\0';
         if (lstat(path, &st) < 0) {
                 return errno == ENOENT || errno == ENOTDIR
-                               ? 1
+                               ? difference(ret_how, "%s is missing", path)
                                : error_errno(err, errno, "stat %s", path);
         }
-        if (!S_ISREG(st.st_mode) || (st.st_mode & 07777) != mode || (size_t) st.st_size != n) {
-                return 1;
+        if (!S_ISREG(st.st_mode)) {
+                return difference(ret_how, "%s is no regular file", path);
+        }
+        if ((st.st_mode & 07777) != mode) {
+                return difference(ret_how, "%s has mode %04o, expected %04o", path,
+                                  st.st_mode & 07777, mode);
+        }
+        if ((size_t) st.st_size != n) {
+                return difference(ret_how, "%s has %lld bytes, expected %zu", path,
+                                  (long long) st.st_size, n);
         }
         _cleanup_buffer_ Buffer old = { .wipe = (mode & 0077) == 0 };
         int r = file_read(path, n, &old, err);
         if (r < 0) {
                 return r;
         }
-        return old.size != n || memcmp(old.data, data, n) != 0;
+        if (old.size != n || (n > 0 && memcmp(old.data, data, n) != 0)) {
+                return difference(ret_how, "%s has another content than expected", path);
+        }
+        return 0;
+}
+
+int file_differs(const char *path, const void *data, size_t n, mode_t mode, Error *err)
+{
+        char how[FILE_DIFFERENCE_MAX];
+        return file_difference(path, data, n, mode, how, err);
 }
 
 int file_write_if_changed(const char *path, const void *data, size_t n, mode_t mode, Error *err)

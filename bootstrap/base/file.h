@@ -21,8 +21,14 @@ int file_write(const char *path, const void *data, size_t n, mode_t mode, Error 
  * so. */
 int file_write_if_changed(const char *path, const void *data, size_t n, mode_t mode, Error *err);
 
-/* Whether file_write_if_changed() would write: 1 or 0. */
+/* Returns 1 if file_write_if_changed() would write, else 0. */
 int file_differs(const char *path, const void *data, size_t n, mode_t mode, Error *err);
+
+/* As file_differs(), and says how in one line: "/run/x has mode 0644, expected 0600"; "" where the
+ * file does not differ. */
+#define FILE_DIFFERENCE_MAX 200
+int file_difference(const char *path, const void *data, size_t n, mode_t mode,
+                    char ret_how[FILE_DIFFERENCE_MAX], Error *err);
 
 /* The folder and its parents; the last one gets `mode`, also when it was there already; parents
  * 0755. */

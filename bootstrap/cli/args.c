@@ -55,7 +55,7 @@ const Option cli_options[] = {
         [OPTION_FORMAT_VOLUME] = { "format-volume", BIT(VERB_RUN), NULL,
                                    "format a volume that nothing known is on and that is not "
                                    "proven new" },
-        [OPTION_JSON] = { "json", BIT(VERB_STATUS), NULL, "for programs" },
+        [OPTION_JSON] = { "json", BIT(VERB_STATUS) | BIT(VERB_PLAN), NULL, "for programs" },
         [OPTION_WAIT] = { "wait", BIT(VERB_STATUS), "[SECONDS]",
                           "wait until it is ready or has failed" },
         [OPTION_FOLLOW] = { "follow", BIT(VERB_STATUS), NULL,
@@ -249,13 +249,15 @@ void help_print(FILE *out)
                 (void) fprintf(out, "\n  %s%s\n      %s\n", verbs[v].name, verbs[v].argument,
                                verbs[v].help);
                 FOREACH_ARRAY(option, cli_options, cli_n_options) {
-                        if (option->verbs == BIT(v)) {
+                        if ((option->verbs & BIT(v)) && option->verbs != BIT(_VERB_MAX) - 1) {
                                 option_print(out, option);
                         }
                 }
         }
-        (void) fprintf(out,
-                       "\nExit status: 0 ready or done, 1 failed, 2 still converging, 3 degraded,\n"
-                       "4 another run holds the lock, 64 usage, 65 unsafe to go on, 75 temporary,\n"
-                       "77 denied, 78 configuration. More in kube-bootstrap(8).\n");
+        (void) fprintf(
+                out,
+                "\nExit status: 0 ready or done, 1 failed, 2 still converging, or a plan with\n"
+                "something to do, 3 degraded, 4 another run holds the lock, 64 usage,\n"
+                "65 unsafe to go on, 75 temporary, 77 denied, 78 configuration. More in\n"
+                "kube-bootstrap(8).\n");
 }

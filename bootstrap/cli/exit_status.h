@@ -17,6 +17,7 @@ typedef enum ExitStatus {
         EXIT_TEMPORARY = 75,
         EXIT_DENIED = 77,
         EXIT_CONFIG = 78,
+        EXIT_INTERRUPTED = 130, /* as a shell has it of SIGINT */
 } ExitStatus;
 
 ExitStatus exit_status_from_class(ErrorClass class);

@@ -23,8 +23,8 @@ static void tell_step(const Step *step, const StepStatus *s, const char *role, P
         bool was_ready = phase == PHASE_READY || phase == PHASE_DEGRADED;
         switch (s->state) {
         case STEP_APPLYING:
-                log_write(LOG_INFO, LOG_ID_STEP_APPLY, fields, n, "%s: not so yet, applying",
-                          step->name);
+                log_write(LOG_INFO, LOG_ID_STEP_APPLY, fields, n, "%s: not so yet, applying%s%s",
+                          step->name, s->reason[0] ? ": " : "", s->reason);
                 break;
         case STEP_DONE:
                 /* a step that is looked at again and found as it was is no news */

@@ -3,29 +3,29 @@
 
 #include "base/string.h"
 #include "cli/signals.h"
-#include "cli/text.h"
 #include "cli/verbs.h"
+#include "engine/state_file.h"
 #include "host/http.h"
 
 static void print_step(const Step *step, const StepStatus *s)
 {
-        const char *of = s->waiting_for;
+        const char *why = s->reason[0] ? s->reason : s->waiting_for;
         switch (s->state) {
         case STEP_DONE:
                 (void) printf("  %-18s already so\n", step->name);
                 break;
         case STEP_WOULD_APPLY:
                 (void) printf("  %-18s would do: %s%s%s%s\n", step->name, step->makes_true,
-                              of[0] ? " (" : "", of, of[0] ? ")" : "");
+                              why[0] ? " (" : "", why, why[0] ? ")" : "");
                 break;
         case STEP_FAILED:
                 (void) printf("  %-18s cannot tell: %s\n", step->name, s->error.message);
                 break;
         case STEP_UNKNOWN:
-                if (!step->apply && !of[0]) {
+                if (!step->apply && !s->waiting_for[0]) {
                         (void) printf("  %-18s would wait: %s\n", step->name, step->makes_true);
                 } else {
-                        (void) printf("  %-18s unknown until %s\n", step->name, of);
+                        (void) printf("  %-18s unknown until %s\n", step->name, s->waiting_for);
                 }
                 break;
         default: /* interrupted */
@@ -37,9 +37,46 @@ static void print_step(const Step *step, const StepStatus *s)
         }
 }
 
+/* As status --json, of a run that has no process and writes no file. */
+static int print_json(Boot *boot, const MachineStatus *status, Error *err)
+{
+        const unsigned role = boot_role(boot);
+        const StateFileHead head = { .instance_id = boot->identity.instance_id,
+                                     .role = role ? role_to_string((Role) role) : "",
+                                     .boot_id = "" };
+        _cleanup_buffer_ Buffer text = {};
+        int r = state_file_format(&head, status, &text, err);
+        if (r >= 0) {
+                (void) fputs(text.data, stdout);
+        }
+        return r;
+}
+
+static void print_steps(const MachineStatus *status)
+{
+        for (size_t i = 0; i < status->n_steps; i++) {
+                if (status->steps[i].in_role) {
+                        print_step(&boot_steps[i], &status->steps[i]);
+                }
+        }
+}
+
+/* Returns true if a run would find something to do, or to wait for. */
+static bool would_change(const MachineStatus *status)
+{
+        size_t in_role = 0, done = 0;
+        machine_count(status, &in_role, &done);
+        return done < in_role;
+}
+
+static ExitStatus say(const Error *error)
+{
+        (void) fprintf(stderr, "kube-bootstrap: %s\n", error->message);
+        return exit_status_from_class(error->class);
+}
+
 ExitStatus cli_plan(const Arguments *arguments)
 {
-        (void) arguments;
         Error error = {};
         _cleanup_signals_ Signals signals = SIGNALS_INIT;
         int r = signals_open(false, &signals, &error);
@@ -47,8 +84,7 @@ ExitStatus cli_plan(const Arguments *arguments)
                 r = http_init(&error);
         }
         if (r < 0) {
-                (void) fprintf(stderr, "kube-bootstrap: %s\n", error.message);
-                return exit_status_from_class(error.class);
+                return say(&error);
         }
         _cleanup_boot_ Boot boot = {};
         const MachineOptions options = { .steps = boot_steps,
@@ -59,15 +95,19 @@ ExitStatus cli_plan(const Arguments *arguments)
                                          .mode = MACHINE_PLAN,
                                          .stop_fd = signals.stop_fd };
         MachineStatus status;
+        Error unsaid = {};
         r = machine_run(&options, &status, &error);
-        for (size_t i = 0; i < status.n_steps; i++) {
-                if (status.steps[i].in_role) {
-                        print_step(&boot_steps[i], &status.steps[i]);
-                }
+        if (!arguments->json) {
+                print_steps(&status);
+        } else if (print_json(&boot, &status, &unsaid) < 0) {
+                http_done();
+                return say(&unsaid);
         }
         http_done();
         if (r == -ECANCELED) {
-                return EXIT_CONVERGING;
+                return EXIT_INTERRUPTED;
         }
-        return r < 0 ? exit_status_from_class(error.class) : EXIT_DONE;
+        return r < 0                   ? exit_status_from_class(error.class)
+               : would_change(&status) ? EXIT_CONVERGING
+                                       : EXIT_DONE;
 }

@@ -39,9 +39,12 @@ void text_step_duration(const StepStatus *step, uint64_t now_us, char ret[TEXT_D
         }
 }
 
-/* The parts of a line, "; " between. */
+/* Adds a part to a line, "; " between; an empty part is none. */
 static void add(char *text, const char *part, const char *more)
 {
+        if (!part[0]) {
+                return;
+        }
         size_t used = strlen(text);
         (void) snprintf(text + used, TEXT_STEP_MAX - used, "%s%s%s", used ? "; " : "", part, more);
 }
@@ -56,6 +59,8 @@ void text_step(const StepStatus *step, uint64_t now_us, char ret[TEXT_STEP_MAX])
         }
         if (step->error.message[0]) {
                 add(ret, step->error.message, "");
+        } else if (step->state != STEP_PROBING) { /* which may find another one, or none */
+                add(ret, step->reason, "");
         }
         if (step->next_retry_us) {
                 char duration[TEXT_DURATION_MAX];

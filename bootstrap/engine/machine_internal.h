@@ -24,6 +24,7 @@ struct StepContext {
 
         /* told by the worker at any time; under the machine's lock */
         char waiting_for[STEP_WAITING_FOR_MAX];
+        char reason[STEP_WAITING_FOR_MAX];
         char warning[STEP_WAITING_FOR_MAX];
         bool told;
 

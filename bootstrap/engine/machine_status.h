@@ -35,6 +35,7 @@ typedef struct StepStatus {
         uint64_t started_us, finished_us, next_retry_us;
         uint64_t looked_us; /* when a probe of it last came to its end */
         char waiting_for[STEP_WAITING_FOR_MAX];
+        char reason[STEP_WAITING_FOR_MAX]; /* why the last probe said "not yet"; cleared by done */
         char warning[STEP_WAITING_FOR_MAX];
         Error error; /* the last one; cleared by done */
 } StepStatus;

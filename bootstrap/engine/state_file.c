@@ -62,13 +62,13 @@ static json_t *error_to_json(const Error *error)
 
 static json_t *step_to_json(const Step *step, const StepStatus *s)
 {
-        return json_pack("{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", step->name,
-                         "state", step_state_to_string(s->state), "attempts",
-                         (json_int_t) s->attempts, "started", time_to_json(s->started_us),
-                         "finished", time_to_json(s->finished_us), "looked",
-                         time_to_json(s->looked_us), "waiting_for", text_to_json(s->waiting_for),
-                         "next_retry", time_to_json(s->next_retry_us), "warning",
-                         text_to_json(s->warning), "error", error_to_json(&s->error));
+        return json_pack(
+                "{s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", step->name,
+                "state", step_state_to_string(s->state), "attempts", (json_int_t) s->attempts,
+                "started", time_to_json(s->started_us), "finished", time_to_json(s->finished_us),
+                "looked", time_to_json(s->looked_us), "waiting_for", text_to_json(s->waiting_for),
+                "reason", text_to_json(s->reason), "next_retry", time_to_json(s->next_retry_us),
+                "warning", text_to_json(s->warning), "error", error_to_json(&s->error));
 }
 
 int state_file_format(const StateFileHead *head, const MachineStatus *status, Buffer *ret,
@@ -227,6 +227,7 @@ static int parse_step(const json_t *object, const Step *steps, size_t n_steps, S
         read_time(&r, "looked", &s->looked_us);
         read_time(&r, "next_retry", &s->next_retry_us);
         read_text(&r, "waiting_for", s->waiting_for, sizeof(s->waiting_for));
+        read_text(&r, "reason", s->reason, sizeof(s->reason));
         read_text(&r, "warning", s->warning, sizeof(s->warning));
         StepState value = step_state_from_string(state);
         if (value < 0) {

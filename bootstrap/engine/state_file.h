@@ -20,8 +20,8 @@ typedef struct StateFileHead {
 
 /* The document, one line of JSON, appended to *ret:
  *  {"schema":1,"instance_id","role","phase","since","boot_id","pid","daemon","running","looked",
- *   "steps":[{"name","state","attempts","started","finished","looked","waiting_for","next_retry",
- *   "warning","error":{"class","message","errno","http_status","aws_code","request_id"}}]}
+ *   "steps":[{"name","state","attempts","started","finished","looked","waiting_for","reason",
+ *   "next_retry","warning","error":{"class","message","errno","http_status","aws_code","request_id"}}]}
  * Times are RFC 3339 in UTC; what is not known, or not so, is null. Steps not of the role are left
  * out. */
 int state_file_format(const StateFileHead *head, const MachineStatus *status, Buffer *ret,

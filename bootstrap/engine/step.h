@@ -21,6 +21,11 @@ const Wait *step_wait(const StepContext *context);
 void step_waiting_for(StepContext *context, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
 
+/* Says why the probe answers "not yet", in one line: "ca.key has mode 0644, expected 0600". plan,
+ * status and the journal show it until the step is done. */
+void step_not_yet(StepContext *context, const char *format, ...)
+        __attribute__((format(printf, 2, 3)));
+
 /* Something worth an administrator's attention that does not stop the step; logged and kept in
  * status. Further ones are added; those of an earlier attempt are forgotten. */
 void step_warn(StepContext *context, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -61,6 +61,14 @@ void step_waiting_for(StepContext *context, const char *format, ...)
         va_end(ap);
 }
 
+void step_not_yet(StepContext *context, const char *format, ...)
+{
+        va_list ap;
+        va_start(ap, format);
+        context_tell(context, context->reason, false, format, ap);
+        va_end(ap);
+}
+
 void step_warn(StepContext *context, const char *format, ...)
 {
         va_list ap;
@@ -154,6 +162,7 @@ void step_take_words(Machine *m, size_t i)
         bool told = c->told;
         c->told = false;
         memcpy(s->waiting_for, c->waiting_for, sizeof(s->waiting_for));
+        memcpy(s->reason, c->reason, sizeof(s->reason));
         memcpy(s->warning, c->warning, sizeof(s->warning));
         (void) pthread_mutex_unlock(&m->lock);
         if (told) {
@@ -174,6 +183,7 @@ void step_enter(Machine *m, size_t i, StepState state)
         }
         if (state == STEP_DONE) {
                 s->error = (Error) {};
+                s->reason[0] = m->contexts[i].reason[0] = '\0'; /* its worker has ended: no lock */
                 m->contexts[i].done_ms = wait_now_ms();
                 m->done |= STEP_MASK(i);
                 machine_learn_role(m);
@@ -286,6 +296,9 @@ void step_start(Machine *m, size_t i, StepState state)
         if (state == STEP_PROBING) {
                 c->warning[0] = s->warning[0] = '\0';
         }
+        if (state != STEP_APPLYING) { /* a probe says anew why not */
+                c->reason[0] = s->reason[0] = '\0';
+        }
         if (!s->started_us) {
                 s->started_us = machine_now_us();
         }
@@ -312,7 +325,9 @@ static void probe_said_no(Machine *m, size_t i)
         const Step *step = machine_step(m, i);
         if (m->options->only) {
                 Error error = {};
-                (void) error_set(&error, ERROR_RETRY, ENOENT, "no longer so");
+                const char *why = m->status.steps[i].reason;
+                (void) error_set(&error, ERROR_RETRY, ENOENT, "no longer so%s%s",
+                                 isempty(why) ? "" : ": ", why);
                 step_fail(m, i, &error);
         } else if (m->options->mode == MACHINE_PLAN) {
                 step_enter(m, i, step->apply ? STEP_WOULD_APPLY : STEP_UNKNOWN);
@@ -346,7 +361,8 @@ void step_proceed(Machine *m, size_t i)
                 step_start(m, i, STEP_VERIFYING);
         } else if (state == STEP_VERIFYING && c->result == 0) {
                 Error error = {};
-                const char *what = m->status.steps[i].waiting_for;
+                const StepStatus *s = &m->status.steps[i];
+                const char *what = isempty(s->reason) ? s->waiting_for : s->reason;
                 (void) error_set(&error, ERROR_RETRY, EAGAIN, "applied, but still not so%s%s",
                                  isempty(what) ? "" : ": ", what);
                 step_failed(m, i, &error, once);

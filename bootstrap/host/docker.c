@@ -267,6 +267,18 @@ static int plan(const char *socket, const DockerContainer *container, const Wait
         return r;
 }
 
+static const char *const state_names[_DOCKER_CONTAINER_STATE_MAX] = {
+        [DOCKER_CONTAINER_ABSENT] = "absent",
+        [DOCKER_CONTAINER_DIFFERENT] = "made from another configuration",
+        [DOCKER_CONTAINER_STOPPED] = "stopped",
+        [DOCKER_CONTAINER_RUNNING] = "running",
+};
+
+const char *docker_container_state_to_string(DockerContainerState state)
+{
+        return state >= 0 && state < _DOCKER_CONTAINER_STATE_MAX ? state_names[state] : "invalid";
+}
+
 static int look(const char *socket, const char *name, const char *hash, const Wait *wait,
                 DockerContainerState *ret, Error *err)
 {

@@ -60,6 +60,8 @@ typedef enum DockerContainerState {
         _DOCKER_CONTAINER_STATE_INVALID = -EINVAL,
 } DockerContainerState;
 
+const char *docker_container_state_to_string(DockerContainerState state); /* for people */
+
 int docker_container_look(const char *socket, const DockerContainer *container, const Wait *wait,
                           DockerContainerState *ret, Error *err);
 

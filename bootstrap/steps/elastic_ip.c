@@ -22,9 +22,16 @@ int elastic_ip_probe(void *userdata, StepContext *context, Error *err)
                                     STACK_CONFIG_PATH);
         }
         r = settings_warn_of_address(context, address.public_ip, err);
-        return r < 0 ? r
-                     : streq(address.eni_id, primary->eni_id) &&
-                               streq(address.private_ip, boot->identity.local_ip);
+        if (r < 0) {
+                return r;
+        }
+        if (!streq(address.eni_id, primary->eni_id) ||
+            !streq(address.private_ip, boot->identity.local_ip)) {
+                step_not_yet(context, "%s is associated with %s", address.public_ip,
+                             isempty(address.eni_id) ? "no interface" : address.eni_id);
+                return 0;
+        }
+        return 1;
 }
 
 /* The address may be gone because another has become the master meanwhile: what volume-attach found

@@ -86,9 +86,15 @@ int private_ip_probe(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         if (!carries(&look.interface, look.address)) {
+                step_not_yet(context, "EC2 has %s on another interface, or on none", look.address);
                 return 0;
         }
-        return netif_has_address(&look.netif, boot->config.master_private_ip, err);
+        r = netif_has_address(&look.netif, boot->config.master_private_ip, err);
+        if (r == 0) {
+                step_not_yet(context, "the kernel does not have %s on %s", look.address,
+                             look.netif.name);
+        }
+        return r;
 }
 
 /* EC2 reassigns secondary addresses only; a primary one goes with its interface. */

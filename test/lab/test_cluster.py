@@ -192,8 +192,10 @@ def test_a_plan_of_work():
     inside("node", "systemctl stop kube-bootstrap kubelet; chmod 0644 /srv/kubernetes/etcd-gateway.key")
     region.control("POST", "/calls/reset")
     code, steps = plan("node")
-    equal(code, 0, "plan where there is work: exit status 0")
-    ok(steps["secrets"].startswith("would do: "), "plan where a key's mode is wrong: secrets would put it right", steps)
+    equal(code, 2, "plan where there is work: exit status 2")
+    ok(steps["secrets"].startswith("would do: ") and
+       "(/srv/kubernetes/etcd-gateway.key has mode 0644 and owner 0, expected 0600 and 0)" in steps["secrets"],
+       "plan where a key's mode is wrong: secrets would put it right, and why", steps)
     equal(steps["config"], "already so", "plan where there is work: what is so is told, too")
     equal(inside("node", "stat -c %a /srv/kubernetes/etcd-gateway.key; systemctl is-active kubelet || true"),
           "644\ninactive", "plan where there is work: none of it is done")

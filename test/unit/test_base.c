@@ -212,6 +212,18 @@ static void file_replaces_atomically(void)
         CHECK_INT(file_write_if_changed(path, "one", 3, 0600, &err), 0);
         CHECK_INT(file_write_if_changed(path, "one", 3, 0644, &err), 1);
         CHECK_INT(file_write_if_changed(path, "two", 3, 0644, &err), 1);
+        char how[FILE_DIFFERENCE_MAX];
+        CHECK_INT(file_difference(path, "two", 3, 0644, how, &err), 0);
+        CHECK_STR(how, "");
+        CHECK_INT(file_difference(path, "two", 3, 0600, how, &err), 1);
+        CHECK_CONTAINS(how, "f has mode 0644, expected 0600");
+        CHECK_INT(file_difference(path, "too", 3, 0644, how, &err), 1);
+        CHECK_CONTAINS(how, "f has another content than expected");
+        CHECK_INT(file_difference(path, "", 0, 0644, how, &err), 1);
+        CHECK_INT(file_difference(folder, "", 0, 0700, how, &err), 1);
+        CHECK_CONTAINS(how, "is no regular file");
+        CHECK_INT(file_difference("/nowhere/f", "", 0, 0644, how, &err), 1);
+        CHECK_STR(how, "/nowhere/f is missing");
         CHECK(stat(path, &st) == 0 && (st.st_mode & 07777) == 0644);
         CHECK_OK(file_read(path, 3, &text, &err), err);
         CHECK_STR(text.data, "two");

@@ -276,16 +276,35 @@ static void test_plan(void)
 {
         world_reset();
         world->so[BOOT_SOURCE_DEST_CHECK] = 1;
-        CHECK_INT(program_run(&program, WORDS("plan")), 0);
+        CHECK_INT(program_run(&program, WORDS("plan")), 2);
         CHECK_INT(world_applies(), 0);
         CHECK_CONTAINS(program.output, "config             already so\n");
         CHECK_CONTAINS(program.output, "source-dest-check  already so\n");
         CHECK_CONTAINS(program.output,
-                       "volume-attach      would do: the master volume is attached");
+                       "volume-attach      would do: the master volume is attached to this "
+                       "instance (volume-attach is not as it was made)\n");
         CHECK_CONTAINS(program.output, "volume-format      unknown until volume-attach\n");
         CHECK_CONTAINS(program.output, "docker-bootstrap   would do: ");
         CHECK_CONTAINS(program.output, "etcd               unknown until ");
+        CHECK_INT(program_run(&program, WORDS("plan", "--json")), 2);
+        CHECK_CONTAINS(program.output, "{\"name\":\"volume-attach\",\"state\":\"would-apply\"");
+        CHECK_CONTAINS(program.output, "\"reason\":\"volume-attach is not as it was made\"");
+        CHECK_CONTAINS(program.output, "{\"name\":\"volume-format\",\"state\":\"unknown\"");
+        CHECK_CONTAINS(program.output, "\"instance_id\":\"i-0123456789abcdef0\"");
         CHECK_INT(access(runtime_path(""), F_OK), -1); /* not even the folder */
+
+        for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
+                world->so[id] = 1;
+        }
+        CHECK_INT(program_run(&program, WORDS("plan")), 0);
+
+        world->probe_ms[BOOT_ETCD] = 60000;
+        int probes = world->probes[BOOT_ETCD];
+        program_start(&program, false, WORDS("plan"));
+        WORLD_UNTIL(world->probes[BOOT_ETCD] > probes);
+        (void) kill(program.pid, SIGINT);
+        CHECK_INT(program_end(&program), 130);
+        world->probe_ms[BOOT_ETCD] = 0;
 
         world->fails[BOOT_CONFIG] = 1;
         world->class = ERROR_CONFIG;

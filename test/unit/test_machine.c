@@ -21,7 +21,7 @@ typedef struct Fake {
         int verify_fails;             /* the first n times that it is probed after it was applied */
         ErrorClass class;
         bool apply_changes_nothing;
-        const char *waiting_for, *warning;
+        const char *waiting_for, *reason, *warning;
         atomic_ullong began_ms, ended_ms;
         void (*when_probed)(int n);
 } Fake;
@@ -87,6 +87,9 @@ static int fake_probe(Fake *f, StepContext *context, Error *err)
         }
         if (n < f->probe_fails || (f->applies && f->verify_fails-- > 0)) {
                 return error_set(err, f->class, ECONNREFUSED, "probe refused");
+        }
+        if (f->reason && !f->so) {
+                step_not_yet(context, "%s", f->reason);
         }
         f->ended_ms = wait_now_ms();
         return f->so;
@@ -492,6 +495,35 @@ static void test_apply_once(void)
         CHECK_INT(fakes[0].applies, 1);
 }
 
+/* What a probe says of its "not yet" is shown until the step is done, and then forgotten. */
+static void test_reason(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = QUICK, .deadline_s = 1 } };
+        reset();
+        fakes[0].reason = "a.conf is missing";
+        fakes[0].apply_changes_nothing = true;
+        CHECK(run(steps, 1) < 0);
+        CHECK_STR(status.steps[0].reason, "a.conf is missing");
+        CHECK_CONTAINS(error.message, "applied, but still not so: a.conf is missing");
+
+        reset();
+        fakes[0].reason = "a.conf is missing";
+        MachineOptions options = options_for(steps, 1);
+        options.mode = MACHINE_PLAN;
+        CHECK_OK(machine_run(&options, &status, &error), error);
+        CHECK_INT(status.steps[0].state, STEP_WOULD_APPLY);
+        CHECK_STR(status.steps[0].reason, "a.conf is missing");
+
+        options.mode = MACHINE_CONVERGE;
+        options.only = STEP_MASK(0);
+        CHECK_INT(machine_run(&options, &status, &error), -ENOENT);
+        CHECK_STR(error.message, "a: no longer so: a.conf is missing");
+
+        CHECK_OK(run(steps, 1), error);
+        CHECK_INT(status.steps[0].state, STEP_DONE);
+        CHECK_STR(status.steps[0].reason, "");
+}
+
 static void test_denial_is_warning(void)
 {
         const Step steps[] = { { ROW(0, "a"), .retry = QUICK, .denial_is_warning = true } };
@@ -762,6 +794,7 @@ int main(void)
         test_case("needs are looked at again before a step is", test_needs_are_renewed);
         test_case("a need that is lost ends what depends on it", test_needs_that_are_lost);
         test_case("applied, but still not so", test_verify_not_yet);
+        test_case("a probe says why not yet", test_reason);
         test_case("the deadline cuts a wait", test_deadline_cuts_a_wait);
         test_case("a step without apply waits", test_only_waits);
         test_case("a failure stops what depends on it, and nothing else",

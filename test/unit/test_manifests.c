@@ -170,24 +170,25 @@ static void an_addon_without_its_image_is_left_out(void)
 static void the_folder_holds_these_and_no_others(void)
 {
         _cleanup_manifests_ Manifests manifests = {};
+        char how[FILE_DIFFERENCE_MAX];
         Error err = {};
         struct stat before = {}, after = {};
         (void) folder("from");
         put("from/a.yaml", "a");
         put("from/b.yaml", "b");
         CHECK_OK(render("from", &manifests, &err), err);
-        CHECK_INT(manifests_are_installed(&manifests, path_of("to"), &err), 0);
+        CHECK_INT(manifests_are_installed(&manifests, path_of("to"), how, &err), 0);
         CHECK_OK(manifests_install(&manifests, path_of("to"), &err), err);
-        CHECK_INT(manifests_are_installed(&manifests, path_of("to"), &err), 1);
+        CHECK_INT(manifests_are_installed(&manifests, path_of("to"), how, &err), 1);
         CHECK_INT(stat(path_of("to/a.yaml"), &before), 0);
 
         put("to/old.yaml", "old");
-        CHECK_INT(manifests_are_installed(&manifests, path_of("to"), &err), 0);
+        CHECK_INT(manifests_are_installed(&manifests, path_of("to"), how, &err), 0);
         put("to/b.yaml", "changed");
         (void) folder("to/folder");
         put("to/.hidden", "");
         CHECK_OK(manifests_install(&manifests, path_of("to"), &err), err);
-        CHECK_INT(manifests_are_installed(&manifests, path_of("to"), &err), 1);
+        CHECK_INT(manifests_are_installed(&manifests, path_of("to"), how, &err), 1);
         CHECK_INT(access(path_of("to/old.yaml"), F_OK), -1);
         CHECK_INT(access(path_of("to/.hidden"), F_OK), 0);
         CHECK_INT(stat(path_of("to/a.yaml"), &after), 0);

@@ -51,7 +51,8 @@ static MachineStatus sample(void)
                                     .attempts = 3,
                                     .started_us = 1767323047000000,
                                     .next_retry_us = 1767323050500000,
-                                    .waiting_for = "vol-1: attached to i-2" };
+                                    .waiting_for = "vol-1: attached to i-2",
+                                    .reason = "the volume is available" };
         (void) error_set(&s.steps[1].error, ERROR_RETRY, EBUSY, "say \"busy\"\n\ttwice \\");
         s.steps[1].error.http_status = 400;
         (void) snprintf(s.steps[1].error.aws_code, sizeof(s.steps[1].error.aws_code),
@@ -70,11 +71,14 @@ static const char *sample_text(void)
                "\"started\":\"2026-01-02T03:04:05.000007Z\","
                "\"finished\":\"2026-01-02T03:04:06.999999Z\","
                "\"looked\":\"2026-01-02T03:04:08.000001Z\",\"waiting_for\":null,"
-               "\"next_retry\":null,\"warning\":\"line 3: unknown key\",\"error\":null},"
+               "\"reason\":null,\"next_retry\":null,\"warning\":\"line 3: unknown "
+               "key\",\"error\":null},"
                "{\"name\":\"volume-attach\",\"state\":\"backoff\",\"attempts\":3,"
                "\"started\":\"2026-01-02T03:04:07.000000Z\",\"finished\":null,"
                "\"looked\":null,\"waiting_for\":\"vol-1: attached to i-2\","
-               "\"next_retry\":\"2026-01-02T03:04:10.500000Z\",\"warning\":null,\"error\":{"
+               "\"reason\":\"the volume is "
+               "available\",\"next_retry\":\"2026-01-02T03:04:10.500000Z\",\"warning\":null,"
+               "\"error\":{"
                "\"class\":\"retry\",\"message\":\"say \\\"busy\\\"\\n\\ttwice \\\\\",\"errno\":16,"
                "\"http_status\":400,\"aws_code\":\"VolumeInUse\",\"request_id\":null}}]}\n";
 }

@@ -51,8 +51,12 @@ static int kubelet_is_current(StepContext *context, Error *err)
         }
         FOREACH_ARRAY(file, kubelet_files, n) {
                 r = service_is_older_than(&since, *file, err);
-                if (r != 0) {
-                        return r < 0 ? r : 0;
+                if (r > 0) {
+                        step_not_yet(context, UNIT_KUBELET " is older than %s", *file);
+                        return 0;
+                }
+                if (r < 0) {
+                        return r;
                 }
         }
         return 1;
@@ -62,7 +66,14 @@ int kubelet_probe(void *userdata, StepContext *context, Error *err)
 {
         (void) userdata;
         int r = kubelet_is_current(context, err);
-        return r <= 0 ? r : kubelet_answers(context, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = kubelet_answers(context, err);
+        if (r == 0) {
+                step_not_yet(context, "it does not say ok at " KUBELET_HEALTHZ);
+        }
+        return r;
 }
 
 /* 1 once it says ok, 0 if it has not within a minute. */

@@ -94,10 +94,14 @@ static int files_are_right(Boot *boot, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        r = file_differs(KUBELET_CONFIG, config.data, config.size, 0644, err);
+        char how[FILE_DIFFERENCE_MAX];
+        r = file_difference(KUBELET_CONFIG, config.data, config.size, 0644, how, err);
         if (r == 0) {
-                r = file_differs(KUBELET_ENVIRONMENT, environment.data, environment.size, 0644,
-                                 err);
+                r = file_difference(KUBELET_ENVIRONMENT, environment.data, environment.size, 0644,
+                                    how, err);
+        }
+        if (r > 0) {
+                step_not_yet(context, "%s", how);
         }
         return r < 0 ? r : r == 0;
 }
@@ -128,7 +132,11 @@ int kubelet_config_probe(void *userdata, StepContext *context, Error *err)
         if (r <= 0) {
                 return r;
         }
-        return access(KUBELET_CERTS, F_OK) == 0 ? can_join(userdata, err) : 0;
+        r = access(KUBELET_CERTS, F_OK) == 0 ? can_join(userdata, err) : 0;
+        if (r == 0) {
+                step_not_yet(context, "kubelet has neither a certificate nor a token to join with");
+        }
+        return r;
 }
 
 /* The master makes its own token, as nobody could give it one; a node waits for what the master

@@ -204,14 +204,16 @@ static int remove_stranger(const char *path, void *userdata, Error *err)
         return file_remove(path, err);
 }
 
-int manifests_are_installed(const Manifests *manifests, const char *folder, Error *err)
+int manifests_are_installed(const Manifests *manifests, const char *folder,
+                            char ret_how[FILE_DIFFERENCE_MAX], Error *err)
 {
         if (access(folder, F_OK) < 0) {
+                (void) snprintf(ret_how, FILE_DIFFERENCE_MAX, "%s is missing", folder);
                 return 0;
         }
         FOREACH_ARRAY(m, manifests->items, manifests->n) {
                 _cleanup_free_ char *path = string_format("%s/%s", folder, m->name);
-                int r = path ? file_differs(path, m->text.data, m->text.size, 0644, err)
+                int r = path ? file_difference(path, m->text.data, m->text.size, 0644, ret_how, err)
                              : error_oom(err);
                 if (r != 0) {
                         return r < 0 ? r : 0;
@@ -219,6 +221,8 @@ int manifests_are_installed(const Manifests *manifests, const char *folder, Erro
         }
         size_t strangers = 0;
         int r = visit_strangers(manifests, folder, count_stranger, &strangers, err);
+        (void) snprintf(ret_how, FILE_DIFFERENCE_MAX, "%s has %zu files that are not ours", folder,
+                        strangers);
         return r < 0 ? r : strangers == 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include "base/file.h"
 #include "base/string.h"
 #include "steps/boot.h"
 
@@ -35,7 +36,8 @@ int manifests_render(const Boot *boot, StepContext *context, const char *folder,
 
 /* Whether the folder holds these, and no others: 1 or 0. Names that begin with a dot do not count,
  * as for kubelet. */
-int manifests_are_installed(const Manifests *manifests, const char *folder, Error *err);
+int manifests_are_installed(const Manifests *manifests, const char *folder,
+                            char ret_how[FILE_DIFFERENCE_MAX], Error *err);
 
 /* Makes it so, each file atomically; what is the same already is not touched. */
 int manifests_install(const Manifests *manifests, const char *folder, Error *err);

@@ -37,11 +37,22 @@ int static_pods_probe(void *userdata, StepContext *context, Error *err)
 {
         _cleanup_manifests_ Manifests manifests = {};
         int r = audit_is_private(userdata, err);
+        if (r == 0) {
+                step_not_yet(context, MASTER_AUDIT " is missing, or not of mode 0700");
+        }
         if (r <= 0) {
                 return r;
         }
+        char how[FILE_DIFFERENCE_MAX];
         r = render(userdata, context, &manifests, err);
-        return r < 0 ? r : manifests_are_installed(&manifests, MANIFESTS, err);
+        if (r < 0) {
+                return r;
+        }
+        r = manifests_are_installed(&manifests, MANIFESTS, how, err);
+        if (r == 0) {
+                step_not_yet(context, "%s", how);
+        }
+        return r;
 }
 
 int static_pods_apply(void *userdata, StepContext *context, Error *err)

@@ -41,8 +41,8 @@ static int tmpfs_is_right(Error *err)
                (vfs.f_flag & flags) == flags;
 }
 
-/* 1 or 0. */
-static int file_is_right(const ArtifactsFile *file, Error *err)
+/* Returns 1 if the file is here as the index says, else 0. */
+static int file_is_right(const ArtifactsFile *file, StepContext *context, Error *err)
 {
         _cleanup_free_ char *path = path_of(file);
         struct stat st;
@@ -50,29 +50,58 @@ static int file_is_right(const ArtifactsFile *file, Error *err)
                 return error_oom(err);
         }
         if (lstat(path, &st) < 0) {
-                return errno == ENOENT ? 0 : error_errno(err, errno, "stat %s", path);
+                if (errno != ENOENT) {
+                        return error_errno(err, errno, "stat %s", path);
+                }
+                step_not_yet(context, "%s is missing", path);
+                return 0;
         }
-        if (!S_ISREG(st.st_mode) || (st.st_mode & 07777) != artifacts_file_mode(file) ||
-            st.st_uid != geteuid() || (uint64_t) st.st_size != file->size) {
+        mode_t mode = artifacts_file_mode(file);
+        if (!S_ISREG(st.st_mode) || (st.st_mode & 07777) != mode || st.st_uid != geteuid()) {
+                step_not_yet(context, "%s has mode %04o and owner %u, expected %04o and %u", path,
+                             st.st_mode & 07777, st.st_uid, mode, geteuid());
+                return 0;
+        }
+        if ((uint64_t) st.st_size != file->size) {
+                step_not_yet(context, "%s has %lld bytes, expected %llu", path,
+                             (long long) st.st_size, (unsigned long long) file->size);
                 return 0;
         }
         _cleanup_secret_ Secret content = SECRET_INIT;
         int r = file_read(path, ARTIFACTS_FILE_BYTES_MAX, &content, err);
-        return r < 0 ? r : artifacts_file_verify(file, content.data, content.size, NULL) >= 0;
+        if (r < 0) {
+                return r;
+        }
+        if (artifacts_file_verify(file, content.data, content.size, NULL) < 0) {
+                step_not_yet(context, "%s has another content than the index says", path);
+                return 0;
+        }
+        return 1;
 }
 
-int secrets_are_installed(const Boot *boot, const BucketIndex *index, Error *err)
+int secrets_are_installed(const Boot *boot, StepContext *context, const BucketIndex *index,
+                          Error *err)
 {
+        char how[FILE_DIFFERENCE_MAX];
         int r = tmpfs_is_right(err);
+        if (r == 0) {
+                step_not_yet(context, SECRETS_DIR " is no tmpfs of mode 0700 without suid, dev "
+                                                  "and exec");
+        }
         if (r <= 0) {
                 return r;
         }
-        r = file_differs(SECRETS_INDEX_FILE, index->text.data, index->text.size, 0600, err);
-        if (r != 0) {
-                return r < 0 ? r : 0;
+        r = file_difference(SECRETS_INDEX_FILE, index->text.data, index->text.size, 0600, how, err);
+        if (r > 0) {
+                step_not_yet(context, "%s", how);
+                return 0;
+        }
+        if (r < 0) {
+                return r;
         }
         FOREACH_ARRAY(file, index->index.files, index->index.n_files) {
-                r = artifacts_file_is_in(file, folder_of(boot)) ? file_is_right(file, err) : 1;
+                r = artifacts_file_is_in(file, folder_of(boot)) ? file_is_right(file, context, err)
+                                                                : 1;
                 if (r <= 0) {
                         return r;
                 }

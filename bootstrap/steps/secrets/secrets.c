@@ -18,9 +18,9 @@ unsigned secrets_flags(const Boot *boot)
                (boot->overrides.takeover ? LINEAGE_TAKEOVER : 0U);
 }
 
-static int probe_index(Boot *boot, const BucketIndex *index, Error *err)
+static int probe_index(Boot *boot, StepContext *context, const BucketIndex *index, Error *err)
 {
-        int r = secrets_are_installed(boot, index, err);
+        int r = secrets_are_installed(boot, context, index, err);
         if (r > 0) {
                 memcpy(boot->generation, index->index.generation, sizeof(boot->generation));
         }
@@ -53,7 +53,7 @@ static int record_settings(const Boot *boot, const SecretsScene *scene, Error *e
 /* Looks at the installed files, and at what they say of the settings. */
 static int probe_installed(Boot *boot, StepContext *context, const SecretsScene *scene, Error *err)
 {
-        int r = probe_index(boot, &scene->index, err);
+        int r = probe_index(boot, context, &scene->index, err);
         if (r > 0 && lacks_settings(scene)) {
                 r = settings_check_certificate(&boot->config, err); /* 0: to be recorded */
         }
@@ -176,7 +176,7 @@ static int node_probe(Boot *boot, StepContext *context, Error *err)
                 return r;
         }
         r = check_cluster(boot, &index, err);
-        return r < 0 ? r : probe_index(boot, &index, err);
+        return r < 0 ? r : probe_index(boot, context, &index, err);
 }
 
 static int node_apply(Boot *boot, StepContext *context, Error *err)

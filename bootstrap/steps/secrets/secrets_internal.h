@@ -11,7 +11,8 @@
 
 /* Whether SECRETS_DIR is the tmpfs it should be, and holds what this index names for this machine's
  * role: 1 or 0. */
-int secrets_are_installed(const Boot *boot, const BucketIndex *index, Error *err);
+int secrets_are_installed(const Boot *boot, StepContext *context, const BucketIndex *index,
+                          Error *err);
 
 /* Fetches what the index names for this machine's role, and puts it there once every digest is
  * right; what an earlier index brought and this one does not name goes. Where a digest is wrong the

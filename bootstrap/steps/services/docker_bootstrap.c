@@ -8,7 +8,14 @@ int docker_bootstrap_probe(void *userdata, StepContext *context, Error *err)
 {
         (void) userdata;
         int r = service_is_active(UNIT_DOCKER_BOOTSTRAP, context, NULL, err);
-        return r <= 0 ? r : docker_ping(DOCKER_BOOTSTRAP_SOCKET, step_wait(context), err);
+        if (r <= 0) {
+                return r;
+        }
+        r = docker_ping(DOCKER_BOOTSTRAP_SOCKET, step_wait(context), err);
+        if (r == 0) {
+                step_not_yet(context, "it does not answer at " DOCKER_BOOTSTRAP_SOCKET);
+        }
+        return r;
 }
 
 int docker_bootstrap_apply(void *userdata, StepContext *context, Error *err)

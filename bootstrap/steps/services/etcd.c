@@ -135,7 +135,15 @@ int etcd_probe(void *userdata, StepContext *context, Error *err)
                 return marked;
         }
         int r = service_container_runs(UNIT_ETCD, &etcd.container, context, err);
-        r = r <= 0 ? r : etcd_answers(boot, context, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = etcd_answers(boot, context, err);
+        if (r == 0 || (r > 0 && !marked)) {
+                step_not_yet(context, r == 0 ? "etcd does not say that it is healthy"
+                                             : MASTER_IDENTITY_FILE
+                                              " does not say yet that etcd has run");
+        }
         return r <= 0 ? r : marked;
 }
 

@@ -29,6 +29,9 @@ int flannel_config_probe(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         r = etcd_auth_is_enabled(&session.client, step_wait(context), err);
+        if (r == 0) {
+                step_not_yet(context, "etcd lets anybody in: authentication is off");
+        }
         if (r <= 0) {
                 return r;
         }
@@ -39,11 +42,24 @@ int flannel_config_probe(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         r = etcd_get(&session.client, OVERLAY_CONFIG, step_wait(context), &found, err);
+        if (r == 0) {
+                step_not_yet(context, "etcd has no " OVERLAY_CONFIG);
+        }
         if (r <= 0) {
                 return r;
         }
         r = settings_check_overlay(&boot->config, found.data, err);
-        return r <= 0 ? r : streq(found.data, wanted.data);
+        if (r == 0) {
+                step_not_yet(context, MASTER_IDENTITY_FILE " does not have the overlay's settings");
+        }
+        if (r <= 0) {
+                return r;
+        }
+        if (!streq(found.data, wanted.data)) {
+                step_not_yet(context, "etcd has %s, expected %s", found.data, wanted.data);
+                return 0;
+        }
+        return 1;
 }
 
 /* Idempotent from any point of an earlier, interrupted run: authentication is switched on last. */

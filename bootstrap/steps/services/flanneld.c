@@ -188,6 +188,9 @@ int flanneld_probe(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         r = read_subnet(boot, context, err);
+        if (r == 0) {
+                step_not_yet(context, "flanneld has written no " SUBNET_ENV " since it started");
+        }
         if (r <= 0) {
                 return r;
         }
@@ -201,6 +204,8 @@ int flanneld_probe(void *userdata, StepContext *context, Error *err)
                 return 1;
         }
         if (routes.set != boot->memory.unmended_leases) {
+                step_not_yet(context, "the overlay does not match %u leases (first %s)",
+                             routes.missing, routes.first);
                 return 0;
         }
         step_warn(context,

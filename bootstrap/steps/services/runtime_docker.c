@@ -74,19 +74,35 @@ int docker_probe(void *userdata, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        r = file_differs(DOCKER_ENVIRONMENT, wanted.data, wanted.size, 0644, err);
-        if (r != 0) {
-                return r < 0 ? r : 0;
+        char how[FILE_DIFFERENCE_MAX];
+        r = file_difference(DOCKER_ENVIRONMENT, wanted.data, wanted.size, 0644, how, err);
+        if (r > 0) {
+                step_not_yet(context, "%s", how);
+                return 0;
+        }
+        if (r < 0) {
+                return r;
         }
         r = service_is_older_than(&since, DOCKER_ENVIRONMENT, err);
-        if (r != 0) {
-                return r < 0 ? r : 0;
+        if (r > 0) {
+                step_not_yet(context, UNIT_DOCKER " is older than " DOCKER_ENVIRONMENT);
+                return 0;
+        }
+        if (r < 0) {
+                return r;
         }
         r = bridge_is_right(boot, err);
+        if (r == 0) {
+                step_not_yet(context, "bridge " DOCKER_BRIDGE " does not have the overlay's "
+                                      "address");
+        }
         if (r <= 0) {
                 return r;
         }
         r = docker_ping(DOCKER_SOCKET, step_wait(context), err);
+        if (r == 0) {
+                step_not_yet(context, "it does not answer at " DOCKER_SOCKET);
+        }
         if (r <= 0) {
                 return r;
         }

@@ -33,6 +33,7 @@ int service_is_active(const char *unit, StepContext *context, struct timespec *r
                                  state.load);
         }
         if (!streq(state.active, "active")) {
+                step_not_yet(context, "%s is %s", unit, state.active);
                 return 0;
         }
         if (ret_since) {
@@ -103,7 +104,15 @@ int service_container_runs(const char *unit, const DockerContainer *container, S
         DockerContainerState state;
         r = docker_container_look(DOCKER_BOOTSTRAP_SOCKET, container, step_wait(context), &state,
                                   err);
-        return r < 0 ? r : state == DOCKER_CONTAINER_RUNNING;
+        if (r < 0) {
+                return r;
+        }
+        if (state != DOCKER_CONTAINER_RUNNING) {
+                step_not_yet(context, "container %s is %s", container->name,
+                             docker_container_state_to_string(state));
+                return 0;
+        }
+        return 1;
 }
 
 int service_container_start(const char *unit, const DockerContainer *container,

@@ -128,12 +128,18 @@ int volume_attach_probe(void *userdata, StepContext *context, Error *err)
                 return is_missing(err) ? refuse_missing(boot, err) : r;
         }
         if (!is_attached_here(boot, &volume) || !streq(volume.attachment.state, "attached")) {
+                step_not_yet(context, "volume %s is %s%s%s", boot->config.master_volume_id,
+                             volume.attached ? volume.attachment.state : volume.state,
+                             volume.attached ? " to " : "", volume.attachment.instance_id);
                 return 0;
         }
         Blockdev device = {};
         r = blockdev_find(boot->config.master_volume_id, volume.attachment.device, &device, err);
         if (r > 0) {
                 boot->volume = device;
+        } else if (r == 0) {
+                step_not_yet(context, "volume %s is attached as %s, its disk has not appeared",
+                             boot->config.master_volume_id, volume.attachment.device);
         }
         return r;
 }

@@ -257,6 +257,7 @@ int volume_format_probe(void *userdata, StepContext *context, Error *err)
                 return 1;
         case FORMAT_SETTLE:
         case FORMAT_MAKE:
+                step_not_yet(context, "%s holds %s", boot->volume.node, look.probe.what);
                 return 0;
         default:
                 return refuse(boot, &look, err);

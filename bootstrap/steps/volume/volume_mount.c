@@ -51,8 +51,10 @@ static int can_grow(const Boot *boot, uint64_t *ret_device_bytes, Error *err)
 int volume_mount_probe(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
-        (void) context;
         int r = look_at_mount(boot, err);
+        if (r == 0) {
+                step_not_yet(context, "nothing is mounted at " MASTER_MOUNT_POINT);
+        }
         if (r <= 0) {
                 return r;
         }
@@ -63,6 +65,10 @@ int volume_mount_probe(void *userdata, StepContext *context, Error *err)
         }
         uint64_t device_bytes;
         r = can_grow(boot, &device_bytes, err);
+        if (r > 0) {
+                step_not_yet(context, "the filesystem is smaller than its disk, %s",
+                             boot->volume.node);
+        }
         return r < 0 ? r : !r;
 }
 
