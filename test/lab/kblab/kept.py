@@ -44,7 +44,8 @@ def plant(master, kube=None):
     text = secrets.token_hex(512)
     inside(master, f"""
         cd {MOUNT}
-        mkdir -p etcd audit beside/folder
+        mkdir -p beside/folder
+        mkdir -p -m 0700 etcd audit # as the daemon makes them, which may come to it later
         for each in "600 0 etcd/planted" "640 7 audit/planted" "444 33 beside/folder/planted"; do
             set -- $each
             rm -f "$3"
