@@ -182,6 +182,36 @@ static void test_readme(void)
         }
 }
 
+/* Counts a name that stands by itself in the n characters. */
+static unsigned count_name(const char *text, size_t n, const char *name)
+{
+        static const char letters[] = "abcdefghijklmnopqrstuvwxyz-";
+        unsigned count = 0;
+        for (const char *at = strstr(text, name); at && at < text + n; at = strstr(at + 1, name)) {
+                char before = at > text ? at[-1] : ' ', after = at[strlen(name)];
+                count += !strchr(letters, before) && !strchr(letters, after);
+        }
+        return count;
+}
+
+/* The picture of a boot in the README has each step, once for each role that runs it. */
+static void test_picture(void)
+{
+        _cleanup_free_ char *readme = load("README.md");
+        REQUIRE(readme);
+        const char *picture = strstr(readme, "## A boot\n"),
+                   *end = strstr(readme, "\ndocker-bootstrap is");
+        REQUIRE(picture && end && picture < end);
+        for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
+                unsigned expected = boot_steps[id].runs_on == ROLE_ALL ? 2 : 1;
+                unsigned found = count_name(picture, (size_t) (end - picture), boot_steps[id].name);
+                if (found != expected) {
+                        test_fail(__FILE__, __LINE__, "%s stands there %u times, expected %u",
+                                  boot_steps[id].name, found, expected);
+                }
+        }
+}
+
 int main(void)
 {
         test_case("the table is sound", test_sound);
@@ -193,5 +223,6 @@ int main(void)
         test_case("each step is looked at again, or there is a reason", test_looked_at_again);
         test_case("the manual page lists the steps", test_manual);
         test_case("the README tells where each step lives", test_readme);
+        test_case("the picture of a boot is the table's", test_picture);
         return test_done();
 }
