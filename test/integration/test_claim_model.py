@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""bootstrap/cluster/claim.pml, by spin: no order of events gives two generations, two masters or none; and every rule
+"""test/integration/claim.pml, by spin: no order of events gives two generations, two masters or none; and every rule
 of it is needed: without it spin finds such an order."""
 
 import os
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-MODEL = Path(__file__).resolve().parents[2] / "bootstrap/cluster/claim.pml"
+MODEL = Path(__file__).with_name("claim.pml")
 DEPTH = 100000
 
 pytestmark = pytest.mark.skipif(shutil.which("spin") is None, reason="there is no spin")

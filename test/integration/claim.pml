@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 /* Who makes a cluster's secrets, and who runs its etcd: the claim, the fence and the takeover, for
- * spin (https://spinroot.com), as steps/volume/volume_attach.c, steps/secrets/*.c, steps/addresses.c and
- * cluster/lineage.c do it. test/integration/test_claim_model.py runs it, and then once more for
- * each rule below with that rule taken out, which spin must notice.
+ * spin (https://spinroot.com), as the steps volume-attach, secrets, elastic-ip and private-ip and
+ * cluster/lineage.c do it. test_claim_model.py runs it, and then once more for each rule below with
+ * that rule taken out, which spin must notice.
  *
  * Masters 1 and 2 are given one volume, master 3 another, by mistake or for a second try. Whatever
  * can go wrong does, in every order, as often as the budgets allow: a daemon is killed between any
