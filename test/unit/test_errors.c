@@ -189,6 +189,7 @@ static void test_reasons(void)
                         body = string_format("<Error><Code>%s</Code><Message>%s</Message></Error>",
                                              c->code, c->text);
                 }
+                REQUIRE(body);
                 _cleanup_http_reply_ HttpReply reply = make_reply(403, body);
                 CHECK(errors_from_reply(&reply, c->service, c->operation, "it", &err) < 0);
                 CHECK_INT(err.class, ERROR_DENIED);
