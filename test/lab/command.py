@@ -20,7 +20,7 @@ usage: lab up [--no-build]             make it, and whatever it needs first; aga
        lab aws SERVICE OPERATION [KEY=VALUE]...
                                        an AWS call as the administrator; values and answer are JSON
        lab calls [reset]               the calls counted since the last reset
-       lab fault [JSON|clear]          list, add or clear faults (region/front --help says which)
+       lab fault [JSON|clear]          list, add or clear faults (test/lab/region/front --help)
        lab fault --imds JSON           add one to the instances' metadata
        lab settings [JSON]             show or change the region's: latency, delays, lifetimes
        lab seed                        what the region was made with: ids, names, keys
