@@ -148,10 +148,15 @@ def test_workloads(kube, pods):
         equal(from_pod(kube, here, f"http://{there['status']['podIP']}:8080/").strip(),
               there["metadata"]["name"], f"pod to pod by address, {where}")
     service = kube.get("service", "web")["spec"]["clusterIP"]
+    wanted = {each["metadata"]["name"] for each in pods}
+
+    def answering(pod):
+        return {from_pod(kube, pod, f"http://{service}/").strip() for _ in range(20)}
+
     for pod in pods:
-        names = {from_pod(kube, pod, f"http://{service}/").strip() for _ in range(20)}
-        equal(names, {each["metadata"]["name"] for each in pods},
-              f"pod to service by address, from {pod['spec']['nodeName']}: both pods answer, itself too")
+        where = f"pod to service by address, from {pod['spec']['nodeName']}"
+        ok(eventually(lambda p=pod: answering(p) == wanted, 60), f"{where}: kube-proxy there comes to know the pods")
+        equal(answering(pod), wanted, f"{where}: both pods answer, itself too")
 
 
 def test_a_service_account(kube, pods):

@@ -80,6 +80,7 @@ def run_until(name, *words):
     """Run by hand until it says all of these, and then told to stop; or until it ends by itself."""
     there = " && ".join(f"grep -qF {shlex.quote(word)} /run/said" for word in words)
     done = inside(name, f"""
+        : >/run/said # what the run before has said is not looked at
         kube-bootstrap run >/run/said 2>&1 & run=$!
         for _ in $(seq 600); do
             if {{ {there}; }} || ! kill -0 $run 2>/dev/null; then break; fi
