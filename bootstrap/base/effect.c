@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/effect.h"
 
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/log.h"
+
 #ifdef EFFECT_POINTS
 #include <fcntl.h>
 #include <signal.h>
@@ -8,7 +14,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "base/string.h"
@@ -64,21 +69,54 @@ static void effect_kill(unsigned number, const char *when, const char *kind, con
         }
 }
 
-static void effect_point(unsigned number, const char *when, const char *kind, const char *what)
+static unsigned effect_number(void)
 {
-        effect_log(number, when, kind, what);
-        effect_kill(number, when, kind, what);
+        return atomic_fetch_add(&last_number, 1) + 1;
 }
 
-unsigned effect_before(const char *kind, const char *what)
+static void effect_point(const Effect *effect, const char *when)
 {
-        unsigned number = atomic_fetch_add(&last_number, 1) + 1;
-        effect_point(number, "before", kind, what);
-        return number;
+        effect_log(effect->number, when, effect->kind, effect->what);
+        effect_kill(effect->number, when, effect->kind, effect->what);
+}
+#else
+static unsigned effect_number(void)
+{
+        return 0;
 }
 
-void effect_after(unsigned number, const char *kind, const char *what)
+static void effect_point(const Effect *effect, const char *when)
 {
-        effect_point(number, "after", kind, what);
+        (void) effect;
+        (void) when;
 }
 #endif
+
+static uint64_t now_us(void)
+{
+        struct timespec now;
+        (void) clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail for a clock that exists */
+        return (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
+}
+
+Effect effect_before(const char *kind, const char *what)
+{
+        Effect effect = { .kind = kind, .what = what, .number = effect_number() };
+        effect_point(&effect, "before");
+        effect.began_us = log_has_debug() ? now_us() : 0;
+        return effect;
+}
+
+void effect_after(const Effect *effect, int r, const char *result)
+{
+        if (effect->began_us) {
+                uint64_t us = now_us() - effect->began_us;
+                char text[64];
+                if (!result) {
+                        result = r < 0 ? strerror_r(-r, text, sizeof(text)) : "done";
+                }
+                log_debug("%s %s: %s, %" PRIu64 ".%03u ms", effect->kind, effect->what, result,
+                          us / 1000, (unsigned) (us % 1000));
+        }
+        effect_point(effect, "after");
+}

@@ -132,14 +132,14 @@ int file_write(const char *path, const void *data, size_t n, mode_t mode, Error 
         if (!temporary) {
                 return error_oom(err);
         }
-        unsigned effect = effect_before("file", path);
+        Effect effect = effect_before("file", path);
         _cleanup_close_ int fd = write_new(path, temporary, data, n, mode);
-        effect_after(effect, "file", path);
+        effect_after(&effect, fd, NULL);
         int r = fd;
         if (r >= 0) {
                 effect = effect_before("rename", path);
                 r = give_name(fd, temporary, path);
-                effect_after(effect, "rename", path);
+                effect_after(&effect, r, NULL);
         }
         if (r < 0) {
                 (void) unlink(
@@ -211,12 +211,10 @@ int file_write_if_changed(const char *path, const void *data, size_t n, mode_t m
 
 static int make_one_directory(const char *path, mode_t mode, Error *err)
 {
-        unsigned effect = effect_before("mkdir", path);
-        if (mkdir(path, mode) < 0 && errno != EEXIST) {
-                return error_errno(err, errno, "make folder %s", path);
-        }
-        effect_after(effect, "mkdir", path);
-        return 0;
+        Effect effect = effect_before("mkdir", path);
+        int r = mkdir(path, mode) < 0 ? -errno : 0;
+        effect_after(&effect, r, NULL);
+        return r < 0 && r != -EEXIST ? error_errno(err, r, "make folder %s", path) : 0;
 }
 
 int file_make_directory(const char *path, mode_t mode, Error *err)
@@ -241,22 +239,21 @@ int file_make_directory(const char *path, mode_t mode, Error *err)
         if (r < 0) {
                 return r;
         }
-        unsigned effect = effect_before("chmod", path); /* whatever the umask */
-        if (chmod(path, mode) < 0) {
-                return error_errno(err, errno, "chmod %s", path);
-        }
-        effect_after(effect, "chmod", path);
-        return 0;
+        Effect effect = effect_before("chmod", path); /* whatever the umask */
+        r = chmod(path, mode) < 0 ? -errno : 0;
+        effect_after(&effect, r, NULL);
+        return r < 0 ? error_errno(err, r, "chmod %s", path) : 0;
 }
 
 int file_remove(const char *path, Error *err)
 {
-        unsigned effect = effect_before("unlink", path);
-        if (unlink(path) < 0) {
-                return errno == ENOENT ? 0 : error_errno(err, errno, "remove %s", path);
+        Effect effect = effect_before("unlink", path);
+        int r = unlink(path) < 0 ? -errno : 1;
+        effect_after(&effect, r, NULL);
+        if (r == -ENOENT) {
+                return 0;
         }
-        effect_after(effect, "unlink", path);
-        return 1;
+        return r < 0 ? error_errno(err, r, "remove %s", path) : 1;
 }
 
 int file_set_aside(const char *path, Error *err)
@@ -265,12 +262,13 @@ int file_set_aside(const char *path, Error *err)
         if (!aside) {
                 return error_oom(err);
         }
-        unsigned effect = effect_before("rename", path);
-        if (rename(path, aside) < 0) {
-                return errno == ENOENT ? 0 : error_errno(err, errno, "rename %s", path);
+        Effect effect = effect_before("rename", path);
+        int r = rename(path, aside) < 0 ? -errno : 1;
+        effect_after(&effect, r, NULL);
+        if (r == -ENOENT) {
+                return 0;
         }
-        effect_after(effect, "rename", path);
-        return 1;
+        return r < 0 ? error_errno(err, r, "rename %s", path) : 1;
 }
 
 int file_touch(const char *path, mode_t mode, Error *err)
@@ -278,13 +276,11 @@ int file_touch(const char *path, mode_t mode, Error *err)
         if (access(path, F_OK) == 0) {
                 return 0;
         }
-        unsigned effect = effect_before("file", path);
+        Effect effect = effect_before("file", path);
         _cleanup_close_ int fd = open(path, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, mode);
-        if (fd < 0) {
-                return error_errno(err, errno, "make %s", path);
-        }
-        effect_after(effect, "file", path);
-        return 0;
+        int r = fd < 0 ? -errno : 0;
+        effect_after(&effect, r, NULL);
+        return r < 0 ? error_errno(err, r, "make %s", path) : 0;
 }
 
 int file_clamp_time(const char *path, Error *err)
@@ -301,12 +297,10 @@ int file_clamp_time(const char *path, Error *err)
             (st.st_mtim.tv_sec == now.tv_sec && st.st_mtim.tv_nsec <= now.tv_nsec)) {
                 return 0;
         }
-        unsigned effect = effect_before("utimens", path);
-        if (utimensat(AT_FDCWD, path, times, 0) < 0) {
-                return error_errno(err, errno, "set the time of %s", path);
-        }
-        effect_after(effect, "utimens", path);
-        return 1;
+        Effect effect = effect_before("utimens", path);
+        int r = utimensat(AT_FDCWD, path, times, 0) < 0 ? -errno : 1;
+        effect_after(&effect, r, NULL);
+        return r < 0 ? error_errno(err, r, "set the time of %s", path) : 1;
 }
 
 int file_read_line(const char *path, char **ret)

@@ -14,10 +14,22 @@
 #define LOG_TEXT_MAX   2048
 
 static atomic_int max_priority = LOG_INFO;
+static atomic_bool verbose;
 
 void log_set_max_priority(int priority)
 {
         max_priority = priority;
+}
+
+void log_set_verbose(void)
+{
+        max_priority = LOG_DEBUG;
+        verbose = true;
+}
+
+bool log_has_debug(void)
+{
+        return max_priority >= LOG_DEBUG;
 }
 
 /* The lines of one entry, each "NAME=value", in a fixed space: logging must work without memory. */
@@ -65,8 +77,9 @@ static void entry_send(Entry *e, int priority, const char *message_id, const Log
         e->fields[e->n++] =
                 (struct iovec) { e->message, n < 0 ? 0 : strnlen(e->message, sizeof(e->message)) };
         /* sd_journal_sendv() keeps silent where there is no journal */
-        if (access("/run/systemd/journal/socket", F_OK) < 0 ||
-            sd_journal_sendv(e->fields, (int) e->n) < 0) {
+        bool sent = access("/run/systemd/journal/socket", F_OK) == 0 &&
+                    sd_journal_sendv(e->fields, (int) e->n) == 0;
+        if (!sent || (verbose && priority == LOG_DEBUG)) {
                 (void) fprintf(stderr, "kube-bootstrap: %s\n", message);
         }
 }

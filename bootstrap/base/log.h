@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <syslog.h>
 
@@ -36,7 +37,7 @@ typedef struct LogField {
         const char *value; /* NULL: left out */
 } LogField;
 
-/* One structured entry; to standard error as well when that was asked for or there is no journal.
+/* One structured entry; to standard error where there is no journal, and with log_set_verbose().
  * message_id may be NULL. Thread-safe. Never give it a secret. */
 void log_write(int priority, const char *message_id, const LogField *fields, size_t n_fields,
                const char *format, ...) __attribute__((format(printf, 5, 6)));
@@ -49,3 +50,9 @@ void log_error(int priority, const char *message_id, const LogField *fields, siz
 
 /* Entries above this priority are dropped (default LOG_INFO). */
 void log_set_max_priority(int priority);
+
+/* Keeps entries with LOG_DEBUG, and prints these to standard error too. */
+void log_set_verbose(void);
+
+/* Returns whether entries with LOG_DEBUG are kept, so that nobody makes them in vain. */
+bool log_has_debug(void);

@@ -21,6 +21,7 @@ static const struct {
 };
 
 typedef enum OptionId {
+        OPTION_VERBOSE,
         OPTION_FROM,
         OPTION_NO_FOLLOW,
         OPTION_RESIDENT,
@@ -38,10 +39,12 @@ typedef enum OptionId {
 } OptionId;
 
 const Option cli_options[] = {
+        [OPTION_VERBOSE] = { "verbose", BIT(VERB_RUN) | BIT(VERB_PLAN), NULL,
+                             "trace each request, command, mount and file that is written" },
         [OPTION_FROM] = { "from", BIT(VERB_RUN), "STEP",
                           "apply STEP and what depends on it also where it is already so" },
         [OPTION_NO_FOLLOW] = { "no-follow", BIT(VERB_RUN), NULL,
-                               "do not follow another run that is at it: exit with status 4" },
+                               "do not follow another run that is active: exit with status 4" },
         [OPTION_RESIDENT] = { "resident", BIT(VERB_RUN), NULL,
                               "stay, look again now and then, mend what is no longer so" },
         [OPTION_NEW_CLUSTER] = { "new-cluster", BIT(VERB_RUN), NULL,
@@ -101,6 +104,7 @@ static int refuse(Error *err, const char *format, ...)
 static int take_option(OptionId id, const char *value, Arguments *ret, Error *err)
 {
         bool *const flags[_OPTION_MAX] = {
+                [OPTION_VERBOSE] = &ret->verbose,
                 [OPTION_NO_FOLLOW] = &ret->no_follow,
                 [OPTION_RESIDENT] = &ret->resident,
                 [OPTION_NEW_CLUSTER] = &ret->overrides.new_cluster,

@@ -24,6 +24,7 @@ typedef enum Verb {
 typedef struct Arguments {
         Verb verb;
         uint64_t force; /* --from: the step's bit */
+        bool verbose;
         bool no_follow;
         bool resident;
         bool json;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <malloc.h>
+#include <stdlib.h>
 
+#include "base/log.h"
 #include "base/secret.h"
+#include "base/string.h"
 #include "cli/run.h"
 #include "cli/verbs.h"
 
@@ -36,6 +39,21 @@ static ExitStatus dispatch(const Arguments *a)
         }
 }
 
+/* For the service, which has no --verbose: KUBE_BOOTSTRAP_LOG=debug in its environment. */
+static void set_verbosity(const Arguments *a)
+{
+        const char *level = getenv("KUBE_BOOTSTRAP_LOG");
+        if (a->verbose) {
+                log_set_verbose();
+        } else if (streq_ptr(level, "debug")) {
+                log_set_max_priority(LOG_DEBUG);
+        } else if (!isempty(level) && !streq(level, "info")) {
+                (void) fprintf(stderr,
+                               "kube-bootstrap: KUBE_BOOTSTRAP_LOG=%.64s: expected debug or info\n",
+                               level);
+        }
+}
+
 int cli_main(int argc, char *const *argv)
 {
         Error error = {};
@@ -48,6 +66,7 @@ int cli_main(int argc, char *const *argv)
                 (void) fprintf(stderr, "kube-bootstrap: %s\n", error.message);
                 return EXIT_USAGE;
         }
+        set_verbosity(&arguments);
         ExitStatus status = dispatch(&arguments);
         if (fflush(stdout) != 0 && status == EXIT_DONE) {
                 return EXIT_FAILED; /* a full disk: what was asked for was not told */

@@ -38,9 +38,11 @@ static ExitStatus refuse_locked(const Run *run, int holder, StateFile *state)
         (void) fprintf(stderr, "kube-bootstrap: another run holds the lock: pid %d: %s\n", holder,
                        text);
         if (!run->arguments->no_follow) {
-                (void) fprintf(stderr,
-                               "what was asked for needs a run of its own, after the end of "
-                               "that one (kube-bootstrap status --wait)\n");
+                (void) fprintf(
+                        stderr,
+                        "what was asked for needs a run of its own: let that one end "
+                        "(kube-bootstrap status --wait), or stop the service (systemctl stop "
+                        "kube-bootstrap) and start it again afterwards\n");
         }
         return EXIT_LOCKED;
 }
@@ -56,7 +58,7 @@ static ExitStatus follow_other(Run *run, int holder)
         if (a->no_follow || a->force || overrides_any(&a->overrides)) {
                 return refuse_locked(run, holder, state);
         }
-        (void) fprintf(stderr, "kube-bootstrap: another run is at it, pid %d: following it\n",
+        (void) fprintf(stderr, "kube-bootstrap: another run is active (pid %d): following it\n",
                        holder);
         const FollowOptions options = {
                 .runtime = &run->runtime,
@@ -132,7 +134,8 @@ static ExitStatus run_as_service(Run *run)
 
 static int prepare(Run *run, Error *err)
 {
-        if (run->observer.progress && access("/run/systemd/journal/socket", F_OK) < 0) {
+        if (run->observer.progress && access("/run/systemd/journal/socket", F_OK) < 0 &&
+            !log_has_debug()) {
                 log_set_max_priority(-1); /* it would go where the progress is shown, twice */
         }
         int r = runtime_init(&run->runtime, err);
@@ -177,6 +180,7 @@ ExitStatus cli_run(const Arguments *arguments)
         run->signals = SIGNALS_INIT;
         run->lock_fd = -EBADF;
         progress_init(&run->progress, stdout);
+        run->progress.terminal &= !arguments->verbose; /* a table redrawn would tear the trace */
         run->observer = (Observer) { .runtime = &run->runtime,
                                      .boot = &run->boot,
                                      .progress = arguments->resident ? NULL : &run->progress };

@@ -113,15 +113,19 @@ static int lock_device(int fd, const char *node, const Wait *wait, Error *err)
 static int write_through(int fd, const char *node, const char *kind, const void *data, size_t n,
                          uint64_t at, Error *err)
 {
-        unsigned effect = effect_before(kind, node);
+        Effect effect = effect_before(kind, node);
         ssize_t written = pwrite(fd, data, n, (off_t) at);
-        if (written != (ssize_t) n || fsync(fd) < 0) {
-                bool short_write = written >= 0 && written != (ssize_t) n;
-                return error_errno(err, short_write ? EIO : errno, "write %s at byte %llu", node,
-                                   (unsigned long long) at);
+        int r = 0;
+        if (written < 0) {
+                r = -errno;
+        } else if (written != (ssize_t) n) {
+                r = -EIO;
+        } else if (fsync(fd) < 0) {
+                r = -errno;
         }
-        effect_after(effect, kind, node);
-        return 0;
+        effect_after(&effect, r, NULL);
+        return r < 0 ? error_errno(err, r, "write %s at byte %llu", node, (unsigned long long) at)
+                     : 0;
 }
 
 static int device_size(int fd, const char *node, uint64_t *ret, Error *err)

@@ -525,9 +525,11 @@ int http_exchange(const HttpRequest *request, const Wait *wait, HttpReply *ret, 
         Exchange exchange = { .request = request };
         int r = wait_check(&part, err);
         if (r == 0) {
-                unsigned number = effect_before("http", effect);
+                Effect announced = effect_before("http", effect);
                 r = exchange_run(&exchange, &part, err);
-                effect_after(number, "http", effect);
+                char status[32];
+                (void) snprintf(status, sizeof(status), "HTTP status %d", exchange.reply.status);
+                effect_after(&announced, r, r < 0 ? NULL : status);
         }
         if (r < 0) {
                 http_reply_done(&exchange.reply);

@@ -107,6 +107,19 @@ static const char *hint(int error)
         }
 }
 
+/* Returns what mount(2) failed with, or 0. r is what mnt_context_mount() returned: a failure of its
+ * own before the call, too. */
+static int mount_errno(struct libmnt_context *context, int r)
+{
+        if (r == 0 && mnt_context_get_status(context) == 1) {
+                return 0;
+        }
+        if (mnt_context_syscall_called(context) && mnt_context_get_syscall_errno(context)) {
+                return mnt_context_get_syscall_errno(context);
+        }
+        return r < 0 ? -r : EIO;
+}
+
 /* One mount(2) by libmount. A negative errno; *err is filled for all but -EINVAL with `try`. */
 static int mount_once(const char *source, const char *type, const char *options, const char *path,
                       bool try, Error *err)
@@ -123,16 +136,12 @@ static int mount_once(const char *source, const char *type, const char *options,
         }
         (void) mnt_context_disable_helpers(context, 1); /* fails for a NULL context only */
         (void) mnt_context_disable_mtab(context, 1);
-        unsigned effect = effect_before("mount", path);
-        int r = mnt_context_mount(context);
-        if (r == 0 && mnt_context_get_status(context) == 1) {
-                effect_after(effect, "mount", path);
+        Effect effect = effect_before("mount", path);
+        int error = mount_errno(context, mnt_context_mount(context));
+        effect_after(&effect, -error, NULL);
+        if (error == 0) {
                 return 0;
         }
-        int error = mnt_context_syscall_called(context) && mnt_context_get_syscall_errno(context)
-                            ? mnt_context_get_syscall_errno(context)
-                    : r < 0 ? -r
-                            : EIO;
         if (try && error == EINVAL) {
                 return -EINVAL;
         }

@@ -133,16 +133,16 @@ int netif_find_by_name(const char *name, Netif *ret, Error *err)
 
 int netif_delete(const char *name, Error *err)
 {
-        unsigned effect = effect_before("link-delete", name);
+        Effect effect = effect_before("link-delete", name);
         NetlinkRequest request = netlink_request(RTM_DELLINK, 0, sizeof(request.link));
         int r = request_by_name(&request, name, NULL, NULL);
+        effect_after(&effect, r, NULL);
         if (r == -ENODEV) {
                 return 0;
         }
         if (r < 0) {
                 return error_errno(err, r, "delete interface %s", name);
         }
-        effect_after(effect, "link-delete", name);
         return 1;
 }
 
@@ -287,12 +287,12 @@ int netif_add_address(const Netif *netif, struct in_addr address, Error *err)
 {
         char text[INET_ADDRSTRLEN];
         (void) inet_ntop(AF_INET, &address, text, sizeof(text)); /* always fits */
-        unsigned effect = effect_before("address-add", text);
+        Effect effect = effect_before("address-add", text);
         int r = change_address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, netif, address, 32);
+        effect_after(&effect, r, NULL);
         if (r < 0 && r != -EEXIST) {
                 return error_errno(err, r, "add %s to %s", text, netif->name);
         }
-        effect_after(effect, "address-add", text);
         unsigned char mac[ETH_ALEN] = {};
         NetlinkRequest request = netlink_request(RTM_GETLINK, 0, sizeof(request.link));
         request.link.ifi_index = netif->index;
@@ -349,15 +349,10 @@ static int delete_stale_bridge(const char *name, struct in_addr address, unsigne
         return netif_delete(name, err);
 }
 
-int netif_make_bridge(const char *name, struct in_addr address, unsigned prefix, unsigned mtu,
-                      Error *err)
+static int bring_up_bridge(const char *name, struct in_addr address, unsigned prefix, unsigned mtu,
+                           Error *err)
 {
-        int r = delete_stale_bridge(name, address, prefix, err);
-        if (r < 0) {
-                return r;
-        }
-        unsigned effect = effect_before("bridge", name);
-        r = create_bridge(name, mtu);
+        int r = create_bridge(name, mtu);
         if (r < 0 && r != -EEXIST) {
                 return error_errno(err, r, "make bridge %s", name);
         }
@@ -370,11 +365,20 @@ int netif_make_bridge(const char *name, struct in_addr address, unsigned prefix,
         if (r >= 0 || r == -EEXIST) {
                 r = set_up(&bridge);
         }
+        return r < 0 ? error_errno(err, r, "set up bridge %s", name) : 0;
+}
+
+int netif_make_bridge(const char *name, struct in_addr address, unsigned prefix, unsigned mtu,
+                      Error *err)
+{
+        int r = delete_stale_bridge(name, address, prefix, err);
         if (r < 0) {
-                return error_errno(err, r, "set up bridge %s", name);
+                return r;
         }
-        effect_after(effect, "bridge", name);
-        return 0;
+        Effect effect = effect_before("bridge", name);
+        r = bring_up_bridge(name, address, prefix, mtu, err);
+        effect_after(&effect, r, NULL);
+        return r;
 }
 
 typedef struct RouteSearch {

@@ -359,6 +359,12 @@ static char *command_text(const char *const *argv)
         return buffer_take(&text);
 }
 
+static int how_it_ended(const ProcessResult *result, char *ret, size_t size)
+{
+        return result->signal ? snprintf(ret, size, "killed by signal %d", result->signal)
+                              : snprintf(ret, size, "exit status %d", result->exit_status);
+}
+
 /* "exit status 1: the last lines; of what it said". The standard output of a program that succeeded
  * is its answer, which may be a secret; that of one that failed may be its complaint. */
 static void describe(const ProcessResult *result, size_t lines, char *ret, size_t size)
@@ -374,9 +380,7 @@ static void describe(const ProcessResult *result, size_t lines, char *ret, size_
                (said->data[begin - 1] != '\n' || ++n < lines)) {
                 begin--;
         }
-        int used = result->signal ? snprintf(ret, size, "killed by signal %d", result->signal)
-                                  : snprintf(ret, size, "exit status %d", result->exit_status);
-        size_t at = (size_t) used;
+        size_t at = (size_t) how_it_ended(result, ret, size);
         if (begin < end) {
                 at += (size_t) snprintf(ret + at, size - at, ": ");
         }
@@ -399,9 +403,11 @@ int process_run(const ProcessOptions *options, const Wait *wait, ProcessResult *
         }
         int r = wait_check(wait, err);
         if (r == 0) {
-                unsigned number = effect_before("child", command);
+                Effect effect = effect_before("child", command);
                 r = child_run(options, wait, &result, err);
-                effect_after(number, "child", command);
+                char text[64];
+                (void) how_it_ended(&result, text, sizeof(text));
+                effect_after(&effect, r, r < 0 ? NULL : text);
         }
         if (r < 0) {
                 (void) error_prefix(err, "%s", options->argv[0]);

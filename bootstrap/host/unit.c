@@ -188,9 +188,9 @@ static int job(const char *verb, const char *method, const char *name, const Wai
 {
         char what[300];
         (void) snprintf(what, sizeof(what), "%s %s", verb, name); /* a unit's name has 255 */
-        unsigned number = effect_before("bus", what);
+        Effect effect = effect_before("bus", what);
         int r = job_run(method, name, wait, err);
-        effect_after(number, "bus", what);
+        effect_after(&effect, r, NULL);
         if (r < 0) {
                 (void) error_prefix(err, "%s", what);
         }
@@ -221,9 +221,9 @@ static int manager_do(const char *method, const char *const *arguments, size_t n
         if (r < 0) {
                 return r;
         }
-        unsigned number = effect_before("bus", method);
+        Effect effect = effect_before("bus", method);
         r = unit_bus_call_manager(bus, method, arguments, n_arguments, wait, &reply, err);
-        effect_after(number, "bus", method);
+        effect_after(&effect, r, NULL);
         return r;
 }
 

@@ -10,7 +10,7 @@ have announced it before the call, and so on upwards.
 import os
 import re
 import subprocess
-from collections import defaultdict
+from collections import Counter, defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -130,6 +130,14 @@ def test_every_call_to_the_outside_is_known(calls):
         if callee not in defined and name not in SOME and not EFFECTS.fullmatch(name) and not HARMLESS.fullmatch(name):
             unknown.add(f"{file}:{line}: is {name}() an effect?")
     fail_with(unknown)
+
+
+def test_every_announcement_has_an_end(calls):
+    _, calls = calls
+    told = {name: Counter(caller for caller, callee, *_ in calls if callee == name)
+            for name in ("effect_before", "effect_after")}
+    assert told["effect_before"]
+    assert told["effect_before"] == told["effect_after"]
 
 
 def test_every_effect_is_announced(calls):

@@ -58,6 +58,8 @@ static void test_options(void)
         CHECK(arguments.wait && arguments.wait_s == 30 && arguments.json);
         CHECK_OK(parse(WORDS("status", "--follow")), error);
         CHECK(arguments.follow);
+        CHECK_OK(parse(WORDS("plan", "--verbose", "--json")), error);
+        CHECK(arguments.verbose && arguments.json);
         CHECK_OK(parse(WORDS("check-config", "/some/file")), error);
         CHECK_STR(arguments.file, "/some/file");
 }
@@ -78,6 +80,7 @@ static void test_refusals(void)
                 { { "run", "--json" }, "--json is not for \"run\"" },
                 { { "plan", "--from=etcd" }, "--from is not for \"plan\"" },
                 { { "status", "--takeover" }, "--takeover is not for \"status\"" },
+                { { "status", "--verbose" }, "--verbose is not for \"status\"" },
                 { { "status", "--wait=0" }, "--wait=0" },
                 { { "status", "--wait=-1" }, "--wait=-1" },
                 { { "status", "--wait=soon" }, "--wait=soon" },

@@ -394,6 +394,20 @@ static void test_folder_that_cannot_be(void)
         CHECK_INT(program_run(&program, WORDS("status")), 78);
 }
 
+static void test_trace(void)
+{
+        world_reset();
+        CHECK_INT(program_run(&program, WORDS("run", "--verbose")), 0);
+        CHECK_CONTAINS(program.output, "kube-bootstrap: file ");
+        CHECK(!strstr(program.output, "expected debug"));
+        world_reset();
+        CHECK(setenv("KUBE_BOOTSTRAP_LOG", "loud", 1) == 0);
+        CHECK_INT(program_run(&program, WORDS("run")), 0); /* a boot does not fail for that */
+        CHECK_CONTAINS(program.output, "KUBE_BOOTSTRAP_LOG=loud: expected debug or info\n");
+        CHECK(!strstr(program.output, "kube-bootstrap: file "));
+        CHECK(unsetenv("KUBE_BOOTSTRAP_LOG") == 0);
+}
+
 int main(void)
 {
         test_case("run converges, and once more changes nothing", test_run);
@@ -414,5 +428,6 @@ int main(void)
         test_case("what only a person may decide needs a terminal", test_person_only);
         test_case("on a terminal the steps are redrawn in place", test_terminal);
         test_case("a runtime folder that cannot be", test_folder_that_cannot_be);
+        test_case("a trace where it is asked for", test_trace);
         return test_done();
 }
