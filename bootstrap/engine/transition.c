@@ -29,11 +29,12 @@ const Wait *step_wait(const StepContext *context)
         return &context->wait;
 }
 
-/* Puts text into one of the context's places; with `more` after what is there, unless it is. */
-static void context_tell(StepContext *c, char *place, bool more, const char *format, va_list ap)
+/* Puts text into one of the context's places; with `more` after what is there, unless it is.
+ * Returns whether that is news. */
+static bool context_put(StepContext *c, char *place, bool more, const char *format, va_list ap)
         __attribute__((format(printf, 4, 0)));
 
-static void context_tell(StepContext *c, char *place, bool more, const char *format, va_list ap)
+static bool context_put(StepContext *c, char *place, bool more, const char *format, va_list ap)
 {
         char text[STEP_WAITING_FOR_MAX] = "";
         if (format) {
@@ -45,19 +46,27 @@ static void context_tell(StepContext *c, char *place, bool more, const char *for
                 size_t used = more ? strlen(place) : 0;
                 (void) snprintf(place + used, STEP_WAITING_FOR_MAX - used, "%s%s", used ? "; " : "",
                                 text);
-                c->told = true;
         }
         (void) pthread_mutex_unlock(&c->machine->lock);
-        if (news) {
-                worker_wake(c->machine->workers);
-        }
+        return news;
+}
+
+/* Has the engine look at what was put, now. */
+static void context_tell(StepContext *c)
+{
+        (void) pthread_mutex_lock(&c->machine->lock);
+        c->told = true;
+        (void) pthread_mutex_unlock(&c->machine->lock);
+        worker_wake(c->machine->workers);
 }
 
 void step_waiting_for(StepContext *context, const char *format, ...)
 {
         va_list ap;
         va_start(ap, format);
-        context_tell(context, context->waiting_for, false, format, ap);
+        if (context_put(context, context->waiting_for, false, format, ap)) {
+                context_tell(context);
+        }
         va_end(ap);
 }
 
@@ -65,7 +74,8 @@ void step_not_yet(StepContext *context, const char *format, ...)
 {
         va_list ap;
         va_start(ap, format);
-        context_tell(context, context->reason, false, format, ap);
+        /* told with what follows from the probe, which is about to end */
+        (void) context_put(context, context->reason, false, format, ap);
         va_end(ap);
 }
 
@@ -73,7 +83,9 @@ void step_warn(StepContext *context, const char *format, ...)
 {
         va_list ap;
         va_start(ap, format);
-        context_tell(context, context->warning, true, format, ap);
+        if (context_put(context, context->warning, true, format, ap)) {
+                context_tell(context);
+        }
         va_end(ap);
 }
 

@@ -519,9 +519,12 @@ static void test_reason(void)
         CHECK_INT(machine_run(&options, &status, &error), -ENOENT);
         CHECK_STR(error.message, "a: no longer so: a.conf is missing");
 
+        seen[0] = '\0';
         CHECK_OK(run(steps, 1), error);
         CHECK_INT(status.steps[0].state, STEP_DONE);
         CHECK_STR(status.steps[0].reason, "");
+        /* each state is told once: the reason goes with the one that follows */
+        CHECK_STR(seen, "starting a:probing a:applying converging a:verifying a:done ready ");
 }
 
 static void test_denial_is_warning(void)
