@@ -36,6 +36,11 @@ STEPS = {
              "kubelet-config"),
 }
 
+# As kube-bootstrap(8) has them: of a run that fails at docker's step, as there is no systemd here, or is interrupted;
+# and of one that is stopped by an error of a class.
+STATUSES = (1, 2)
+EXITS = {"unsafe": 65, "retry": 75, "denied": 77, "config": 78}
+
 # What a machine has of its own, and then nothing but the daemon.
 MACHINE = r"""
 set -e
@@ -187,6 +192,8 @@ class Machine:
             outcome.states, outcome.errors, outcome.waits = self.look()
         outcome.said = process.communicate(timeout=PATIENCE_S)[0]
         outcome.status = process.returncode
+        if outcome.status not in STATUSES:  # it has ended by itself, after the last look maybe
+            outcome.states, outcome.errors, outcome.waits = self.look()
         outcome.done = all(outcome.states.get(name) == "done" for name in wanted)
         return outcome
 

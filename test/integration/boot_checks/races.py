@@ -8,8 +8,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 from .crashes import HARMLESS, first_boot, holder, names, points
-from .machines import KILLED, STEPS
-from .state import EXITS, STATUSES, check_kept, check_secrets, check_whole, keep, learn, plant_objects
+from .machines import EXITS, KILLED, STATUSES, STEPS
+from .state import check_kept, check_secrets, check_whole, keep, learn, plant_objects
 from .tally import SecondMaster
 from region_checks.harness import wait
 

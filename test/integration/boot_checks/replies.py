@@ -6,7 +6,8 @@ import json
 from collections import Counter
 
 from .crashes import first_boot
-from .state import EXITS, STATUSES, check_kept, check_whole, keep, learn, plant
+from .machines import EXITS, STATUSES
+from .state import check_kept, check_whole, keep, learn, plant
 
 CLOSED = ("Empty reply", "reset", "unexpected eof")
 BAD_XML = ("reply is no acceptable XML", "HTTP status")

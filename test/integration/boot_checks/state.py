@@ -10,16 +10,12 @@ import subprocess
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from .machines import JOIN, ROOT
+from .machines import JOIN, ROOT, STATUSES
 from .tally import Lost, SecondMaster
 
 VOLUME, SECRETS = "var/lib/kubernetes/master", "srv/kubernetes"
 IDENTITY = "cluster-identity.json"
 LEFT_OVER = re.compile(r"^\..*\.[0-9a-f]{16}$")  # what file_write() names what it has not finished
-# As kube-bootstrap(8) has them: of a run that fails at docker's step, as there is no systemd here, or is interrupted;
-# and of one that is stopped by an error of a class.
-STATUSES = (1, 2)
-EXITS = {"unsafe": 65, "retry": 75, "denied": 77, "config": 78}
 # Of the volume, as etcd, the audit log and a person would leave them: mode, owner, content.
 ETCD = {"etcd/member/snap/db": (0o600, 0, b"\0bolt" * 4096), "etcd/member/wal/0-0.wal": (0o600, 0, b"wal" * 999)}
 AUDIT = {"audit/audit.log": (0o600, 0, b'{"kind":"Event"}\n' * 99), "audit/audit-2026.log": (0o640, 4, b"{}\n")}
