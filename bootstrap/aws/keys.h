@@ -5,7 +5,7 @@
 
 #include "base/secret.h"
 
-/* What a role or a user signs with. */
+/* The keys that a role or a user signs with. */
 typedef struct AwsKeys {
         char access_key_id[160];
         Secret secret_access_key;

@@ -37,7 +37,7 @@ static void print_step(const Step *step, const StepStatus *s)
         }
 }
 
-/* As status --json, of a run that has no process and writes no file. */
+/* Prints the state file of a run that has no process and writes no file. */
 static int print_json(Boot *boot, const MachineStatus *status, Error *err)
 {
         const unsigned role = boot_role(boot);

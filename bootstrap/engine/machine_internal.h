@@ -56,7 +56,7 @@ static inline const Step *machine_step(const Machine *m, size_t i)
         return &m->options->steps[i];
 }
 
-/* What the step needs of what this machine runs. */
+/* Returns those of the step's needs that this machine runs. */
 static inline uint64_t machine_needs(const Machine *m, size_t i)
 {
         return machine_step(m, i)->needs & m->runs;

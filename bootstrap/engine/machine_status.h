@@ -9,7 +9,7 @@
 #include "base/error.h"
 #include "engine/step.h"
 
-/* What the engine tells of a run. */
+/* The state of a run, as the engine tells it. */
 
 typedef enum Phase {
         PHASE_STARTING,
