@@ -122,6 +122,11 @@ def test_files_are_one_idea():
     fail_with([f"{name}: {lines} lines" for name, lines in lengths.items() if lines > MAX_FILE])
 
 
+def test_no_file_is_tracked_that_make_writes():
+    _, listed = run("git", "ls-files", "--cached", "--ignored", "--exclude-standard")
+    fail_with(listed.splitlines())
+
+
 def test_named_files_exist():
     """In documents, comments and scripts, by a path from the root of the tree. NAME and X stand for any name."""
     path = re.compile(r"(?<![\w/.$}*%)<-])((?:bootstrap|conf|packer|test|units)/[\w./-]*\w)([*{…$%\[<]?)")
