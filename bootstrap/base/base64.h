@@ -6,7 +6,7 @@
 #include "base/string.h"
 
 /* Appends the n bytes as RFC 4648, section 4, writes them, with padding: 0, or as buffer_append().
- * Where *ret is wiped, so is what this function used. */
+ * Its own copy is wiped too where *ret is to be wiped. */
 int base64_encode(const void *data, size_t n, Buffer *ret);
 
 /* The n characters as RFC 4648, section 4, has them: whole groups of four, "=" at the end alone,

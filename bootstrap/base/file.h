@@ -24,8 +24,8 @@ int file_write_if_changed(const char *path, const void *data, size_t n, mode_t m
 /* Returns 1 if file_write_if_changed() would write, else 0. */
 int file_differs(const char *path, const void *data, size_t n, mode_t mode, Error *err);
 
-/* As file_differs(), and says how in one line: "/run/x has mode 0644, expected 0600"; "" where the
- * file does not differ. */
+/* Compares as file_differs() does, and says in one line what differs: "/run/x has mode 0644,
+ * expected 0600"; "" where nothing does. */
 #define FILE_DIFFERENCE_MAX 200
 int file_difference(const char *path, const void *data, size_t n, mode_t mode,
                     char ret_how[FILE_DIFFERENCE_MAX], Error *err);

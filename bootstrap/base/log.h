@@ -37,7 +37,7 @@ typedef struct LogField {
         const char *value; /* NULL: left out */
 } LogField;
 
-/* One structured entry; to standard error where there is no journal, and with log_set_verbose().
+/* One structured entry; to standard error where there is no journal.
  * message_id may be NULL. Thread-safe. Never give it a secret. */
 void log_write(int priority, const char *message_id, const LogField *fields, size_t n_fields,
                const char *format, ...) __attribute__((format(printf, 5, 6)));

@@ -6,7 +6,7 @@
 
 /* The way to the API server. */
 
-/* Where this machine finds it: https://ADDRESS:443. */
+/* Writes the address at which this machine finds it: https://ADDRESS:443. */
 #define API_SERVER_MAX 32
 void api_server(const Boot *boot, char ret[API_SERVER_MAX]);
 

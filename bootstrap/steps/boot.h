@@ -75,8 +75,8 @@ typedef struct BootOverrides {
         bool format_volume; /* nothing known is on it, but it is not proven new */
 } BootOverrides;
 
-/* What steps remember beyond a run of the table, in the memory of one process. Each member is its
- * step's alone. */
+/* Memory of steps that outlives a run of the table, in one process. Each member belongs to one
+ * step. */
 typedef struct BootMemory {
         /* volume-mount: the size to which the filesystem could not be grown */
         uint64_t refused_size;

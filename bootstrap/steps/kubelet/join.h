@@ -14,7 +14,7 @@
 #define JOIN_OBJECT          "node/join.json" /* below S3_PREFIX */
 #define BOOTSTRAP_KUBECONFIG SECRETS_DIR "/bootstrap.kubeconfig"
 
-/* What kubelet-config writes and kubelet reads. */
+/* The files that kubelet-config writes and kubelet reads. */
 #define KUBELET_CONFIG      "/run/kube-bootstrap/kubelet.json"
 #define KUBELET_ENVIRONMENT "/run/kube-bootstrap/kubelet.env"
 

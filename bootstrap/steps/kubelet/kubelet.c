@@ -23,7 +23,7 @@ static int kubelet_answers(StepContext *context, Error *err)
         return r < 0 ? r : reply.status == 200 && streq(reply.body.data, "ok");
 }
 
-/* What kubelet reads when it starts; the last one only while it has no certificate. */
+/* The files that kubelet reads when it starts; the last one only while it has no certificate. */
 static const char *const kubelet_files[] = { KUBELET_CONFIG, KUBELET_ENVIRONMENT,
                                              BOOTSTRAP_KUBECONFIG };
 
