@@ -14,10 +14,19 @@ NAMES = ["master", "node"]
 def settle(name, what=None):
     """Waits until it says ready; where it does not, shows what is in the way."""
     done = lab("wait", name, READY_S, check=False)
-    return ok(done.returncode == 0, what or f"{name}: ready", "\n".join(
-        done.stdout if done.returncode == 0 else lab("exec", name, *words, check=False).stdout for words in (
-            ("kube-bootstrap", "status"), ("sh", "-c", "docker ps -a | tail -n 20"),
-            ("journalctl", "--no-pager", "-u", "kube-bootstrap", "-u", "kubelet", "-n", "60"))))
+    return ok(done.returncode == 0, what or f"{name}: ready", "" if done.returncode == 0 else seen_of(name))
+
+
+def seen_of(name):
+    """What there is to say of a machine that is not as it should be; one that is half down or up answers in part."""
+    console = machine.find(name).console.read_text(errors="replace").splitlines()
+    seen = ["its console:", *console[-25:]]
+    for words in (("systemctl", "list-jobs", "--no-pager"), ("kube-bootstrap", "status"),
+                  ("sh", "-c", "docker ps -a | tail -n 20"), ("ps", "-eo", "pid,stat,wchan:20,etimes,args"),
+                  ("journalctl", "--no-pager", "-u", "kube-bootstrap", "-u", "kubelet", "-n", "60")):
+        done = lab("exec", name, *words, check=False)
+        seen += [f"{' '.join(words)}: {done.returncode}", done.stderr, done.stdout]
+    return "\n".join(seen)
 
 
 def boot():
