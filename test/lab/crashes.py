@@ -115,7 +115,7 @@ def crash(kube, scene, when, text, nth):
     check(before, killed, "by the run that was killed")
     again = lab("exec", name, "kube-bootstrap", "run", check=False)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert eventually(kube.answers, 60), "no API server"
+    assert eventually(kube.answers), "no API server"
     after = look(kube)
     for then, what in ((served, "from before"), (before, "by both runs"), (killed, "by the second run")):
         check(then, after, what)
@@ -141,7 +141,7 @@ def test_both_get_to_ready():
     lab("run", "master")
     as_it_was = f"grep -q etcd_member {IDENTITY} && exit 1; grep complete {IDENTITY}; " \
                 f"cp -p {IDENTITY} /run/identity.json; cat /run/identity.json"
-    seen = eventually(lambda: inside("master", as_it_was), 120, 0.02)
+    seen = eventually(lambda: inside("master", as_it_was), pause_s=0.02)
     ok(seen, "the identity as it is before etcd has run")
     lab("run", "node")
     for name in ("master", "node"):

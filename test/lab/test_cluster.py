@@ -109,7 +109,7 @@ def holds_everything(instance_id, name, what):
     ok("172.20.128.9" in inside(name, "ip -4 -o address show"),
        f"{what}: the fixed address is on its interface")
     # IAM lags behind a new machine, and that denial is only a warning: the machine asks again within half a minute.
-    ok(eventually(lambda: not interface_of(instance_id)["SourceDestCheck"], 90),
+    ok(eventually(lambda: not interface_of(instance_id)["SourceDestCheck"]),
        f"{what}: the source/dest check is off")
 
 
@@ -253,7 +253,7 @@ def test_a_bad_lease():
         return next(step for step in status("node")["steps"] if step["name"] == "flanneld")
 
     # the run's end has the daemon look as well, which finds the same and says so anew
-    warns = eventually(lambda: subnet in (flanneld()["warning"] or ""), 120, 1)
+    warns = eventually(lambda: subnet in (flanneld()["warning"] or ""), pause_s=1)
     ok(warns, "a lease without a route: status warns of it", flanneld())
     lab("exec", "master", "sh", "-euc", script, "sh", "deleterange", name, "")
 
@@ -295,10 +295,10 @@ def test_another_hardware_address():
     done = lab("exec", "node", "timeout", "120", "kube-bootstrap", "run", check=False)
     equal(done.returncode, 0, "flannel.1 with another hardware address: exit status 0")
     now = inside("node", "cat /sys/class/net/flannel.1/address")
-    ok(eventually(lambda: f"lladdr {now}" in inside("master", "ip neighbour show dev flannel.1"), 20),
+    ok(eventually(lambda: f"lladdr {now}" in inside("master", "ip neighbour show dev flannel.1")),
        "flannel.1 with another hardware address: the master knows it", now)
     address = str(overlay_of("node").network_address + 1)
-    ok(eventually(lambda: pings("master", address), 20),
+    ok(eventually(lambda: pings("master", address)),
        "flannel.1 with another hardware address: the node is reached over the overlay")
 
 
@@ -307,7 +307,7 @@ def test_a_reboot():
     before = fingerprints("master")
     boot = inside("master", "stat -c %Z /proc/1")
     lab("reboot", "master")
-    ok(eventually(lambda: inside("master", "stat -c %Z /proc/1") != boot, 60), "the master rebooted")
+    ok(eventually(lambda: inside("master", "stat -c %Z /proc/1") != boot), "the master rebooted")
     world.settle("master", "a rebooted master is ready again")
     equal(fingerprints("master"), before, "after the reboot: same volume, etcd data and certificates")
     holds_everything(first, "master", "the rebooted master")
@@ -326,11 +326,11 @@ def test_another_master():
     equal(fingerprints("master"), before, "after the takeover: same volume, etcd data and certificates")
     holds_everything(second, "master", "the new master")
     check_machine("master", "master")
-    ok(eventually(lambda: etcd_health() == "true", 60),
+    ok(eventually(lambda: etcd_health() == "true"),
        "the node reaches the new master's etcd")
     equal(overlay_of("node"), overlay, "the node's subnet is what it was")
     address = str(overlay_of("master").network_address + 1)
-    ok(eventually(lambda: pings("node", address), 60), "the node reaches the new master over the overlay")
+    ok(eventually(lambda: pings("node", address)), "the node reaches the new master over the overlay")
 
 
 def test_no_secret_is_in_journals():

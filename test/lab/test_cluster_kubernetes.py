@@ -101,7 +101,7 @@ def test_both_are_ready(kube):
     master, node = node_name("master"), node_name("node")
     for component, wanted in (("kube-apiserver", {master}), ("kube-controller-manager", {master}),
                               ("kube-scheduler", {master}), ("kube-proxy", {master, node})):
-        ok(eventually(lambda c=component, w=wanted: nodes_of(c) == w, 120), f"{component} runs where it should",
+        ok(eventually(lambda c=component, w=wanted: nodes_of(c) == w), f"{component} runs where it should",
            nodes_of(component))
 
 
@@ -112,7 +112,7 @@ def first_token():
     values, before = region.seed(), token_id()
     region.call("s3", "DeleteObject", Bucket=values["bucket"], Key=f"{values['prefix'].strip('/')}/node/join.json")
     inside("master", "systemctl restart kube-bootstrap")
-    return eventually(lambda: token_id() != before and token_id(), 120)
+    return eventually(lambda: token_id() != before and token_id())
 
 
 def test_a_join_token_that_is_gone_from_the_bucket_is_made_anew(first_token):
@@ -121,7 +121,7 @@ def test_a_join_token_that_is_gone_from_the_bucket_is_made_anew(first_token):
 
 
 def web_pods(kube):
-    return eventually(lambda: (lambda found: found if len(found) == 2 else None)(kube.pods("app=web")), 120, 1)
+    return eventually(lambda: (lambda found: found if len(found) == 2 else None)(kube.pods("app=web")), pause_s=1)
 
 
 def from_pod(kube, pod, *words):
@@ -155,7 +155,7 @@ def test_workloads(kube, pods):
 
     for pod in pods:
         where = f"pod to service by address, from {pod['spec']['nodeName']}"
-        ok(eventually(lambda p=pod: answering(p) == wanted, 60), f"{where}: kube-proxy there comes to know the pods")
+        ok(eventually(lambda p=pod: answering(p) == wanted), f"{where}: kube-proxy there comes to know the pods")
         equal(answering(pod), wanted, f"{where}: both pods answer, itself too")
 
 
@@ -166,7 +166,7 @@ def test_a_service_account(kube, pods):
     folder = "/var/run/secrets/kubernetes.io/serviceaccount"
     address = kube.kubectl("get", "service", "kubernetes", "-o", "jsonpath={.spec.clusterIP}")
     api = ["-ca", f"{folder}/ca.crt", "-token", f"{folder}/token", f"https://{address}/api/v1/namespaces/default"]
-    found = eventually(lambda: from_pod(kube, pod, *api + []), 20)
+    found = eventually(lambda: from_pod(kube, pod, *api + []))
     ok(found and '"name": "default"' in found or found and '"name":"default"' in found,
        "a pod's service account token works, over the service's address", found)
     refused = kube.kubectl("exec", pod["metadata"]["name"], "--", "/bin/http", "get", *api[:-1],
@@ -300,9 +300,9 @@ def test_killed_services(kube):
             began = time.monotonic()
             inside(name, f"kill -9 {pid}")
             back = eventually(lambda n=name, u=unit, p=service_pid: main_pid(n, u) not in ("0", p) and
-                              inside(n, f"systemctl is-active {u}") == "active", 180)
+                              inside(n, f"systemctl is-active {u}") == "active")
             well = eventually(lambda n=name: node_name(n) in kube.ready_nodes() and
-                              inside(n, "curl -sSf http://127.0.0.1:10248/healthz"), 180)
+                              inside(n, "curl -sSf http://127.0.0.1:10248/healthz"))
             ok(back and well, f"{unit} killed on the {name}: it comes back, and the Node is Ready")
             print(f"after {time.monotonic() - began:.1f} s")
     ok(web_pods(kube), "and the deployment's pods run")
@@ -326,7 +326,7 @@ def test_a_master_is_lost(kube):
     lab("kill", "master")
     lab("terminate", "master")
     lab("run", "master", "--name", "master", "--set", f"JOIN_TOKEN_SECONDS={TOKEN_S}")
-    answered = eventually(kube.answers, 180, 0.2)
+    answered = eventually(kube.answers, pause_s=0.2)
     print(f"the API answers again {time.monotonic() - killed:.1f} s after the master's power was cut")
     ok(answered, "the API answers again at the same address")
     settle("master", "the new master says ready")
@@ -366,7 +366,7 @@ def test_all_reboot(kube, first_token):
     for name in names:
         lab("reboot", name)
     for name, boot_time in boots.items():
-        ok(eventually(lambda n=name, b=boot_time: inside(n, "stat -c %Z /proc/1") != b, 120), f"{name} rebooted")
+        ok(eventually(lambda n=name, b=boot_time: inside(n, "stat -c %Z /proc/1") != b), f"{name} rebooted")
     for name in names:
         settle(name, f"all machines rebooted at once: the {name} is ready again")
     has_just(kube, names, "their Nodes are Ready")

@@ -97,7 +97,7 @@ def test_what_is_up_to_date_is_not_made_again():
 
 def test_what_is_in_use_is_not_replaced():
     with subprocess.Popen(["chroot", ROOT, "sleep", "60"]) as user:
-        eventually(lambda: os.readlink(f"/proc/{user.pid}/root") == str(ROOT))
+        assert eventually(lambda: os.readlink(f"/proc/{user.pid}/root") == str(ROOT))
         refused = run("bash", "-c", '. "$1"; begin instance-root', "bash",
                       IMAGES / "lib.sh")
         user.kill()

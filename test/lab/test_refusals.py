@@ -58,11 +58,12 @@ def volume(content, zone="us-east-1a"):
     """A volume with that on it; content is a command that gets the image's path."""
     made = region.call("ec2", "CreateVolume", AvailabilityZone=zone, Size=1, VolumeType="gp3")
     image = VOLUMES / f"{made['VolumeId']}.img"
-    eventually(lambda: state(made["VolumeId"]) == "available")
+    assert eventually(lambda: state(made["VolumeId"]) == "available")
     with open(image, "wb") as file:
         file.truncate(GIB)
     if content:
         subprocess.run(["sh", "-euc", content, "sh", image], check=True, capture_output=True)
+    region.outlast_reads()
     return made["VolumeId"]
 
 
@@ -105,13 +106,13 @@ def test_user_data_that_is_a_script():
     script.write_text("#!/bin/sh\necho KUBERNETES_ROLE=master >/etc/kubernetes/stack-config.sh\n")
     lab("run", "master", "--name", "scripted", "--user-data", script)
     what = "user data given as a script"
-    failed = eventually(lambda: inside("scripted", "systemctl is-failed kube-bootstrap || true") == "failed", 60)
+    failed = eventually(lambda: inside("scripted", "systemctl is-failed kube-bootstrap || true") == "failed")
     ok(failed, f"{what}: the unit fails, and is not restarted")
     equal(inside("scripted", "systemctl show -P ExecMainStatus kube-bootstrap"), str(CONFIGURATION),
           f"{what}: with the status of a wrong configuration")
     ok("#cloud-config" in lab("logs", "scripted", "--no-pager", "-u", "kube-bootstrap"),
        f"{what}: the journal says what to do")
-    ok(eventually(lambda: inside("scripted", "systemctl is-active multi-user.target") == "active", 60),
+    ok(eventually(lambda: inside("scripted", "systemctl is-active multi-user.target") == "active"),
        f"{what}: the boot went on")
     lab("terminate", "scripted")
 
@@ -122,7 +123,7 @@ def good():
     new bucket may take to appear, which nobody waits for here, and a master at once. The master's stack-config.sh."""
     lab("run", "node", "--name", "waiting", "--set", "S3_BUCKET=no-such-bucket-anywhere")
     lab("run", "master", "--name", "bench", "--set", "KUBERNETES_ROLE=node")
-    eventually(lambda: inside("bench", "systemctl is-failed kube-bootstrap || true") == "failed", 60)
+    assert eventually(lambda: inside("bench", "systemctl is-failed kube-bootstrap || true") == "failed")
     inside("bench", f"sed -i 's/^KUBERNETES_ROLE=.*/KUBERNETES_ROLE=master/' {CONFIG}")
     return inside("bench", f"cat {CONFIG}") + "\n"
 
@@ -190,7 +191,8 @@ def test_a_wrong_volume(good):
     holder = lab("run", "node", "--name", "holder", "--zone", "a").strip()
     held = volume(None)
     region.call("ec2", "AttachVolume", VolumeId=held, InstanceId=holder, Device="/dev/sdf")
-    eventually(lambda: state(held) == "in-use")
+    ok(eventually(lambda: state(held) == "in-use"), "the volume is attached elsewhere")
+    region.outlast_reads()
     configure(name, with_key(good, "MASTER_VOLUME_ID", held) + "ATTACH_TIMEOUT_SECONDS=5\n")
     what = "a volume attached elsewhere"
     changed_nothing(refused(name, what, [FAILED], held, holder, "running"), what,
@@ -216,7 +218,7 @@ def test_a_wrong_volume(good):
         calls = refused(name, f"a volume holding {what}", [UNSAFE], foreign, *words)
         changed_nothing(calls, f"a volume holding {what}", ["AttachVolume"])
         region.call("ec2", "DetachVolume", VolumeId=foreign, InstanceId=instance_id)
-        eventually(lambda v=foreign: state(v) == "available")
+        ok(eventually(lambda v=foreign: state(v) == "available"), f"a volume holding {what} is detached")
         equal(digest(foreign), before, f"a volume holding {what}: not a byte of it changed")
     lab("terminate", name)
 
@@ -225,7 +227,7 @@ def test_a_wrong_volume(good):
 def test_a_wrong_bucket():
     """Buckets that are not there, or deny; run on a node, which needs nothing but the bucket."""
     name = "waiting"
-    eventually(lambda: inside(name, "systemctl is-failed kube-bootstrap || true") == "failed", 60)
+    assert eventually(lambda: inside(name, "systemctl is-failed kube-bootstrap || true") == "failed")
     good = with_key(inside(name, f"cat {CONFIG}"), "S3_BUCKET", region.seed()["bucket"])
     configure(name, with_key(good, "S3_BUCKET", "no-such-bucket-anywhere"))
     what = "a bucket that does not exist"

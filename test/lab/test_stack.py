@@ -71,7 +71,7 @@ def test_signals():
         for each in machines(role):
             ok(eventually(lambda k=(group, each): {
                 (s["resource"], s["unique_id"]): s["status"]
-                for s in region.control("GET", "/signals")}.get(k) == "SUCCESS", 30),
+                for s in region.control("GET", "/signals")}.get(k) == "SUCCESS"),
                f"{group} was told that {role} is ready", said)
 
 
@@ -197,7 +197,7 @@ def test_the_end_of_the_stack():
     volume, bucket = output("MasterVolumeId"), output("BucketName")
     allocation = output("AddressAllocationId")
     region.call("cloudformation", "delete_stack", StackName=NAME)
-    ok(eventually(lambda: not machines("master") | machines("node"), 60), "the stack's end is its machines'")
+    ok(eventually(lambda: not machines("master") | machines("node")), "the stack's end is its machines'")
     ok(eventually(lambda: [each["State"] for each in region.call(
         "ec2", "describe_volumes", VolumeIds=[volume])["Volumes"]] == ["available"]), "the volume stays")
     ok(region.call("s3", "list_objects_v2", Bucket=bucket)["Contents"], "so does the bucket, with what is in it")

@@ -88,7 +88,8 @@ def settle():
 def other_volume():
     """Somebody's disk with something on it."""
     made = region.call("ec2", "CreateVolume", AvailabilityZone="us-east-1a", Size=1)["VolumeId"]
-    eventually(lambda: region.call("ec2", "DescribeVolumes", VolumeIds=[made])["Volumes"][0]["State"] == "available")
+    assert eventually(
+        lambda: region.call("ec2", "DescribeVolumes", VolumeIds=[made])["Volumes"][0]["State"] == "available")
     with open(image(made), "wb") as file:
         file.truncate(1 << 30)
     subprocess.run(["mkfs.ext4", "-q", "-L", "others", image(made)], check=True)

@@ -129,6 +129,11 @@ def wait_for(instance_id, state, timeout_s=RUNNING_S):
         time.sleep(0.1)
 
 
+def outlast_reads():
+    """Wait until no read of an instance shows any more what was before a change."""
+    time.sleep(control("GET", "/settings")["reads"]["stale_s"])
+
+
 def _user_data(role, values, settings, files):
     """What the stack's template gives an instance: a stack-config.sh, written by cloud-init."""
     keys = {

@@ -38,7 +38,7 @@ def machines(role):
 
 def settle(role, count):
     """Waits until so many machines run, and each says ready."""
-    there = eventually(lambda: len(machines(role)) == count, 60)
+    there = eventually(lambda: len(machines(role)) == count)
     ready = [lab("wait", each, READY_S, check=False).returncode == 0 for each in sorted(machines(role))]
     if not ok(there and all(ready), f"{count} of role {role}, launched by the group, ready: {len(ready)}"):
         for each in machines(role):
@@ -54,7 +54,7 @@ def replace_master(client, count):
     before = kept.take(old, client, bucket=bucket)
     lab("kill", old)
     lab("terminate", old)
-    ok(eventually(lambda: machines("master") - {old}, 60), "the group launches another master by itself")
+    ok(eventually(lambda: machines("master") - {old}), "the group launches another master by itself")
     settle("master", 1)
     nodes_are(client, count, "it took volume and addresses, one master is in the cluster, no dead one")
     [new] = machines("master")
@@ -62,5 +62,5 @@ def replace_master(client, count):
 
 
 def nodes_are(client, count, what):
-    ok(eventually(lambda: len(client.ready_nodes()) == count == len(client.nodes()), 180, 1), what,
+    ok(eventually(lambda: len(client.ready_nodes()) == count == len(client.nodes()), pause_s=1), what,
        client.kubectl("get", "nodes", check=False).stdout)

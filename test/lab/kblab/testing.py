@@ -68,8 +68,9 @@ def inside(name, script):
     return done.stdout.rstrip("\n")
 
 
-def eventually(probe, timeout_s=30, pause_s=0.1):
-    """Calls `probe` until it returns something true, which is returned; None after the timeout.
+def eventually(probe, timeout_s=300, pause_s=0.1):
+    """Calls `probe` until it returns something true, which is returned; None after the timeout, which is long: a test
+    tells what comes, not how soon.
 
     An AssertionError, as from lab(), or a LabError counts as "not yet".
     """
