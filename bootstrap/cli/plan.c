@@ -9,7 +9,7 @@
 
 static void print_step(const Step *step, const StepStatus *s)
 {
-        const char *why = s->reason[0] ? s->reason : s->waiting_for;
+        const char *why = step_why(s);
         switch (s->state) {
         case STEP_DONE:
                 (void) printf("  %-18s already so\n", step->name);

@@ -19,8 +19,14 @@ struct StepContext {
 
         /* the running job: set before it starts, read when it has ended */
         StepFunction *function;
+        unsigned settle_s; /* not 0: the function is called until it holds, or this is over */
+        StepRetry settle;  /* how often */
         int result;
         Error error;
+
+        /* the worker's own, in step_await() */
+        unsigned looks;
+        bool look_soon, reason_is_news;
 
         /* told by the worker at any time; under the machine's lock */
         char waiting_for[STEP_WAITING_FOR_MAX];

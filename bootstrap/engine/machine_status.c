@@ -23,6 +23,11 @@ Phase phase_from_string(const char *s)
         return _PHASE_INVALID;
 }
 
+const char *step_why(const StepStatus *step)
+{
+        return isempty(step->waiting_for) ? step->reason : step->waiting_for;
+}
+
 const StepStatus *machine_decisive(const MachineStatus *status)
 {
         const StepStatus *decisive = NULL;

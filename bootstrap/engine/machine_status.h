@@ -48,6 +48,10 @@ typedef struct MachineStatus {
         StepStatus steps[STEPS_MAX];
 } MachineStatus;
 
+/* Returns why the step is not done yet, in its own words: what it waits for, else why its probe
+ * said "not yet", else an empty text. */
+const char *step_why(const StepStatus *step);
+
 /* The failure that decides: an unsafe one, else the one that came first; NULL if no step failed. */
 const StepStatus *machine_decisive(const MachineStatus *status);
 

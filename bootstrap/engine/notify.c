@@ -32,6 +32,11 @@ static bool is_running(const StepStatus *step)
                step->state == STEP_VERIFYING || step->state == STEP_BACKOFF;
 }
 
+static bool says_something(const StepStatus *step)
+{
+        return !isempty(step_why(step)) || !isempty(step->error.message);
+}
+
 /* The step to name: the one that has been at it longest and says what it waits for. */
 static const StepStatus *step_to_name(const MachineStatus *status)
 {
@@ -40,8 +45,7 @@ static const StepStatus *step_to_name(const MachineStatus *status)
                 if (!is_running(step)) {
                         continue;
                 }
-                bool says = step->waiting_for[0] || step->error.message[0];
-                bool best_says = best && (best->waiting_for[0] || best->error.message[0]);
+                bool says = says_something(step), best_says = best && says_something(best);
                 if (!best || says > best_says ||
                     (says == best_says && step->started_us < best->started_us)) {
                         best = step;
@@ -67,7 +71,7 @@ void notify_text(const MachineStatus *status, char ret[NOTIFY_STATUS_MAX])
                                 phase_to_string(status->phase), done, in_role);
                 return;
         }
-        const char *what = step->waiting_for[0] ? step->waiting_for : step->error.message;
+        const char *why = step_why(step), *what = isempty(why) ? step->error.message : why;
         const char *state = step_state_to_string(step->state);
         (void) snprintf(ret, NOTIFY_STATUS_MAX, "%s%s: %.300s; %zu of %zu steps done",
                         status->phase == PHASE_DEGRADED ? "degraded: " : "",

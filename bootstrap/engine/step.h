@@ -21,8 +21,8 @@ const Wait *step_wait(const StepContext *context);
 void step_waiting_for(StepContext *context, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
 
-/* Says why the probe answers "not yet", in one line: "ca.key has mode 0644, expected 0600". plan,
- * status and the journal show it until the step is done. */
+/* Says why the probe, or a look of step_await(), answers "not yet", in one line: "ca.key has mode
+ * 0644, expected 0600". plan, status and the journal show it until the step is done. */
 void step_not_yet(StepContext *context, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
 
@@ -34,10 +34,23 @@ void step_warn(StepContext *context, const char *format, ...) __attribute__((for
  * anywhere but into the facts of its own step. Apply: 0 or negative. */
 typedef int StepFunction(void *userdata, StepContext *context, Error *err);
 
+/* Pauses that grow, with full jitter (wait_backoff_ms()). As a row's policy for what failed, both 0
+ * mean that a failed apply is final. */
 typedef struct StepRetry {
-        unsigned first_ms,
-                max_ms; /* full jitter between attempts; both 0: a failed apply is final */
+        unsigned first_ms, max_ms;
 } StepRetry;
+
+/* Waits for what gives no event: calls `look`, a probe with this userdata, with pauses between,
+ * until it returns something else than 0, which is returned. Returns 0 once limit_s (0: none) is
+ * over, and -ETIMEDOUT once the time of the step is. */
+int step_await(StepContext *context, StepFunction *look, void *userdata, StepRetry every,
+               unsigned limit_s, Error *err);
+
+/* Returns how often the step_await() that runs has looked before. */
+unsigned step_looks(const StepContext *context);
+
+/* Told by a look that did something: the next pause is short again. */
+void step_look_soon(StepContext *context);
 
 #define STEP_MASK(id) (UINT64_C(1) << (id))
 
@@ -49,6 +62,8 @@ typedef struct Step {
         StepFunction *probe;
         StepFunction *apply; /* NULL: the step only learns or waits for what its probe sees */
         StepRetry retry;
+        unsigned settle_s;   /* how long after an apply the probe may say "not yet", as what was
+                                applied takes effect; 0: not at all */
         unsigned deadline_s; /* for the step as a whole, all attempts; 0: none */
         unsigned reprobe_s;  /* how often a resident daemon looks again; 0: only when it runs the
                                 table */

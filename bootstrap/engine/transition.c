@@ -2,7 +2,6 @@
 #include "engine/machine_internal.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -21,82 +20,6 @@ uint64_t machine_now_us(void)
         (void) clock_gettime(CLOCK_REALTIME, &ts); /* cannot fail for a clock that exists */
         return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
 }
-
-/* Told by step functions, on a worker. */
-
-const Wait *step_wait(const StepContext *context)
-{
-        return &context->wait;
-}
-
-/* Puts text into one of the context's places; with `more` after what is there, unless it is.
- * Returns whether that is news. */
-static bool context_put(StepContext *c, char *place, bool more, const char *format, va_list ap)
-        __attribute__((format(printf, 4, 0)));
-
-static bool context_put(StepContext *c, char *place, bool more, const char *format, va_list ap)
-{
-        char text[STEP_WAITING_FOR_MAX] = "";
-        if (format) {
-                (void) vsnprintf(text, sizeof(text), format, ap); /* a long one is cut */
-        }
-        (void) pthread_mutex_lock(&c->machine->lock);
-        bool news = more ? !strstr(place, text) : !streq(place, text);
-        if (news) {
-                size_t used = more ? strlen(place) : 0;
-                (void) snprintf(place + used, STEP_WAITING_FOR_MAX - used, "%s%s", used ? "; " : "",
-                                text);
-        }
-        (void) pthread_mutex_unlock(&c->machine->lock);
-        return news;
-}
-
-/* Has the engine look at what was put, now. */
-static void context_tell(StepContext *c)
-{
-        (void) pthread_mutex_lock(&c->machine->lock);
-        c->told = true;
-        (void) pthread_mutex_unlock(&c->machine->lock);
-        worker_wake(c->machine->workers);
-}
-
-void step_waiting_for(StepContext *context, const char *format, ...)
-{
-        va_list ap;
-        va_start(ap, format);
-        if (context_put(context, context->waiting_for, false, format, ap)) {
-                context_tell(context);
-        }
-        va_end(ap);
-}
-
-void step_not_yet(StepContext *context, const char *format, ...)
-{
-        va_list ap;
-        va_start(ap, format);
-        /* told with what follows from the probe, which is about to end */
-        (void) context_put(context, context->reason, false, format, ap);
-        va_end(ap);
-}
-
-void step_warn(StepContext *context, const char *format, ...)
-{
-        va_list ap;
-        va_start(ap, format);
-        if (context_put(context, context->warning, true, format, ap)) {
-                context_tell(context);
-        }
-        va_end(ap);
-}
-
-void step_run_job(Job *job)
-{
-        StepContext *c = (StepContext *) job;
-        c->error = (Error) {};
-        c->result = c->function(c->machine->options->userdata, c, &c->error);
-}
-
-/* Changes of state, on the engine's thread. */
 
 void machine_learn_role(Machine *m)
 {
@@ -246,11 +169,11 @@ static bool says_no_reason(const Error *error)
 static void step_give_up(Machine *m, size_t i)
 {
         Error error = m->status.steps[i].error;
-        const char *what = m->status.steps[i].waiting_for;
+        const char *why = step_why(&m->status.steps[i]);
         /* it only ever said "not yet" */
-        if (isempty(error.message) || (says_no_reason(&error) && !isempty(what))) {
+        if (isempty(error.message) || (says_no_reason(&error) && !isempty(why))) {
                 (void) error_set(&error, ERROR_RETRY, ETIMEDOUT, "%s",
-                                 isempty(what) ? "not so yet" : what);
+                                 isempty(why) ? "not so yet" : why);
         }
         (void) error_prefix(&error, "gave up after %u s", machine_step(m, i)->deadline_s);
         step_fail(m, i, &error);
@@ -304,6 +227,9 @@ void step_start(Machine *m, size_t i, StepState state)
         StepStatus *s = &m->status.steps[i];
         c->function =
                 state == STEP_APPLYING ? machine_step(m, i)->apply : machine_step(m, i)->probe;
+        c->settle_s = state == STEP_VERIFYING ? machine_step(m, i)->settle_s : 0;
+        c->settle = (StepRetry) { machine_step(m, i)->retry.first_ms / 4,
+                                  machine_step(m, i)->retry.first_ms * 2 };
         c->waiting_for[0] = s->waiting_for[0] = '\0'; /* no worker has it: no lock */
         if (state == STEP_PROBING) {
                 c->warning[0] = s->warning[0] = '\0';
@@ -373,10 +299,9 @@ void step_proceed(Machine *m, size_t i)
                 step_start(m, i, STEP_VERIFYING);
         } else if (state == STEP_VERIFYING && c->result == 0) {
                 Error error = {};
-                const StepStatus *s = &m->status.steps[i];
-                const char *what = isempty(s->reason) ? s->waiting_for : s->reason;
+                const char *why = step_why(&m->status.steps[i]);
                 (void) error_set(&error, ERROR_RETRY, EAGAIN, "applied, but still not so%s%s",
-                                 isempty(what) ? "" : ": ", what);
+                                 isempty(why) ? "" : ": ", why);
                 step_failed(m, i, &error, once);
         } else if (c->result == 0) {
                 probe_said_no(m, i);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "steps/bucket.h"
 
+const StepRetry bucket_looks = { .first_ms = 500, .max_ms = 5000 };
+
 static char *key_of(const Boot *boot, const char *name)
 {
         const char *prefix = boot->config.s3_prefix;

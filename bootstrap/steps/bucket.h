@@ -9,8 +9,7 @@
 /* The cluster's part of its bucket: what lies below S3_PREFIX. */
 
 /* How often the bucket is looked at again while something is missing: a look costs one GET. */
-#define BUCKET_POLL_FIRST_MS 500
-#define BUCKET_POLL_MAX_MS   5000
+extern const StepRetry bucket_looks;
 
 /* One object; as s3_get() and s3_put(). A bucket that does not exist is named by its setting. */
 int bucket_get(const Boot *boot, StepContext *context, const char *name, size_t max_bytes,

@@ -11,6 +11,10 @@
 #define RETRY_NEVER         { 0 }
 /* clang-format on */
 
+/* EC2 may describe what was until a few seconds after it took a change.
+ * https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html */
+#define SETTLE_EC2_S 10
+
 /* IAM's policies take effect within seconds; where somebody has to come, seldom is enough. */
 const StepRetry boot_again = { .first_ms = 2000, .max_ms = 300000 };
 const unsigned boot_patience_ms = 600000; /* a third of the template's timeout */
@@ -33,7 +37,8 @@ const Step boot_steps[_BOOT_STEP_MAX] = {
                 .name = "source-dest-check", .runs_on = ROLE_ALL, .needs = STEP(IDENTITY),
                 .makes_true = "the source/destination check is off on every interface",
                 .probe = source_dest_check_probe, .apply = source_dest_check_apply,
-                .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 900, .denial_is_warning = true,
+                .retry = RETRY_AWS, .settle_s = SETTLE_EC2_S, .deadline_s = 600, .reprobe_s = 900,
+                .denial_is_warning = true,
         },
         [BOOT_VOLUME_ATTACH] = {
                 .name = "volume-attach", .runs_on = ROLE_MASTER, .needs = STEP(IDENTITY),
@@ -66,13 +71,13 @@ const Step boot_steps[_BOOT_STEP_MAX] = {
                 .name = "elastic-ip", .runs_on = ROLE_MASTER, .needs = STEP(SECRETS),
                 .makes_true = "the Elastic IP is associated with this instance",
                 .probe = elastic_ip_probe, .apply = elastic_ip_apply,
-                .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 300,
+                .retry = RETRY_AWS, .settle_s = SETTLE_EC2_S, .deadline_s = 600, .reprobe_s = 300,
         },
         [BOOT_PRIVATE_IP] = {
                 .name = "private-ip", .runs_on = ROLE_MASTER, .needs = STEP(SECRETS),
                 .makes_true = "the fixed private address is on this instance, in EC2 and in the kernel",
                 .probe = private_ip_probe, .apply = private_ip_apply,
-                .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 120,
+                .retry = RETRY_AWS, .settle_s = SETTLE_EC2_S, .deadline_s = 600, .reprobe_s = 120,
         },
         [BOOT_DOCKER_BOOTSTRAP] = {
                 .name = "docker-bootstrap", .runs_on = ROLE_ALL, .needs = STEP(CONFIG),
@@ -124,7 +129,7 @@ const Step boot_steps[_BOOT_STEP_MAX] = {
                 .needs = STEP(DOCKER) | STEP(STATIC_PODS) | STEP(KUBELET_CONFIG),
                 .makes_true = "kubelet runs and its healthz answers",
                 .probe = kubelet_probe, .apply = kubelet_apply,
-                .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 30,
+                .retry = RETRY_LOCAL, .settle_s = 60, .deadline_s = 900, .reprobe_s = 30,
         },
         [BOOT_KUBELET_JOIN] = {
                 .name = "kubelet-join", .runs_on = ROLE_ALL, .needs = STEP(KUBELET),

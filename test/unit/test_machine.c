@@ -309,6 +309,101 @@ static void test_verify_not_yet(void)
                   "a: gave up after 1 s: applied, but still not so: the unit starts");
 }
 
+/* What was applied takes effect at the third look after it. */
+static void take_effect(int n)
+{
+        fakes[0].so = n >= 3;
+}
+
+static void test_settle(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = QUICK, .settle_s = 30, .deadline_s = 60 } };
+        reset();
+        fakes[0].apply_changes_nothing = true;
+        fakes[0].reason = "not there yet";
+        fakes[0].when_probed = take_effect;
+        CHECK_OK(run(steps, 1), error);
+        CHECK_INT(fakes[0].applies, 1);
+        CHECK_INT(fakes[0].probes, 4);
+        /* told once while it settles: the reason stays the same */
+        CHECK_STR(seen, "starting a:probing a:applying converging a:verifying a:verifying a:done "
+                        "ready ");
+        CHECK_STR(status.steps[0].reason, "");
+}
+
+static void test_settled_not(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = QUICK, .settle_s = 1, .deadline_s = 2 } };
+        reset();
+        fakes[0].apply_changes_nothing = true;
+        fakes[0].reason = "not there yet";
+        CHECK_INT(run(steps, 1), -EAGAIN);
+        CHECK_STR(error.message, "a: gave up after 2 s: applied, but still not so: not there yet");
+        CHECK(fakes[0].applies >= 1 && fakes[0].applies <= 2); /* not at each look */
+        CHECK(fakes[0].probes > 20);
+}
+
+/* An apply that waits. */
+static atomic_int looks_until;
+static int looks_seen[4];
+static unsigned await_limit_s;
+static int await_result; /* the first one */
+
+static int look(void *userdata, StepContext *context, Error *err)
+{
+        (void) err;
+        CHECK(userdata == &looks_until);
+        unsigned n = step_looks(context);
+        looks_seen[n < ELEMENTS(looks_seen) ? n : ELEMENTS(looks_seen) - 1]++;
+        step_look_soon(context);
+        step_waiting_for(context, "look %u", n);
+        return (int) n >= looks_until ? 1 : 0;
+}
+
+static int apply_await(void *userdata, StepContext *context, Error *err)
+{
+        (void) userdata;
+        const StepRetry every = { .first_ms = 4, .max_ms = 10000 }; /* soon each time */
+        int r = step_await(context, look, &looks_until, every, await_limit_s, err);
+        await_result = await_result == INT_MIN ? r : await_result;
+        fakes[0].so = r > 0;
+        return r < 0 ? r : 0;
+}
+
+static void test_await(void)
+{
+        const Step steps[] = { { .name = "a",
+                                 .makes_true = "a",
+                                 .probe = probe_0,
+                                 .apply = apply_await,
+                                 .runs_on = BOTH,
+                                 .retry = QUICK,
+                                 .deadline_s = 2 } };
+        reset();
+        await_result = INT_MIN;
+        looks_until = 2;
+        CHECK_OK(run(steps, 1), error);
+        CHECK_INT(await_result, 1);
+        for (unsigned i = 0; i < ELEMENTS(looks_seen); i++) {
+                CHECK_INT(looks_seen[i], i < 3 ? 1 : 0);
+        }
+
+        reset();
+        await_result = INT_MIN;
+        looks_until = INT_MAX;
+        await_limit_s = 1;
+        CHECK(run(steps, 1) < 0);
+        CHECK_INT(await_result, 0); /* its own limit is over, the step's is not */
+        CHECK(looks_seen[3] > 40);  /* with growing pauses some ten, twice */
+
+        reset();
+        await_result = INT_MIN;
+        await_limit_s = 0;
+        CHECK_INT(run(steps, 1), -ETIMEDOUT);
+        CHECK_INT(await_result, -ETIMEDOUT);
+        CHECK_CONTAINS(error.message, "a: gave up after 2 s: look ");
+}
+
 static void test_deadline_cuts_a_wait(void)
 {
         const Step steps[] = { { ROW(0, "a"), .retry = QUICK, .deadline_s = 1 } };
@@ -797,6 +892,9 @@ int main(void)
         test_case("needs are looked at again before a step is", test_needs_are_renewed);
         test_case("a need that is lost ends what depends on it", test_needs_that_are_lost);
         test_case("applied, but still not so", test_verify_not_yet);
+        test_case("what was applied may take its time", test_settle);
+        test_case("what was applied has its time", test_settled_not);
+        test_case("an apply that waits", test_await);
         test_case("a probe says why not yet", test_reason);
         test_case("the deadline cuts a wait", test_deadline_cuts_a_wait);
         test_case("a step without apply waits", test_only_waits);

@@ -124,30 +124,32 @@ int join_get_object(const Boot *boot, StepContext *context, JoinToken *ret, Erro
         return r == -EBADMSG ? 0 : r < 0 ? r : 1;
 }
 
+/* 1 once there is a token here, 0 where the master has not left one. */
+static int take_token(void *userdata, StepContext *context, Error *err)
+{
+        Boot *boot = userdata;
+        _cleanup_join_token_ JoinToken token = {};
+        int r = join_local_probe(boot, err);
+        if (r != 0) {
+                return r;
+        }
+        r = join_get_object(boot, context, &token, err);
+        if (r < 0) {
+                return r;
+        }
+        if (r > 0 && join_token_is_alive(&token, time(NULL))) {
+                r = write_token(&token, err);
+                return r < 0 ? r : 1;
+        }
+        step_waiting_for(context, "the master to leave a join token that is %s",
+                         r > 0 ? "not expired" : "there");
+        return 0;
+}
+
 int join_fetch(Boot *boot, StepContext *context, Error *err)
 {
-        for (unsigned attempt = 0;; attempt++) {
-                _cleanup_join_token_ JoinToken token = {};
-                int r = join_local_probe(boot, err);
-                if (r != 0) {
-                        return r < 0 ? r : 0;
-                }
-                r = join_get_object(boot, context, &token, err);
-                if (r > 0 && join_token_is_alive(&token, time(NULL))) {
-                        return write_token(&token, err);
-                }
-                if (r < 0) {
-                        return r;
-                }
-                step_waiting_for(context, "the master to leave a join token that is %s",
-                                 r > 0 ? "not expired" : "there");
-                r = wait_sleep(step_wait(context),
-                               wait_backoff_ms(BUCKET_POLL_FIRST_MS, BUCKET_POLL_MAX_MS, attempt),
-                               err);
-                if (r < 0) {
-                        return r;
-                }
-        }
+        int r = step_await(context, take_token, boot, bucket_looks, 0, err);
+        return r < 0 ? r : 0;
 }
 
 int join_render_bootstrap_kubeconfig(const Boot *boot, Secret *ret, Error *err)

@@ -77,10 +77,13 @@ static int note(KubeApi *api, const Manifests *manifests, StepContext *context, 
         return r < 0 ? r : 0;
 }
 
+static const StepRetry api_looks = { .first_ms = 250, .max_ms = 1000 };
+
 /* 1 or 0. An API server that has just begun lets nobody do anything until it has made its own roles
  * (and on a new cluster not even its administrators), so whatever it says, it is waited for. */
-static int answers(KubeApi *api, StepContext *context, Error *err)
+static int answers(void *userdata, StepContext *context, Error *err)
 {
+        KubeApi *api = userdata;
         Error why = {};
         int r = kube_api_is_ready(api, step_wait(context), &why);
         bool not_yet = r < 0 && (why.class == ERROR_RETRY || why.class == ERROR_DENIED);
@@ -89,8 +92,9 @@ static int answers(KubeApi *api, StepContext *context, Error *err)
                 return r;
         }
         if (r <= 0) {
-                step_waiting_for(context, "the API server to be ready%s%.150s", not_yet ? ": " : "",
-                                 not_yet ? why.message : "");
+                step_waiting_for(context,
+                                 "the API server to be ready (docker ps -a shows it)%s%.150s",
+                                 not_yet ? ": " : "", not_yet ? why.message : "");
         }
         return r > 0;
 }
@@ -108,24 +112,6 @@ int addons_probe(void *userdata, StepContext *context, Error *err)
                 r = answers(api, context, err);
         }
         return r <= 0 ? r : are_noted(api, &manifests, context, err);
-}
-
-static int await(KubeApi *api, StepContext *context, Error *err)
-{
-        for (unsigned attempt = 0;; attempt++) {
-                int r = answers(api, context, err);
-                if (r != 0) {
-                        return r < 0 ? r : 0;
-                }
-                r = wait_sleep(step_wait(context), attempt < 100 ? 250 : 1000, err);
-                if (r == -ETIMEDOUT) {
-                        return error_set(err, ERROR_RETRY, ETIMEDOUT,
-                                         "the API server does not become ready: see docker ps -a");
-                }
-                if (r < 0) {
-                        return r;
-                }
-        }
 }
 
 /* Its cache of what the API server knows would lie in a home folder that there is none of. */
@@ -158,7 +144,7 @@ int addons_apply(void *userdata, StepContext *context, Error *err)
                 r = api_open(boot, &api, err);
         }
         if (r >= 0) {
-                r = await(api, context, err);
+                r = step_await(context, answers, api, api_looks, 0, err);
         }
         if (r >= 0) {
                 r = manifests_install(&manifests, MANIFESTS, err);

@@ -11,7 +11,7 @@
 /* The master's care for the cluster's Nodes: it lets in who may join, labels Nodes by role (kubelet
  * may not label itself so), and deletes those whose instance is gone. */
 
-#define LOOK_AGAIN_MS 1000
+static const StepRetry looks = { .first_ms = 1000, .max_ms = 1000 };
 
 bool nodes_have_work(const Boot *boot, const NodesScene *scene)
 {
@@ -147,28 +147,44 @@ static void say_what_waits(const Boot *boot, StepContext *context, const NodesSc
         step_waiting_for(context, "this machine's kubelet to register its Node");
 }
 
+typedef struct NodesLook {
+        const Boot *boot;
+        KubeApi *api;
+} NodesLook;
+
+/* 1 once there is nothing to do and the master's own Node is in, 0 until then. */
+static int look_and_work(void *userdata, StepContext *context, Error *err)
+{
+        const NodesLook *look = userdata;
+        _cleanup_nodes_scene_ NodesScene scene = {};
+        int r = nodes_look(look->boot, context, look->api, &scene, err);
+        if (r < 0) {
+                return r;
+        }
+        if (!nodes_have_work(look->boot, &scene)) {
+                r = is_in(look->boot, &scene, err);
+                if (r != 0) {
+                        return r;
+                }
+        }
+        r = nodes_work(look->boot, context, look->api, &scene, err);
+        if (r < 0) {
+                return r;
+        }
+        say_what_waits(look->boot, context, &scene);
+        return 0;
+}
+
 /* Until the master's own is in: its kubelet asks in its own time. */
 int nodes_apply(void *userdata, StepContext *context, Error *err)
 {
-        Boot *boot = userdata;
+        NodesLook look = { .boot = userdata };
         _cleanup_kube_api_ KubeApi *api = NULL;
-        int r = api_open(boot, &api, err);
-        while (r >= 0) {
-                _cleanup_nodes_scene_ NodesScene scene = {};
-                r = nodes_look(boot, context, api, &scene, err);
-                if (r >= 0 && !nodes_have_work(boot, &scene)) {
-                        r = is_in(boot, &scene, err);
-                        if (r > 0) {
-                                return 0;
-                        }
-                }
-                if (r >= 0) {
-                        r = nodes_work(boot, context, api, &scene, err);
-                }
-                if (r >= 0) {
-                        say_what_waits(boot, context, &scene);
-                        r = wait_sleep(step_wait(context), LOOK_AGAIN_MS, err);
-                }
+        int r = api_open(look.boot, &api, err);
+        if (r < 0) {
+                return r;
         }
-        return r;
+        look.api = api;
+        r = step_await(context, look_and_work, &look, looks, 0, err);
+        return r < 0 ? r : 0;
 }

@@ -11,6 +11,8 @@
 /* secrets: the first master makes them, every other machine fetches them. What may be done where
  * volume and bucket meet is decided in cluster/lineage.h; here it is done. */
 
+#define LOOK_AT_ONCE 2 /* of master_act() */
+
 unsigned secrets_flags(const Boot *boot)
 {
         return (boot->overrides.new_cluster ? LINEAGE_NEW_CLUSTER : 0U) |
@@ -81,8 +83,7 @@ static int master_probe(Boot *boot, StepContext *context, Error *err)
                                           : 0;
 }
 
-static int wait_for_claimant(StepContext *context, const SecretsScene *scene, unsigned attempt,
-                             Error *err)
+static void say_who_claims(StepContext *context, const SecretsScene *scene)
 {
         const Claim *claim = &scene->claim;
         step_waiting_for(context,
@@ -90,8 +91,6 @@ static int wait_for_claimant(StepContext *context, const SecretsScene *scene, un
                          "volume %s: its index.json, or its termination",
                          claim->instance_id, scene->holder_state, scene->url, claim->created,
                          claim->volume_id);
-        return wait_sleep(step_wait(context),
-                          wait_backoff_ms(BUCKET_POLL_FIRST_MS, BUCKET_POLL_MAX_MS, attempt), err);
 }
 
 static int complete_identity(SecretsScene *scene, Error *err)
@@ -103,9 +102,9 @@ static int complete_identity(SecretsScene *scene, Error *err)
         return volume_identity_write(&identity, err);
 }
 
-/* What the table says for what there is; 1 once the files are here, 0 to look again. */
-static int master_act(Boot *boot, StepContext *context, SecretsScene *scene, unsigned attempt,
-                      Error *err)
+/* Does what the table says for what there is: 1 once the files are here, 0 where another instance
+ * is to do something, LOOK_AT_ONCE where this one did. */
+static int master_act(Boot *boot, StepContext *context, SecretsScene *scene, Error *err)
 {
         LineageOutcome outcome = lineage_decide(&scene->scene, secrets_flags(boot));
         int r = outcome == LINEAGE_REFUSE
@@ -122,32 +121,32 @@ static int master_act(Boot *boot, StepContext *context, SecretsScene *scene, uns
                 }
                 return r < 0 ? r : 1;
         case LINEAGE_COMPLETE:
-                return complete_identity(scene, err);
+                r = complete_identity(scene, err);
+                return r < 0 ? r : LOOK_AT_ONCE;
         case LINEAGE_WAIT:
-                return wait_for_claimant(context, scene, attempt, err);
+                say_who_claims(context, scene);
+                return 0;
         case LINEAGE_BEGIN:
         case LINEAGE_RESUME:
         case LINEAGE_TAKE_OVER:
                 r = secrets_make(boot, context, scene, err);
-                if (r == 0) { /* someone else was faster; do not run after them */
-                        return wait_sleep(step_wait(context), BUCKET_POLL_FIRST_MS, err);
-                }
-                return r < 0 ? r : 0;
+                return r > 0 ? LOOK_AT_ONCE : r; /* 0: someone else was faster */
         default:
                 return lineage_refusal(&scene->scene, err);
         }
 }
 
-static int master_apply(Boot *boot, StepContext *context, Error *err)
+static int master_look_and_act(void *userdata, StepContext *context, Error *err)
 {
-        for (unsigned attempt = 0;; attempt++) {
+        Boot *boot = userdata;
+        for (;;) {
                 _cleanup_secrets_scene_ SecretsScene scene = {};
                 int r = secrets_look(boot, context, &scene, err);
                 if (r >= 0) {
-                        r = master_act(boot, context, &scene, attempt, err);
+                        r = master_act(boot, context, &scene, err);
                 }
-                if (r != 0) {
-                        return r < 0 ? r : 0;
+                if (r != LOOK_AT_ONCE) {
+                        return r;
                 }
         }
 }
@@ -179,32 +178,27 @@ static int node_probe(Boot *boot, StepContext *context, Error *err)
         return r < 0 ? r : probe_index(boot, context, &index, err);
 }
 
-static int node_apply(Boot *boot, StepContext *context, Error *err)
+/* 1 once they are here, 0 while there is no index. */
+static int node_look_and_act(void *userdata, StepContext *context, Error *err)
 {
+        Boot *boot = userdata;
         _cleanup_bucket_index_ BucketIndex index = {};
-        char since[24];
-        document_now(since);
-        for (unsigned attempt = 0;; attempt++) {
-                int r = bucket_get_index(boot, context, &index, err);
-                if (r < 0) {
-                        return r;
-                }
-                if (r > 0) {
-                        break;
-                }
+        int r = bucket_get_index(boot, context, &index, err);
+        if (r < 0) {
+                return r;
+        }
+        if (r == 0) {
                 step_waiting_for(context,
                                  "index.json in s3://%s/%s, which the master writes once it has "
-                                 "made the secrets; since %s",
-                                 boot->config.s3_bucket, boot->config.s3_prefix, since);
-                r = wait_sleep(step_wait(context),
-                               wait_backoff_ms(BUCKET_POLL_FIRST_MS, BUCKET_POLL_MAX_MS, attempt),
-                               err);
-                if (r < 0) {
-                        return r;
-                }
+                                 "made the secrets",
+                                 boot->config.s3_bucket, boot->config.s3_prefix);
+                return 0;
         }
-        int r = check_cluster(boot, &index, err);
-        return r < 0 ? r : secrets_install(boot, context, &index, err);
+        r = check_cluster(boot, &index, err);
+        if (r >= 0) {
+                r = secrets_install(boot, context, &index, err);
+        }
+        return r < 0 ? r : 1;
 }
 
 int secrets_probe(void *userdata, StepContext *context, Error *err)
@@ -217,6 +211,8 @@ int secrets_probe(void *userdata, StepContext *context, Error *err)
 int secrets_apply(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
-        return boot->config.role == ROLE_MASTER ? master_apply(boot, context, err)
-                                                : node_apply(boot, context, err);
+        bool master = boot->config.role == ROLE_MASTER;
+        int r = step_await(context, master ? master_look_and_act : node_look_and_act, boot,
+                           bucket_looks, 0, err);
+        return r < 0 ? r : 0;
 }

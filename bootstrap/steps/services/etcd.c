@@ -118,11 +118,18 @@ void etcd_session_done(EtcdSession *session)
         buffer_done(&session->password);
 }
 
-static int etcd_answers(const Boot *boot, StepContext *context, Error *err)
+static int etcd_answers(void *userdata, StepContext *context, Error *err)
 {
+        const Boot *boot = userdata;
         _cleanup_etcd_session_ EtcdSession session = {};
         int r = etcd_open(boot, NULL, NULL, &session, err);
-        return r < 0 ? r : etcd_is_healthy(&session.client, step_wait(context), err);
+        if (r >= 0) {
+                r = etcd_is_healthy(&session.client, step_wait(context), err);
+        }
+        if (r == 0) {
+                service_not_yet(UNIT_ETCD, "etcd does not say that it is healthy", context);
+        }
+        return r;
 }
 
 int etcd_probe(void *userdata, StepContext *context, Error *err)
@@ -139,10 +146,8 @@ int etcd_probe(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         r = etcd_answers(boot, context, err);
-        if (r == 0 || (r > 0 && !marked)) {
-                step_not_yet(context, r == 0 ? "etcd does not say that it is healthy"
-                                             : MASTER_IDENTITY_FILE
-                                              " does not say yet that etcd has run");
+        if (r > 0 && !marked) {
+                step_not_yet(context, MASTER_IDENTITY_FILE " does not say yet that etcd has run");
         }
         return r <= 0 ? r : marked;
 }
@@ -167,18 +172,6 @@ int etcd_apply(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         /* its port opens when the store is read; nothing tells of that but the port */
-        for (unsigned attempt = 0;; attempt++) {
-                if (attempt % 20 == 0) { /* every ten seconds */
-                        service_wait_for(UNIT_ETCD, "etcd to be healthy", attempt, context);
-                }
-                r = etcd_answers(boot, context, err);
-                if (r != 0) {
-                        return r < 0 ? r : etcd_mark_data(err);
-                }
-                r = wait_sleep(step_wait(context), attempt < 20 ? 50 : 500, err);
-                if (r < 0) {
-                        (void) error_prefix(err, "etcd is not healthy");
-                        return journal_explain(UNIT_ETCD, err);
-                }
-        }
+        r = step_await(context, etcd_answers, boot, service_looks, 0, err);
+        return r < 0 ? r : etcd_mark_data(err);
 }

@@ -20,6 +20,8 @@
 
 #define OVERLAY_DEVICE "flannel.1" /* of VXLAN, with flannel's own VNI */
 
+#define ROUTES_S 5 /* that flanneld may take to follow a lease */
+
 static const DockerMount flanneld_mounts[] = {
         { "/run/flannel", "/run/flannel", false },
         { SECRETS_DIR "/etcd-ca.crt", "/etc/flannel/ca.crt", true },
@@ -239,45 +241,52 @@ static int wait_for_subnet(Boot *boot, StepContext *context, Error *err)
         }
 }
 
-/* A young lease's route may be on its way. */
-static int await_routes(const Boot *boot, StepContext *context, RouteCheck *ret, Error *err)
+typedef struct RoutesLook {
+        const Boot *boot;
+        RouteCheck routes; /* as the last look found them */
+} RoutesLook;
+
+static int routes_match(void *userdata, StepContext *context, Error *err)
 {
-        for (unsigned attempt = 0; attempt < 10; attempt++) {
-                int r = check_routes(boot, context, ret, err);
-                if (r < 0 || ret->missing == 0) {
-                        return r;
-                }
-                step_waiting_for(context, "the overlay to match the lease %s", ret->first);
-                r = wait_sleep(step_wait(context), 500, err);
-                if (r < 0) {
-                        return r;
-                }
+        RoutesLook *look = userdata;
+        int r = check_routes(look->boot, context, &look->routes, err);
+        if (r < 0 || look->routes.missing == 0) {
+                return r < 0 ? r : 1;
         }
+        step_waiting_for(context, "the overlay to match the lease %s", look->routes.first);
         return 0;
+}
+
+/* A young lease's route may be on its way: 1 once all are there, 0 if some stay away. */
+static int await_routes(RoutesLook *look, StepContext *context, Error *err)
+{
+        return step_await(context, routes_match, look, service_looks, ROUTES_S, err);
 }
 
 /* One that stays away means that flanneld has lost the event: begun anew, it reads all leases. */
 static int mend_routes(Boot *boot, StepContext *context, Error *err)
 {
-        RouteCheck routes;
-        int r = await_routes(boot, context, &routes, err);
-        if (r < 0 || routes.missing == 0) {
-                return r;
+        RoutesLook look = { .boot = boot };
+        int r = await_routes(&look, context, err);
+        if (r != 0) {
+                return r < 0 ? r : 0;
         }
         step_warn(context, "the overlay does not match %u leases (first %s): restarting flanneld",
-                  routes.missing, routes.first);
+                  look.routes.missing, look.routes.first);
         r = service_restart(UNIT_FLANNELD, context, err);
-        r = r < 0 ? r : wait_for_subnet(boot, context, err);
+        if (r >= 0) {
+                r = wait_for_subnet(boot, context, err);
+        }
         if (r <= 0) { /* the probe says which */
                 return r;
         }
-        r = await_routes(boot, context, &routes, err);
+        r = await_routes(&look, context, err);
         if (r >= 0) {
                 /* One more restart would not help, and a machine that waited for these leases would
                  * never be ready. Another set is tried again. */
-                boot->memory.unmended_leases = routes.set;
+                boot->memory.unmended_leases = look.routes.set;
         }
-        return r;
+        return r < 0 ? r : 0;
 }
 
 int flanneld_apply(void *userdata, StepContext *context, Error *err)

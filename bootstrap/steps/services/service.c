@@ -7,6 +7,11 @@
 #include "host/journal.h"
 #include "host/unit.h"
 
+/* At which of its looks a wait reads the journal: a few seconds lie between. */
+#define WORDS_EVERY 20
+
+const StepRetry service_looks = { .first_ms = 50, .max_ms = 500 };
+
 const struct Service services[SERVICES_MAX] = {
         { UNIT_DOCKER_BOOTSTRAP, BOOT_DOCKER_BOOTSTRAP },
         { UNIT_ETCD, BOOT_ETCD },
@@ -84,14 +89,18 @@ int service_restart(const char *unit, StepContext *context, Error *err)
         return unit_restart(unit, step_wait(context), err);
 }
 
-void service_wait_for(const char *unit, const char *what, unsigned attempt, StepContext *context)
+void service_not_yet(const char *unit, const char *why, StepContext *context)
 {
+        unsigned looks = step_looks(context);
+        if (looks % WORDS_EVERY != 0) {
+                return;
+        }
         char words[LAST_WORDS_MAX] = "";
-        if (attempt > 0) { /* at first it has said nothing yet */
+        if (looks > 0) { /* at first it has said nothing yet */
                 journal_last_words(unit, words);
         }
-        step_waiting_for(context, "%s%s%.160s%s", what, words[0] ? "; it says \"" : "", words,
-                         words[0] ? "\"" : "");
+        step_not_yet(context, "%s%s%.160s%s", why, words[0] ? "; it says \"" : "", words,
+                     words[0] ? "\"" : "");
 }
 
 int service_container_runs(const char *unit, const DockerContainer *container, StepContext *context,

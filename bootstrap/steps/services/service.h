@@ -36,8 +36,12 @@ int service_await(const char *unit, StepContext *context, Error *err);
 int service_start(const char *unit, StepContext *context, Error *err);
 int service_restart(const char *unit, StepContext *context, Error *err);
 
-/* Says what is waited for; after the first attempt with what the unit has said last. */
-void service_wait_for(const char *unit, const char *what, unsigned attempt, StepContext *context);
+/* How often a wait asks a service on this machine that is starting. */
+extern const StepRetry service_looks;
+
+/* Says why the unit is not as it should be: step_not_yet(), with what the unit has said last once
+ * it was looked at for a while. */
+void service_not_yet(const char *unit, const char *why, StepContext *context);
 
 /* Whether the unit is active and its container in docker-bootstrap runs with this configuration: 1
  * or 0. */

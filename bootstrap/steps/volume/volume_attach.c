@@ -12,8 +12,6 @@
  * Multi-Attach to one instance only. So it is waited for, and never taken from another instance
  * unless a person says so, and then not from one that may be running. */
 
-#define PAUSE_FIRST_MS  400
-#define PAUSE_MAX_MS    5000
 #define ATTACHING_MAX_S 90 /* longer has never ended by itself */
 #define DEVICE_LOOK_MS  10000
 
@@ -21,11 +19,13 @@
 #define DEVICE_FIRST 'f'
 #define DEVICE_LAST  'p'
 
+static const StepRetry looks = { .first_ms = 400, .max_ms = 5000 };
+
 typedef struct Attach {
         Boot *boot;
         StepContext *context;
         Wait wait;
-        unsigned pauses;             /* since something was done */
+        Error failed;                /* at the last look, in a way that may pass */
         uint64_t attaching_since_ms; /* 0: not */
         char device_letter;
         bool held;   /* by another instance, at the last look */
@@ -161,7 +161,7 @@ static int ask(Attach *attach, Error *err)
                 int r = ec2_attach_volume(boot->aws, boot->config.master_volume_id,
                                           boot->identity.instance_id, device, &attach->wait, err);
                 if (r >= 0) {
-                        attach->pauses = 0;
+                        step_look_soon(attach->context);
                         return 0;
                 }
                 if (!streq(err->aws_code, "InvalidParameterValue") ||
@@ -225,7 +225,7 @@ static int await_own_attachment(Attach *attach, const Ec2Volume *volume, Error *
         const char *device = volume->attachment.device;
         attach->device_letter = next_letter(device[0] ? device[strlen(device) - 1] : '\0');
         attach->attaching_since_ms = 0;
-        attach->pauses = 0;
+        step_look_soon(attach->context);
         waiting_for(attach,
                     "volume %s: attaching as %s for more than %u s: detached, to be attached as "
                     "/dev/sd%c",
@@ -254,7 +254,7 @@ static int await_holder(Attach *attach, const Ec2Volume *volume, Error *err)
         r = detach(attach, holder, true, err);
         if (r > 0) {
                 attach->forced = true;
-                attach->pauses = 0;
+                step_look_soon(attach->context);
                 step_warn(attach->context, "volume %s detached by force from %s (%s), as asked for",
                           id, holder, state);
         }
@@ -288,7 +288,20 @@ static int take_turn(Attach *attach, Error *err)
         return ask(attach, err);
 }
 
-static int give_up(const Attach *attach, const Error *last, Error *err)
+static int try_turn(void *userdata, StepContext *context, Error *err)
+{
+        (void) context;
+        Attach *attach = userdata;
+        attach->failed = (Error) {};
+        int r = take_turn(attach, &attach->failed);
+        if (r >= 0 || (attach->failed.class == ERROR_RETRY && r != -ECANCELED)) {
+                return r > 0;
+        }
+        *err = attach->failed;
+        return r;
+}
+
+static int give_up(const Attach *attach, Error *err)
 {
         const Boot *boot = attach->boot;
         /* Not ERROR_RETRY: a boot that waits for ever never says that it has failed. systemd starts
@@ -296,7 +309,7 @@ static int give_up(const Attach *attach, const Error *last, Error *err)
         return error_set(err, ERROR_FATAL, ETIMEDOUT,
                          "not attached after %u s (ATTACH_TIMEOUT_SECONDS): %s%s%s%s",
                          boot->config.attach_timeout_s, attach->waiting_for,
-                         last->message[0] ? "; " : "", last->message,
+                         attach->failed.message[0] ? "; " : "", attach->failed.message,
                          attach->held ? "; if that instance is no longer the master, terminate it, "
                                         "or detach the volume from it"
                                       : "");
@@ -312,29 +325,9 @@ int volume_attach_apply(void *userdata, StepContext *context, Error *err)
                                   (uint64_t) boot->config.attach_timeout_s * 1000),
                 .device_letter = DEVICE_FIRST,
         };
-        for (;;) {
-                Error failed = {};
-                int r = take_turn(&attach, &failed);
-                if (r > 0) {
-                        return 0;
-                }
-                if (r < 0 && (failed.class != ERROR_RETRY || r == -ECANCELED)) {
-                        *err = failed;
-                        return r;
-                }
-                if (wait_left_ms(&attach.wait) == 0) {
-                        return give_up(&attach, &failed, err);
-                }
-                Error slept = {};
-                r = wait_sleep(&attach.wait,
-                               wait_backoff_ms(PAUSE_FIRST_MS, PAUSE_MAX_MS, attach.pauses++),
-                               &slept);
-                if (r == -ETIMEDOUT) {
-                        return give_up(&attach, &failed, err);
-                }
-                if (r < 0) {
-                        *err = slept;
-                        return r;
-                }
+        int r = step_await(context, try_turn, &attach, looks, boot->config.attach_timeout_s, err);
+        if (r == 0) {
+                return give_up(&attach, err);
         }
+        return r < 0 ? r : 0;
 }
