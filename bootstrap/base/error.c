@@ -115,6 +115,7 @@ int error_prefix(Error *err, const char *format, ...)
                 (void) snprintf(text + n, sizeof(text) - (size_t) n, ": %s", err->message);
                 (void) snprintf(err->message, sizeof(err->message), "%s", text);
         }
+        err->bare = false;
         return err->error ? -err->error : -EIO;
 }
 
@@ -128,5 +129,6 @@ int error_suffix(Error *err, const char *format, ...)
         va_start(ap, format);
         (void) vsnprintf(err->message + used, sizeof(err->message) - used, format, ap);
         va_end(ap);
+        err->bare = false;
         return err->error ? -err->error : -EIO;
 }

@@ -37,7 +37,11 @@ int wait_left_ms(const Wait *wait)
 
 static int wait_over(Error *err)
 {
-        return error_set(err, ERROR_RETRY, ETIMEDOUT, WAIT_TIMED_OUT);
+        int r = error_set(err, ERROR_RETRY, ETIMEDOUT, "timed out");
+        if (err) {
+                err->bare = true;
+        }
+        return r;
 }
 
 int wait_fds(const Wait *wait, struct pollfd *fds, size_t n, Error *err)

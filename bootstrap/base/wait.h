@@ -22,10 +22,7 @@ Wait wait_part(const Wait *wait, uint64_t timeout_ms);
 /* Milliseconds left, 0 once over, at most INT32_MAX so that it fits poll(2) and libcurl. */
 int wait_left_ms(const Wait *wait);
 
-/* What an error says that a deadline made, and nothing else. */
-#define WAIT_TIMED_OUT "timed out"
-
-/* 0, or ERROR_RETRY with -ECANCELED (stop was requested) or -ETIMEDOUT. */
+/* 0, or ERROR_RETRY with -ECANCELED (stop was requested) or -ETIMEDOUT, which is `bare`. */
 int wait_check(const Wait *wait, Error *err);
 
 /* Sleeps; 0 after sleep_ms, else as wait_check(). */

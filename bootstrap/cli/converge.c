@@ -12,9 +12,7 @@ MachineOptions converge_options(Run *run)
                 .role = boot_role,
                 .all_roles = ROLE_ALL,
                 .stop_fd = run->signals.stop_fd,
-                .changed = observer_changed,
-                .observer = &run->observer,
-                .tick_ms = progress_tick_ms(run->observer.progress),
+                .observer = observer_of_machine(&run->observer),
         };
 }
 

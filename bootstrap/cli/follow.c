@@ -13,9 +13,11 @@
 typedef struct Watch {
         const FollowOptions *options;
         int inotify_fd;
-        int process_fd; /* of the holder */
-        bool in_folder; /* else its parent is watched, until the folder is there */
-        StateFile before;
+        int process_fd;             /* of the holder */
+        bool in_folder;             /* else its parent is watched, until the folder is there */
+        StepStatus told[STEPS_MAX]; /* as of the last look */
+        Phase phase;
+        int pid;
 } Watch;
 
 static int open_process(int pid)
@@ -84,31 +86,25 @@ static int watch_wait(Watch *w, Error *err)
         return fds[0].revents || !fds[1].revents;
 }
 
-static bool same_step(const StepStatus *a, const StepStatus *b)
-{
-        return a->state == b->state && a->attempts == b->attempts &&
-               a->next_retry_us == b->next_retry_us && streq(a->waiting_for, b->waiting_for) &&
-               streq(a->warning, b->warning) && streq(a->error.message, b->error.message);
-}
-
 static void tell_changes(Watch *w, const StateFile *now)
 {
         Progress *progress = w->options->progress;
         if (!progress) {
                 return;
         }
-        bool changed = false;
         for (size_t i = 0; i < now->status.n_steps; i++) {
-                if (!same_step(&now->status.steps[i], &w->before.status.steps[i])) {
-                        progress_changed(progress, &now->status, (int) i);
-                        changed = true;
-                }
+                StepStatus *told = &w->told[i];
+                const StepChange change = { i, told, &now->status.steps[i] };
+                progress_step(progress, &now->status, &change);
+                step_remember(told, &now->status.steps[i]);
         }
-        if (now->status.phase != w->before.status.phase || now->pid != w->before.pid) {
-                progress_changed(progress, &now->status, MACHINE_PHASE);
-        } else if (!changed) {
-                progress_changed(progress, &now->status, MACHINE_TICK);
+        if (now->status.phase != w->phase || now->pid != w->pid) {
+                progress_phase(progress, &now->status);
+        } else {
+                progress_tick(progress, &now->status);
         }
+        w->phase = now->status.phase;
+        w->pid = now->pid;
 }
 
 /* Returns true if that is a result: of a holder's run once it is over, which an earlier one's phase
@@ -137,7 +133,6 @@ static int look(Watch *w, StateFile *ret, Error *err)
                 return 0; /* it has not written yet: this is an earlier one's */
         }
         tell_changes(w, ret);
-        w->before = *ret;
         return has_result(w, ret);
 }
 

@@ -55,29 +55,23 @@ static void tell_step(const Step *step, const StepStatus *s, const char *role, P
         }
 }
 
-void journal_changed(Journal *journal, const MachineStatus *status, const char *role, int step)
+void journal_phase(const MachineStatus *status, const char *role)
 {
-        if (step == MACHINE_PHASE) {
-                const char *phase = phase_to_string(status->phase);
-                const LogField fields[] = { { LOG_FIELD_PHASE, phase }, { LOG_FIELD_ROLE, role } };
-                log_write(LOG_INFO, LOG_ID_PHASE, fields, ELEMENTS(fields), "%s", phase);
-        }
-        if (step < 0) {
-                return;
-        }
-        const StepStatus *s = &status->steps[step];
-        const size_t n = sizeof(journal->told[step].error) - 1;
-        bool same_error = strncmp(journal->told[step].error, s->error.message, n) == 0;
-        bool news = s->state != journal->told[step].state ||
-                    s->attempts != journal->told[step].attempts;
-        bool again = s->state == STEP_BACKOFF || s->attempts > 1;
-        journal->told[step].state = s->state;
-        journal->told[step].attempts = s->attempts;
+        const char *phase = phase_to_string(status->phase);
+        const LogField fields[] = { { LOG_FIELD_PHASE, phase }, { LOG_FIELD_ROLE, role } };
+        log_write(LOG_INFO, LOG_ID_PHASE, fields, ELEMENTS(fields), "%s", phase);
+}
+
+void journal_step(const MachineStatus *status, const StepChange *change, const char *role)
+{
+        const StepStatus *before = change->before, *s = change->after;
+        bool news = s->state != before->state || s->attempts != before->attempts;
         if (s->state == STEP_BACKOFF) { /* one that is only waiting has nothing to tell */
-                news = s->error.message[0] && !same_error;
-                (void) snprintf(journal->told[step].error, n + 1, "%s", s->error.message);
+                news = step_change_has_error(change);
+        } else if (s->state == STEP_APPLYING) {
+                news = news && s->attempts == 1;
         }
-        if (news && !(s->state == STEP_APPLYING && again)) {
-                tell_step(&status->table[step], s, role, status->phase);
+        if (news) {
+                tell_step(&status->table[change->step], s, role, status->phase);
         }
 }

@@ -5,18 +5,17 @@
 
 #include "base/log.h"
 #include "base/string.h"
-#include "engine/notify.h"
 
 /* What a step learned may be read once it is done, not before: until then its worker writes it. */
-static void learn(Observer *o, const MachineStatus *status, int step)
+static void learn(Observer *o, const StepChange *change)
 {
-        if (step < 0 || status->steps[step].state != STEP_DONE) {
+        if (change->after->state != STEP_DONE) {
                 return;
         }
-        if (step == BOOT_CONFIG) {
+        if (change->step == BOOT_CONFIG) {
                 (void) snprintf(o->role, sizeof(o->role), "%s",
                                 role_to_string(boot_role((void *) (uintptr_t) o->boot)));
-        } else if (step == BOOT_IDENTITY) {
+        } else if (change->step == BOOT_IDENTITY) {
                 (void) snprintf(o->instance_id, sizeof(o->instance_id), "%s",
                                 o->boot->identity.instance_id);
         }
@@ -38,7 +37,7 @@ static void tell(Observer *o, const MachineStatus *status, bool running)
                 log_error(LOG_WARNING, LOG_ID_NOTIFY, NULL, 0, &error, "status cannot be told");
         }
         o->state_failed = failed;
-        notify_status(status, failed ? error.message : NULL);
+        notify_status(status, failed ? error.message : NULL, o->notified);
 }
 
 void observer_idle(Observer *o, const MachineStatus *status)
@@ -46,19 +45,53 @@ void observer_idle(Observer *o, const MachineStatus *status)
         tell(o, status, false);
 }
 
-void observer_changed(const MachineStatus *status, int step, void *observer)
+/* What a run finds, beside what an earlier one found of the rest. */
+static void tell_run(Observer *o, const MachineStatus *status)
 {
-        Observer *o = observer;
-        learn(o, status, step);
-        if (step != MACHINE_TICK) {
-                MachineStatus told = *status;
-                if (o->before) {
-                        machine_keep(&told, o->before);
-                }
-                tell(o, &told, true);
-                journal_changed(&o->journal, status, isempty(o->role) ? NULL : o->role, step);
+        MachineStatus told = *status;
+        if (o->before) {
+                machine_keep(&told, o->before);
         }
+        tell(o, &told, true);
+}
+
+static const char *role_of(const Observer *o)
+{
+        return isempty(o->role) ? NULL : o->role;
+}
+
+static void observer_step(const MachineStatus *status, const StepChange *change, void *userdata)
+{
+        Observer *o = userdata;
+        learn(o, change);
+        tell_run(o, status);
+        journal_step(status, change, role_of(o));
         if (o->progress) {
-                progress_changed(o->progress, status, step);
+                progress_step(o->progress, status, change);
         }
+}
+
+static void observer_phase(const MachineStatus *status, void *userdata)
+{
+        Observer *o = userdata;
+        tell_run(o, status);
+        journal_phase(status, role_of(o));
+        if (o->progress) {
+                progress_phase(o->progress, status);
+        }
+}
+
+static void observer_tick(const MachineStatus *status, void *userdata)
+{
+        const Observer *o = userdata;
+        progress_tick(o->progress, status);
+}
+
+MachineObserver observer_of_machine(Observer *observer)
+{
+        return (MachineObserver) { .step = observer_step,
+                                   .phase = observer_phase,
+                                   .tick = observer_tick,
+                                   .tick_ms = progress_tick_ms(observer->progress),
+                                   .userdata = observer };
 }

@@ -101,49 +101,64 @@ static void draw(Progress *p, const MachineStatus *status)
 }
 
 /* A look that finds what it should, or a wait that goes on as before, is not worth a line. */
-static bool worth_a_line(Progress *p, const StepStatus *s, int i, const char *words)
+static bool is_worth_a_line(const StepChange *change)
 {
-        bool same_words = strncmp(p->words[i], words, sizeof(p->words[i]) - 1) == 0;
-        bool quiet =
-                s->state == STEP_WAITING || s->state == STEP_PROBING || s->state == STEP_VERIFYING;
-        bool same = quiet || s->state == p->told[i] || s->state == STEP_BACKOFF;
-        bool worth = !same || (!same_words && words[0] && s->state != STEP_WAITING);
-        if (worth) {
-                p->told[i] = s->state;
-                (void) snprintf(p->words[i], sizeof(p->words[i]), "%s", words);
-        }
-        return worth;
-}
-
-static void print_line(Progress *p, const MachineStatus *status, int i)
-{
-        char duration[TEXT_DURATION_MAX], words[TEXT_STEP_MAX];
-        uint64_t now = text_now_us();
-        text_duration(now - p->started_us, duration);
-        if (i == MACHINE_PHASE) {
-                (void) fprintf(p->out, "%12s  %s\n", duration, phase_to_string(status->phase));
-                (void) fflush(p->out);
-                return;
-        }
-        StepStatus said = status->steps[i];
-        said.next_retry_us = 0; /* a number that is different each time is no news */
-        text_step(&said, now, words);
-        if (worth_a_line(p, &said, i, words)) {
-                (void) fprintf(p->out, "%12s  %s: %s%s%s\n", duration, status->table[i].name,
-                               step_state_to_string(said.state), words[0] ? ": " : "", words);
-                (void) fflush(p->out);
+        const StepStatus *s = change->after;
+        switch (s->state) {
+        case STEP_WAITING:
+                return false;
+        case STEP_PROBING:
+        case STEP_VERIFYING:
+        case STEP_BACKOFF:
+                return step_change_says(change);
+        case STEP_APPLYING:
+                return (s->attempts == 1 && change->before->attempts == 0) ||
+                       step_change_says(change);
+        default:
+                return s->state != change->before->state || step_change_says(change);
         }
 }
 
-void progress_changed(Progress *progress, const MachineStatus *status, int step)
+void progress_step(Progress *progress, const MachineStatus *status, const StepChange *change)
 {
         if (progress->terminal) {
-                uint64_t now = text_now_us();
-                if (step == MACHINE_PHASE || now - progress->drawn_us >= DRAW_MIN_US) {
-                        progress->drawn_us = now;
-                        draw(progress, status);
-                }
-        } else if (step != MACHINE_TICK) {
-                print_line(progress, status, step);
+                progress_tick(progress, status);
+                return;
+        }
+        if (!is_worth_a_line(change)) {
+                return;
+        }
+        char duration[TEXT_DURATION_MAX], words[TEXT_STEP_MAX];
+        uint64_t now = text_now_us();
+        text_duration(now - progress->started_us, duration);
+        StepStatus said = *change->after;
+        said.next_retry_us = 0; /* a number that is different each time is no news */
+        text_step(&said, now, words);
+        (void) fprintf(progress->out, "%12s  %s: %s%s%s\n", duration,
+                       status->table[change->step].name, step_state_to_string(said.state),
+                       words[0] ? ": " : "", words);
+        (void) fflush(progress->out);
+}
+
+void progress_phase(Progress *progress, const MachineStatus *status)
+{
+        uint64_t now = text_now_us();
+        if (progress->terminal) {
+                progress->drawn_us = now;
+                draw(progress, status);
+                return;
+        }
+        char duration[TEXT_DURATION_MAX];
+        text_duration(now - progress->started_us, duration);
+        (void) fprintf(progress->out, "%12s  %s\n", duration, phase_to_string(status->phase));
+        (void) fflush(progress->out);
+}
+
+void progress_tick(Progress *progress, const MachineStatus *status)
+{
+        uint64_t now = text_now_us();
+        if (progress->terminal && now - progress->drawn_us >= DRAW_MIN_US) {
+                progress->drawn_us = now;
+                draw(progress, status);
         }
 }

@@ -11,9 +11,7 @@ typedef struct Progress {
         FILE *out;
         bool terminal;
         uint64_t started_us, drawn_us;
-        unsigned n_drawn;           /* lines on the terminal that the next drawing replaces */
-        StepState told[STEPS_MAX];  /* plain lines: what was last said of each step */
-        char words[STEPS_MAX][128]; /* and the beginning of its words */
+        unsigned n_drawn; /* lines on the terminal that the next drawing replaces */
 } Progress;
 
 void progress_init(Progress *progress, FILE *out);
@@ -21,8 +19,10 @@ void progress_init(Progress *progress, FILE *out);
 /* How often a terminal wants to be redrawn; 0: never. */
 unsigned progress_tick_ms(const Progress *progress); /* of NULL: 0 */
 
-/* As MachineOptions.changed. */
-void progress_changed(Progress *progress, const MachineStatus *status, int step);
+/* Shows what changed; a terminal's clock goes on at a tick. */
+void progress_step(Progress *progress, const MachineStatus *status, const StepChange *change);
+void progress_phase(Progress *progress, const MachineStatus *status);
+void progress_tick(Progress *progress, const MachineStatus *status);
 
 /* The table of steps, as `status` prints it: returns the lines printed. `columns` 0: not cut. */
 unsigned progress_table(FILE *out, const MachineStatus *status, uint64_t now_us, unsigned columns,

@@ -186,7 +186,8 @@ static uint64_t due(unsigned every_ms)
 
 static int machine_loop(Machine *m, Error *err)
 {
-        unsigned alive_ms = notify_alive_ms(), tick_ms = m->options->tick_ms;
+        const MachineObserver *observer = &m->options->observer;
+        unsigned alive_ms = notify_alive_ms(), tick_ms = observer->tick ? observer->tick_ms : 0;
         uint64_t alive_at_ms = due(alive_ms), tick_at_ms = due(tick_ms);
         for (;;) {
                 take_results(m);
@@ -218,7 +219,7 @@ static int machine_loop(Machine *m, Error *err)
                         alive_at_ms = due(alive_ms);
                 }
                 if (now >= tick_at_ms) {
-                        machine_tell(m, MACHINE_TICK);
+                        observer->tick(&m->status, observer->userdata);
                         tick_at_ms = due(tick_ms);
                 }
         }
@@ -281,6 +282,7 @@ static int machine_new(const MachineOptions *options, Machine **ret, Error *err)
         if (options->before) {
                 m->status.phase = options->before->phase;
                 m->status.since_us = options->before->since_us;
+                memcpy(m->told, options->before->steps, sizeof(m->told));
         } else {
                 m->status.since_us = machine_now_us();
         }
@@ -311,7 +313,7 @@ int machine_run(const MachineOptions *options, MachineStatus *ret_status, Error 
                 return r;
         }
         refresh_waiting(m);
-        machine_tell(m, MACHINE_PHASE);
+        machine_tell_phase(m);
         r = machine_loop(m, err);
         if (r >= 0) {
                 r = machine_conclude(m, err);

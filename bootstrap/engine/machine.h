@@ -8,9 +8,14 @@ typedef enum MachineMode {
         MACHINE_PLAN, /* probes only: nothing is applied */
 } MachineMode;
 
-/* What an observer is told in place of a step. */
-#define MACHINE_PHASE (-1)
-#define MACHINE_TICK  (-2)
+/* Whom a run tells, on the engine's thread. A member may be NULL. */
+typedef struct MachineObserver {
+        void (*step)(const MachineStatus *status, const StepChange *change, void *userdata);
+        void (*phase)(const MachineStatus *status, void *userdata); /* also once at the start */
+        void (*tick)(const MachineStatus *status, void *userdata);  /* about every tick_ms */
+        unsigned tick_ms;                                           /* 0: no ticks */
+        void *userdata;
+} MachineObserver;
 
 typedef struct MachineOptions {
         const Step *steps;
@@ -36,11 +41,7 @@ typedef struct MachineOptions {
          * has not failed, but is still converging. */
         bool resident;
         int stop_fd; /* readable: cancel everything and return; negative: never */
-        /* Called on the engine's thread at each change, with the step that changed, or
-         * MACHINE_PHASE; and with MACHINE_TICK about every tick_ms, if that is not 0. */
-        void (*changed)(const MachineStatus *status, int step, void *observer);
-        void *observer;
-        unsigned tick_ms;
+        MachineObserver observer;
 } MachineOptions;
 
 /* Runs the table to its end on the calling thread, one worker thread a running step, needs met side

@@ -28,6 +28,47 @@ const char *step_why(const StepStatus *step)
         return isempty(step->waiting_for) ? step->reason : step->waiting_for;
 }
 
+/* Messages that begin alike are one: AWS's may end with a time or an id. */
+static bool is_news(const char *before, const char *after)
+{
+        return !isempty(after) && strncmp(before, after, 127) != 0;
+}
+
+bool step_change_has_error(const StepChange *change)
+{
+        return is_news(change->before->error.message, change->after->error.message);
+}
+
+bool step_change_says(const StepChange *change)
+{
+        const StepStatus *before = change->before, *after = change->after;
+        return step_change_has_error(change) || is_news(before->warning, after->warning) ||
+               is_news(before->reason, after->reason) ||
+               is_news(before->waiting_for, after->waiting_for);
+}
+
+static void keep_text(char *text, const char *before)
+{
+        if (isempty(text)) {
+                memcpy(text, before, STEP_WAITING_FOR_MAX);
+        }
+}
+
+void step_remember(StepStatus *told, const StepStatus *now)
+{
+        StepStatus before = *told;
+        *told = *now;
+        if (now->state == STEP_DONE) {
+                return;
+        }
+        keep_text(told->waiting_for, before.waiting_for);
+        keep_text(told->reason, before.reason);
+        keep_text(told->warning, before.warning);
+        if (isempty(told->error.message)) {
+                told->error = before.error;
+        }
+}
+
 const StepStatus *machine_decisive(const MachineStatus *status)
 {
         const StepStatus *decisive = NULL;

@@ -52,6 +52,22 @@ typedef struct MachineStatus {
  * said "not yet", else an empty text. */
 const char *step_why(const StepStatus *step);
 
+/* A change of one step, as a run tells it. */
+typedef struct StepChange {
+        size_t step;
+        const StepStatus *before; /* as it was told last; see step_remember() */
+        const StepStatus *after;
+} StepChange;
+
+/* Returns whether the change brought a text that is no repetition: an error, a warning, a reason,
+ * what the step waits for. */
+bool step_change_says(const StepChange *change);
+bool step_change_has_error(const StepChange *change); /* an error, that is */
+
+/* Has *told be the state that was told now. A text that is only empty for now stays in it until the
+ * step is done, so that one that each attempt brings back is no news. */
+void step_remember(StepStatus *told, const StepStatus *now);
+
 /* The failure that decides: an unsafe one, else the one that came first; NULL if no step failed. */
 const StepStatus *machine_decisive(const MachineStatus *status);
 

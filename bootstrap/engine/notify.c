@@ -79,9 +79,8 @@ void notify_text(const MachineStatus *status, char ret[NOTIFY_STATUS_MAX])
                         done, in_role);
 }
 
-void notify_status(const MachineStatus *status, const char *trouble)
+void notify_status(const MachineStatus *status, const char *trouble, char said[NOTIFY_STATUS_MAX])
 {
-        static char last[NOTIFY_STATUS_MAX]; /* the engine's thread alone calls this */
         char text[NOTIFY_STATUS_MAX], message[NOTIFY_STATUS_MAX + 64];
         if (!getenv("NOTIFY_SOCKET")) {
                 return;
@@ -91,10 +90,10 @@ void notify_status(const MachineStatus *status, const char *trouble)
                 size_t used = strlen(text);
                 (void) snprintf(text + used, sizeof(text) - used, "; %s", trouble);
         }
-        if (streq(text, last)) {
+        if (streq(text, said)) {
                 return;
         }
-        memcpy(last, text, sizeof(last));
+        memcpy(said, text, sizeof(text));
         for (char *c = text; *c; c++) {
                 if (*c == '\n') {
                         *c = ' '; /* a line is an assignment */

@@ -12,8 +12,9 @@
 void notify_text(const MachineStatus *status, char ret[NOTIFY_STATUS_MAX]);
 
 /* STATUS=, and ERRNO= once failed. `trouble`, NULL for none, is what keeps status from being told
- * in any other place. */
-void notify_status(const MachineStatus *status, const char *trouble);
+ * in any other place. `said` is the line that was sent last, empty at first: the same is not sent
+ * again, as each wakes PID 1. */
+void notify_status(const MachineStatus *status, const char *trouble, char said[NOTIFY_STATUS_MAX]);
 void notify_ready(void);
 void notify_reloading(void);
 void notify_stopping(void);

@@ -27,11 +27,22 @@ void machine_learn_role(Machine *m)
         m->runs = steps_of(m->options->steps, m->options->n_steps, m->role);
 }
 
-void machine_tell(Machine *m, int step)
+void machine_tell_phase(const Machine *m)
 {
-        if (m->options->changed && !m->options->only) {
-                m->options->changed(&m->status, step, m->options->observer);
+        const MachineObserver *observer = &m->options->observer;
+        if (observer->phase && !m->options->only) {
+                observer->phase(&m->status, observer->userdata);
         }
+}
+
+void machine_tell_step(Machine *m, size_t i)
+{
+        const MachineObserver *observer = &m->options->observer;
+        const StepChange change = { i, &m->told[i], &m->status.steps[i] };
+        if (observer->step && !m->options->only) {
+                observer->step(&m->status, &change, observer->userdata);
+        }
+        step_remember(&m->told[i], &m->status.steps[i]);
 }
 
 void phase_set(Machine *m, Phase phase)
@@ -39,7 +50,7 @@ void phase_set(Machine *m, Phase phase)
         if (m->status.phase != phase) {
                 m->status.phase = phase;
                 m->status.since_us = machine_now_us();
-                machine_tell(m, MACHINE_PHASE);
+                machine_tell_phase(m);
         }
 }
 
@@ -101,7 +112,7 @@ void step_take_words(Machine *m, size_t i)
         memcpy(s->warning, c->warning, sizeof(s->warning));
         (void) pthread_mutex_unlock(&m->lock);
         if (told) {
-                machine_tell(m, (int) i);
+                machine_tell_step(m, i);
         }
 }
 
@@ -124,7 +135,7 @@ void step_enter(Machine *m, size_t i, StepState state)
                 machine_learn_role(m);
         }
         refresh_waiting(m);
-        machine_tell(m, (int) i);
+        machine_tell_step(m, i);
         if (state == STEP_APPLYING || state == STEP_BACKOFF || state == STEP_FAILED ||
             (state == STEP_DONE && m->status.phase == PHASE_STARTING)) {
                 phase_set_busy(m, state == STEP_APPLYING && machine_step(m, i)->routine);
@@ -160,18 +171,12 @@ static bool past_deadline(const Machine *m, size_t i)
         return wait_now_ms() >= m->contexts[i].wait.deadline_ms;
 }
 
-/* Only that a wait was over, and not for what. */
-static bool says_no_reason(const Error *error)
-{
-        return streq(error->message, WAIT_TIMED_OUT);
-}
-
 static void step_give_up(Machine *m, size_t i)
 {
         Error error = m->status.steps[i].error;
         const char *why = step_why(&m->status.steps[i]);
         /* it only ever said "not yet" */
-        if (isempty(error.message) || (says_no_reason(&error) && !isempty(why))) {
+        if (isempty(error.message) || (error.bare && !isempty(why))) {
                 (void) error_set(&error, ERROR_RETRY, ETIMEDOUT, "%s",
                                  isempty(why) ? "not so yet" : why);
         }
@@ -212,8 +217,7 @@ static void step_failed(Machine *m, size_t i, const Error *error, bool final)
                 step_fail(m, i, error);
         } else {
                 /* cut before it could say anything: what it said the last time is the reason */
-                bool is_mute =
-                        past_deadline(m, i) && says_no_reason(error) && isempty(s->waiting_for);
+                bool is_mute = past_deadline(m, i) && error->bare && isempty(s->waiting_for);
                 if (!is_mute || isempty(s->error.message)) {
                         s->error = *error;
                 }

@@ -156,7 +156,7 @@ def part(caller, called):
         return called.rpartition("_")[0].replace("_", "-")
     if caller == "worker" and called.startswith("work_on"):
         return "secrets, to and from the bucket"
-    return "state.json" if (caller, called) == ("observer_changed", "tell") else None
+    return "state.json" if called == "state_file_write" else None
 
 
 def main():

@@ -143,22 +143,32 @@ static unsigned fake_role(void *userdata)
 
 /* What the observer saw, as "step:state" words. */
 static char seen[4096];
-static unsigned n_ticks;
+static unsigned n_ticks, n_errors, n_said;
 
-static void observe(const MachineStatus *status, int step, void *observer)
+static void see_step(const MachineStatus *status, const StepChange *change, void *userdata)
 {
-        (void) observer;
+        (void) userdata;
         size_t used = strlen(seen);
-        if (step == MACHINE_TICK) {
-                n_ticks++;
-        } else if (step == MACHINE_PHASE) {
-                (void) snprintf(seen + used, sizeof(seen) - used, "%s ",
-                                phase_to_string(status->phase));
-        } else {
-                (void) snprintf(seen + used, sizeof(seen) - used, "%s:%s ",
-                                status->table[step].name,
-                                step_state_to_string(status->steps[step].state));
-        }
+        CHECK(change->after == &status->steps[change->step]);
+        n_errors += step_change_has_error(change);
+        n_said += step_change_says(change);
+        (void) snprintf(seen + used, sizeof(seen) - used, "%s:%s ",
+                        status->table[change->step].name,
+                        step_state_to_string(change->after->state));
+}
+
+static void see_phase(const MachineStatus *status, void *userdata)
+{
+        (void) userdata;
+        size_t used = strlen(seen);
+        (void) snprintf(seen + used, sizeof(seen) - used, "%s ", phase_to_string(status->phase));
+}
+
+static void see_tick(const MachineStatus *status, void *userdata)
+{
+        (void) status;
+        (void) userdata;
+        n_ticks++;
 }
 
 static MachineStatus status;
@@ -170,7 +180,7 @@ static void reset(void)
         known_role = 1;
         most_running = 0;
         seen[0] = '\0';
-        n_ticks = 0;
+        n_ticks = n_errors = n_said = 0;
         error = (Error) {};
 }
 
@@ -181,7 +191,7 @@ static MachineOptions options_for(const Step *steps, size_t n)
                                   .role = fake_role,
                                   .all_roles = BOTH,
                                   .stop_fd = -1,
-                                  .changed = observe };
+                                  .observer = { see_step, see_phase, see_tick } };
 }
 
 static int run(const Step *steps, size_t n)
@@ -307,6 +317,40 @@ static void test_verify_not_yet(void)
         CHECK_INT(run(steps, 1), -EAGAIN);
         CHECK_STR(error.message,
                   "a: gave up after 1 s: applied, but still not so: the unit starts");
+}
+
+/* Each attempt brings the same texts back: they are told once. */
+static void test_news(void)
+{
+        const Step steps[] = { { ROW(0, "a"), .retry = QUICK } };
+        reset();
+        fakes[0].apply_fails = 3;
+        fakes[0].class = ERROR_RETRY;
+        fakes[0].waiting_for = "the unit starts";
+        fakes[0].reason = "it is inactive";
+        CHECK_OK(run(steps, 1), error);
+        CHECK_INT(fakes[0].applies, 4);
+        CHECK_INT(n_errors, 1);
+        CHECK(n_said <= 3); /* what it waits for and why may come together */
+
+        /* and in a next run, until it is done */
+        MachineStatus first = status;
+        MachineOptions options = options_for(steps, 1);
+        options.before = &first;
+        first.steps[0].state = STEP_FAILED;
+        (void) error_set(&first.steps[0].error, ERROR_RETRY, EPERM, "apply refused");
+        reset();
+        fakes[0].apply_fails = 1;
+        fakes[0].class = ERROR_RETRY;
+        CHECK_OK(machine_run(&options, &status, &error), error);
+        CHECK_INT(n_errors, 0);
+
+        reset();
+        first = status;
+        fakes[0].apply_fails = 1;
+        fakes[0].class = ERROR_RETRY;
+        CHECK_OK(machine_run(&options, &status, &error), error);
+        CHECK_INT(n_errors, 1);
 }
 
 /* What was applied takes effect at the third look after it. */
@@ -828,13 +872,13 @@ static void test_words_and_ticks(void)
         fakes[0].waiting_for = "vol-1";
         fakes[0].warning = "old kernel";
         MachineOptions options = options_for(steps, 1);
-        options.tick_ms = 20;
+        options.observer.tick_ms = 20;
         uint64_t before = wait_now_ms();
         CHECK_OK(machine_run(&options, &status, &error), error);
         uint64_t took_ms = wait_now_ms() - before;             /* longer on a busy machine */
         CHECK_CONTAINS(seen, "starting a:probing a:probing "); /* told while it probes */
         CHECK_CONTAINS(seen, " a:done converging ready ");
-        CHECK(n_ticks >= 2 && n_ticks <= took_ms / options.tick_ms + 1);
+        CHECK(n_ticks >= 2 && n_ticks <= took_ms / options.observer.tick_ms + 1);
         CHECK_STR(status.steps[0].warning, "old kernel; and more");
         CHECK_STR(status.steps[0].waiting_for, "");
 }
@@ -892,6 +936,7 @@ int main(void)
         test_case("needs are looked at again before a step is", test_needs_are_renewed);
         test_case("a need that is lost ends what depends on it", test_needs_that_are_lost);
         test_case("applied, but still not so", test_verify_not_yet);
+        test_case("a repetition is no news", test_news);
         test_case("what was applied may take its time", test_settle);
         test_case("what was applied has its time", test_settled_not);
         test_case("an apply that waits", test_await);

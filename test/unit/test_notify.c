@@ -76,16 +76,17 @@ static void test_text(void)
 static void test_messages(void)
 {
         MachineStatus s = converging();
-        notify_status(&s, NULL);
+        char said[NOTIFY_STATUS_MAX] = "";
+        notify_status(&s, NULL, said);
         CHECK_STR(received(), "STATUS=volume-attach: backoff; 1 of 3 steps done");
-        notify_status(&s, NULL); /* nothing new */
+        notify_status(&s, NULL, said); /* nothing new */
         CHECK_STR(received(), "");
         s.phase = PHASE_FAILED;
         s.steps[1].state = STEP_FAILED;
         s.steps[1].error = (Error) { .error = EBUSY, .message = "two\nlines" };
-        notify_status(&s, NULL);
+        notify_status(&s, NULL, said);
         CHECK_STR(received(), "STATUS=volume-attach: two lines; 1 of 3 steps done\nERRNO=16");
-        notify_status(&s, "write state.json: No space left on device");
+        notify_status(&s, "write state.json: No space left on device", said);
         CHECK_CONTAINS(received(), "; 1 of 3 steps done; write state.json: No space left");
         notify_ready();
         CHECK_STR(received(), "READY=1");
@@ -147,7 +148,7 @@ static void test_by_hand(void)
         MachineStatus s = converging();
         CHECK(unsetenv("NOTIFY_SOCKET") == 0);
         CHECK_INT(notify_alive_ms(), 0);
-        notify_status(&s, NULL);
+        notify_status(&s, NULL, (char[NOTIFY_STATUS_MAX]) { "" });
         notify_ready();
         CHECK_STR(received(), "");
 }
