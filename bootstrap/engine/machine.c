@@ -218,7 +218,7 @@ static int machine_loop(Machine *m, Error *err)
                         notify_alive();
                         alive_at_ms = due(alive_ms);
                 }
-                if (now >= tick_at_ms) {
+                if (observer->tick && now >= tick_at_ms) {
                         observer->tick(&m->status, observer->userdata);
                         tick_at_ms = due(tick_ms);
                 }
