@@ -3,9 +3,9 @@
 
 #include "base/error.h"
 #include "engine/state_file.h"
+#include "steps/boot.h"
 
-#define RUNTIME_FOLDER "/run/kube-bootstrap"
-/* Another folder, for tests. */
+/* A folder in place of RUNTIME_FOLDER, for tests. */
 #define RUNTIME_FOLDER_VARIABLE "KUBE_BOOTSTRAP_RUNTIME_FOLDER"
 
 /* Where runs leave word for each other and for people. */

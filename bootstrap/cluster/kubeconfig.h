@@ -5,6 +5,8 @@
 #include "base/secret.h"
 #include "base/string.h"
 
+#define KUBECONFIG_SERVER "https://%s:443" /* the API server at an address */
+
 /* A kubeconfig with everything embedded: one cluster, one user with a client certificate.
  * https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/ */
 typedef struct Kubeconfig {

@@ -325,7 +325,7 @@ static int make_kubeconfig(Maker *maker, const PkiArtifact *row, Error *err)
                         continue;
                 }
                 char server[64];
-                (void) snprintf(server, sizeof(server), "https://%s:443",
+                (void) snprintf(server, sizeof(server), KUBECONFIG_SERVER,
                                 server_host(maker->facts, i));
                 Kubeconfig config = {
                         .cluster = maker->facts->cluster_name,

@@ -3,13 +3,15 @@
 
 #include <arpa/inet.h>
 
+#include "cluster/kubeconfig.h"
+
 void api_server(const Boot *boot, char ret[API_SERVER_MAX])
 {
         char ip[INET_ADDRSTRLEN] = "127.0.0.1";
         if (boot->config.role == ROLE_NODE) {
                 (void) inet_ntop(AF_INET, &boot->config.master_private_ip, ip, sizeof(ip));
         }
-        (void) snprintf(ret, API_SERVER_MAX, "https://%s:443", ip);
+        (void) snprintf(ret, API_SERVER_MAX, KUBECONFIG_SERVER, ip);
 }
 
 int api_open(const Boot *boot, KubeApi **ret, Error *err)

@@ -6,6 +6,10 @@
 
 /* The way to the API server. */
 
+/* A kubelet renews its Lease every 10 s, and its Node counts as lost after 40 s:
+ * https://kubernetes.io/docs/concepts/architecture/nodes/#heartbeats */
+#define NODE_LEASE_S 40
+
 /* Writes the address at which this machine finds it: https://ADDRESS:443. */
 #define API_SERVER_MAX 32
 void api_server(const Boot *boot, char ret[API_SERVER_MAX]);

@@ -65,6 +65,7 @@ extern const unsigned boot_patience_ms;
 #define KUBELET_CERTS        SECRETS_DIR "/kubelet" /* kubelet's own */
 #define KUBELET_CLIENT_PEM   KUBELET_CERTS "/kubelet-client-current.pem"
 #define SUBNET_ENV           "/run/flannel/subnet.env"
+#define RUNTIME_FOLDER       "/run/kube-bootstrap" /* this boot's: state, and files of services */
 
 /* What only a person may decide; set from flags of `run`. */
 typedef struct BootOverrides {

@@ -9,10 +9,6 @@
 
 /* The end of the table: what runs here runs, and the cluster sees it so. */
 
-/* kubelet renews its Lease every 10 s, and is taken for dead after 40.
- * https://kubernetes.io/docs/concepts/architecture/nodes/#heartbeats */
-#define LEASE_S 40
-
 static int units_are_active(const Boot *boot, StepContext *context, Error *err)
 {
         FOREACH_ARRAY(u, services, SERVICES_MAX) {
@@ -56,8 +52,8 @@ static int lease_is_fresh(const json_t *lease, StepContext *context)
 {
         const char *text = kube_api_text(lease, "spec.renewTime"); /* 2006-01-02T15:04:05.000000Z */
         struct timespec renewed;
-        time_t age_s = time_parse(text, &renewed) < 0 ? LEASE_S : time(NULL) - renewed.tv_sec;
-        if (age_s < LEASE_S) {
+        time_t age_s = time_parse(text, &renewed) < 0 ? NODE_LEASE_S : time(NULL) - renewed.tv_sec;
+        if (age_s < NODE_LEASE_S) {
                 return 1;
         }
         step_waiting_for(context, "kubelet to renew its Lease, last at %.40s", text);

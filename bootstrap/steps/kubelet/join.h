@@ -15,8 +15,8 @@
 #define BOOTSTRAP_KUBECONFIG SECRETS_DIR "/bootstrap.kubeconfig"
 
 /* The files that kubelet-config writes and kubelet reads. */
-#define KUBELET_CONFIG      "/run/kube-bootstrap/kubelet.json"
-#define KUBELET_ENVIRONMENT "/run/kube-bootstrap/kubelet.env"
+#define KUBELET_CONFIG      RUNTIME_FOLDER "/kubelet.json"
+#define KUBELET_ENVIRONMENT RUNTIME_FOLDER "/kubelet.env"
 
 /* Whether kubelet can go on as things are: it has a client certificate that is valid for a while,
  * or JOIN_FILE holds a token that lives, and on a node has not been tried for long: 1 or 0. To be

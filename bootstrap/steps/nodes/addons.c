@@ -13,7 +13,7 @@
  * since do not show in that: `run --from addons` brings them back. */
 
 #define TEMPLATES "/etc/kubernetes/addons"
-#define MANIFESTS "/run/kube-bootstrap/addons"
+#define MANIFESTS RUNTIME_FOLDER "/addons"
 
 #define NOTE_NAME  "kube-bootstrap-addons"
 #define NOTES_PATH "/api/v1/namespaces/kube-system/configmaps"
@@ -119,7 +119,7 @@ static int kubectl_apply(StepContext *context, Error *err)
 {
         const char *const argv[] = { "/usr/bin/kubectl",
                                      "--kubeconfig=" SECRETS_DIR "/kube-bootstrap.kubeconfig",
-                                     "--cache-dir=/run/kube-bootstrap/kubectl",
+                                     "--cache-dir=" RUNTIME_FOLDER "/kubectl",
                                      "--request-timeout=30s",
                                      "apply",
                                      "--filename=" MANIFESTS,

@@ -119,7 +119,7 @@ static int see_csr(const json_t *item, void *userdata, Error *err)
 
 bool nodes_is_live(const NodesScene *scene, const NodeSeen *node)
 {
-        return node && scene->now - node->heard < NODES_LEASE_S;
+        return node && scene->now - node->heard < NODE_LEASE_S;
 }
 
 /* What EC2 is asked about in one call: the names, and where each answer goes. */

@@ -6,14 +6,9 @@
 
 #include "aws/ec2.h"
 #include "cluster/csr.h"
-#include "host/kube_api.h"
-#include "steps/boot.h"
+#include "steps/api.h"
 
 /* What the master sees of the cluster's Nodes and of those who want to be one. */
-
-/* A kubelet renews its Lease every 10 s, and its Node counts as lost after 40 s:
- * https://kubernetes.io/docs/concepts/architecture/nodes/#heartbeats */
-#define NODES_LEASE_S 40
 
 typedef struct NodeSeen {
         char *name;

@@ -34,10 +34,10 @@ static void etcd_describe(const Boot *boot, EtcdContainer *ret)
 {
         char ip[INET_ADDRSTRLEN];
         (void) inet_ntop(AF_INET, &boot->config.master_private_ip, ip, sizeof(ip));
-        (void) snprintf(ret->advertise, sizeof(ret->advertise),
-                        "--advertise-client-urls=https://%s:2379", ip);
+        (void) snprintf(ret->advertise, sizeof(ret->advertise), "--advertise-client-urls=" ETCD_URL,
+                        ip);
         (void) snprintf(ret->listen, sizeof(ret->listen),
-                        "--listen-client-urls=https://127.0.0.1:2379,https://%s:2379", ip);
+                        "--listen-client-urls=" ETCD_URL "," ETCD_URL, "127.0.0.1", ip);
         const char *const argv[] = {
                 "etcd",
                 "--name=master",
@@ -83,7 +83,7 @@ int etcd_open(const Boot *boot, const char *user, const char *password_file, Etc
                 (void) inet_ntop(AF_INET, &boot->config.master_private_ip, ip, sizeof(ip));
                 host = ip;
         }
-        (void) snprintf(ret->endpoint, sizeof(ret->endpoint), "https://%s:2379", host);
+        (void) snprintf(ret->endpoint, sizeof(ret->endpoint), ETCD_URL, host);
         ret->certificate = ret->key = ret->password = SECRET_INIT;
         int r = file_read(SECRETS_DIR "/etcd-gateway.crt", 65536, &ret->certificate, err);
         if (r >= 0) {

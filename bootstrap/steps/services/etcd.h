@@ -5,6 +5,8 @@
 #include "host/etcd.h"
 #include "steps/boot.h"
 
+#define ETCD_URL "https://%s:2379" /* of an address */
+
 /* A connection to the cluster's etcd with this machine's certificate for it. The gateway goes by
  * user and password, so with authentication on it takes one of those besides. */
 typedef struct EtcdSession {

@@ -43,8 +43,7 @@ static void flanneld_describe(const Boot *boot, FlanneldContainer *ret)
 {
         char ip[INET_ADDRSTRLEN];
         (void) inet_ntop(AF_INET, &boot->config.master_private_ip, ip, sizeof(ip));
-        (void) snprintf(ret->endpoints, sizeof(ret->endpoints), "--etcd-endpoints=https://%s:2379",
-                        ip);
+        (void) snprintf(ret->endpoints, sizeof(ret->endpoints), "--etcd-endpoints=" ETCD_URL, ip);
         (void) snprintf(ret->interface, sizeof(ret->interface), "--iface=%s",
                         boot->identity.local_ip);
         const char *const argv[] = {

@@ -11,7 +11,7 @@
 
 /* docker: the container runtime, on the overlay's subnet. */
 
-#define DOCKER_ENVIRONMENT "/run/kube-bootstrap/docker.env"
+#define DOCKER_ENVIRONMENT RUNTIME_FOLDER "/docker.env"
 
 /* Not docker0, and not made by docker: whenever docker-bootstrap starts, its dockerd deletes a
  * bridge of that name, since it is told to have none (removeDefaultBridgeInterface() in moby's
