@@ -63,17 +63,9 @@ void pki_files_done(PkiFiles *files)
         files->n = 0;
 }
 
-/* 10.0.0.0/16 has 10.0.0.1. Kubernetes gives it to the service "kubernetes":
- * https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/ */
-int pki_service_address(const char *network, char ret[INET_ADDRSTRLEN], Error *err)
+void pki_service_address(Network services, char ret[INET_ADDRSTRLEN])
 {
-        Network services;
-        if (network_parse(network, &services) < 0 || services.prefix < 1 || services.prefix > 30) {
-                return error_set(err, ERROR_CONFIG, EINVAL,
-                                 "SERVICE_NETWORK=%s is no IPv4 network of /1 to /30", network);
-        }
         network_format_nth(services, 1, ret);
-        return 0;
 }
 
 static int append_name(StringList *list, const char *kind, const char *value, Error *err)
@@ -100,11 +92,8 @@ static int append_names(StringList *list, const Name *names, size_t n, Error *er
 
 static int api_names(const PkiFacts *facts, StringList *ret, Error *err)
 {
-        char service_ip[INET_ADDRSTRLEN] = "";
-        int r = pki_service_address(facts->service_network, service_ip, err);
-        if (r < 0) {
-                return r;
-        }
+        char service_ip[INET_ADDRSTRLEN];
+        pki_service_address(facts->service_network, service_ip);
         _cleanup_free_ char *full =
                 string_format("kubernetes.default.svc.%s", facts->cluster_domain);
         if (!full) {

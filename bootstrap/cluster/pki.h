@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "base/network.h"
 #include "base/secret.h"
 #include "base/string.h"
 #include "cluster/artifacts.h"
@@ -65,9 +66,9 @@ extern const size_t pki_n_artifacts;
 /* What names and addresses are made of. */
 typedef struct PkiFacts {
         const char *cluster_name;
-        const char *public_ip;       /* the Elastic IP */
-        const char *private_ip;      /* the master's fixed one */
-        const char *service_network; /* CIDR; the API server's service has its first address */
+        const char *public_ip;   /* the Elastic IP */
+        const char *private_ip;  /* the master's fixed one */
+        Network service_network; /* the API server's service has its first address */
         const char *cluster_domain;
         const char *api_dns_name; /* "" if none */
         time_t now;
@@ -97,8 +98,10 @@ void pki_files_done(PkiFiles *files); /* wipes */
 /* Makes every file of the table anew. */
 int pki_make(const PkiFacts *facts, PkiFiles *ret, Error *err);
 
-/* The first address of the service network: Kubernetes gives it to the service "kubernetes". */
-int pki_service_address(const char *network, char ret[INET_ADDRSTRLEN], Error *err);
+/* Writes the first address of the service network, which Kubernetes gives to the service
+ * "kubernetes":
+ * https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/ */
+void pki_service_address(Network services, char ret[INET_ADDRSTRLEN]);
 
 /* Alternative names, appended as certificate.h writes them. A service network without room for an
  * address is ERROR_CONFIG. */

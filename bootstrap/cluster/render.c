@@ -19,8 +19,10 @@ static int append_json(const json_t *json, Buffer *ret, Error *err)
         return 0;
 }
 
-int render_flannel_config(const char *network, const char *backend, Buffer *ret, Error *err)
+int render_flannel_config(Network overlay, const char *backend, Buffer *ret, Error *err)
 {
+        char network[NETWORK_TEXT_MAX];
+        network_format(overlay, network);
         int r = buffer_append_format(
                 ret, "{\"Network\":\"%s\",\"SubnetLen\":24,\"Backend\":{\"Type\":\"%s\"}}", network,
                 backend);
@@ -118,15 +120,9 @@ int render_kubelet_environment(const KubeletParameters *parameters, Buffer *ret,
         return r < 0 ? error_oom(err) : 0;
 }
 
-int render_cluster_dns(const char *service_network, char *ret, Error *err)
+void render_cluster_dns(Network service_network, char ret[INET_ADDRSTRLEN])
 {
-        Network services;
-        if (network_parse(service_network, &services) < 0) {
-                return error_set(err, ERROR_CONFIG, EINVAL, "service network %s: not a network",
-                                 service_network);
-        }
-        network_format_nth(services, 10, ret);
-        return 0;
+        network_format_nth(service_network, 10, ret);
 }
 
 static unsigned line_of(const char *text, const char *at)

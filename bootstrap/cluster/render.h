@@ -4,6 +4,7 @@
 #include <stdbool.h>
 
 #include "base/error.h"
+#include "base/network.h"
 #include "base/string.h"
 
 /* The configuration that programs on this machine are given, made from what is known of it. Pure:
@@ -11,7 +12,7 @@
 
 /* flannel's key: {"Network":"10.244.0.0/16","SubnetLen":24,"Backend":{"Type":"vxlan"}}.
  * https://github.com/flannel-io/flannel/blob/master/Documentation/configuration.md */
-int render_flannel_config(const char *network, const char *backend, Buffer *ret, Error *err);
+int render_flannel_config(Network overlay, const char *backend, Buffer *ret, Error *err);
 
 /* The environment file of docker.service's drop-in: the bridge with the overlay's subnet, its MTU,
  * no masquerade (flanneld does it), no userland proxy (with it, a pod cannot reach its own
@@ -51,9 +52,9 @@ int render_kubelet_config(const char *base, const KubeletParameters *parameters,
 /* kubelet.service's environment file: the flags that this kubelet's version knows. */
 int render_kubelet_environment(const KubeletParameters *parameters, Buffer *ret, Error *err);
 
-/* The tenth address of the service network, which the cluster's DNS service gets (as kubeadm does).
- * ret: INET_ADDRSTRLEN. The network is valid CIDR already. */
-int render_cluster_dns(const char *service_network, char *ret, Error *err);
+/* Writes the tenth address of the service network, which the cluster's DNS service gets (as kubeadm
+ * does). */
+void render_cluster_dns(Network service_network, char ret[INET_ADDRSTRLEN]);
 
 /* A name in a template; a NULL value is one that is known, but has none on this machine. */
 typedef struct RenderVariable {

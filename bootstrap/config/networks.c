@@ -97,10 +97,9 @@ typedef struct Range {
         unsigned line; /* 0: the default */
 } Range;
 
-static size_t add_network(const StackConfig *config, const char *key, const char *value, Range *ret)
+static size_t add_network(const StackConfig *config, const char *key, Network network, Range *ret)
 {
-        Network network;
-        if (isempty(value) || network_parse(value, &network) < 0) {
+        if (network.prefix == 0) { /* its value was refused */
                 return 0;
         }
         *ret = (Range) { .key = key, .network = network, .line = stack_config_line(config, key) };

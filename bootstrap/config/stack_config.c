@@ -111,6 +111,9 @@ static int set_value(StackConfig *config, const ConfigKey *key, const char *valu
         case KEY_IPV4:
                 (void) inet_pton(AF_INET, value, field); /* checked by misfit() */
                 return 0;
+        case KEY_CIDR:
+                (void) network_parse(value, field);
+                return 0;
         case KEY_SECONDS:
                 (void) string_parse_u64(value, UINT32_MAX, &number);
                 *(unsigned *) field = (unsigned) number;
@@ -343,8 +346,8 @@ int stack_config_find_stack(const char *path, char **ret_name, char **ret_resour
 void stack_config_done(StackConfig *config)
 {
         FOREACH_ARRAY(key, stack_config_keys, stack_config_n_keys) {
-                bool is_string =
-                        key->type != KEY_ROLE && key->type != KEY_IPV4 && key->type != KEY_SECONDS;
+                bool is_string = key->type != KEY_ROLE && key->type != KEY_IPV4 &&
+                                 key->type != KEY_CIDR && key->type != KEY_SECONDS;
                 if (is_string) {
                         freep((char *) config + key->offset);
                 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "base/network.h"
 #include "base/string.h"
 
 #define STACK_CONFIG_PATH "/etc/kubernetes/stack-config.sh"
@@ -34,9 +35,9 @@ typedef struct StackConfig {
         struct in_addr master_private_ip;
         char *master_iam_role;
         char *node_iam_role;
-        char *overlay_network; /* CIDR, for pods */
-        char *overlay_backend; /* vxlan, host-gw */
-        char *service_network; /* CIDR */
+        Network overlay_network; /* for pods */
+        char *overlay_backend;   /* vxlan, host-gw */
+        Network service_network;
         char *cluster_domain;
         char *cgroup_driver;  /* cgroupfs, systemd */
         char *cloud_provider; /* none, aws, external */

@@ -17,12 +17,10 @@
 ClusterSettings settings_of(const StackConfig *config)
 {
         ClusterSettings settings = {};
-        (void) snprintf(settings.overlay_network, sizeof(settings.overlay_network), "%s",
-                        config->overlay_network);
+        network_format(config->overlay_network, settings.overlay_network);
         (void) snprintf(settings.overlay_backend, sizeof(settings.overlay_backend), "%s",
                         config->overlay_backend);
-        (void) snprintf(settings.service_network, sizeof(settings.service_network), "%s",
-                        config->service_network);
+        network_format(config->service_network, settings.service_network);
         (void) snprintf(settings.cluster_domain, sizeof(settings.cluster_domain), "%s",
                         config->cluster_domain);
         return settings;
@@ -176,21 +174,20 @@ static int refuse_without(const StackConfig *config, const CertificateInfo *info
 int settings_check_certificate(const StackConfig *config, Error *err)
 {
         _cleanup_certificate_info_ CertificateInfo info = {};
-        char address[INET_ADDRSTRLEN];
         int r = read_names(&info, err);
-        if (r > 0) {
-                r = pki_service_address(config->service_network, address, err) < 0 ? -EINVAL : 1;
-        }
         if (r <= 0) {
                 return r;
         }
+        char address[INET_ADDRSTRLEN], services[NETWORK_TEXT_MAX];
+        pki_service_address(config->service_network, address);
+        network_format(config->service_network, services);
         _cleanup_free_ char *domain =
                 string_format("kubernetes.default.svc.%s", config->cluster_domain);
         if (!domain) {
                 return error_oom(err);
         }
         const Wanted wanted[] = {
-                { "IP", address, "SERVICE_NETWORK", config->service_network,
+                { "IP", address, "SERVICE_NETWORK", services,
                   " (10.0.0.0/16 was the default before it was recorded)" },
                 { "DNS", domain, "CLUSTER_DOMAIN", config->cluster_domain, "" },
         };

@@ -110,7 +110,7 @@ static int make_secrets(void)
                 .cluster_name = blue,
                 .public_ip = "203.0.113.10",
                 .private_ip = "172.20.128.9",
-                .service_network = "10.0.0.0/16",
+                .service_network = { 0x0a000000, 16 },
                 .cluster_domain = "cluster.local",
                 .api_dns_name = "",
                 .now = time(NULL),

@@ -113,8 +113,8 @@ int main(void)
                 .role = ROLE_MASTER,
                 .cluster_name = TEXT("blue"),
                 .cluster_domain = TEXT("cluster.local"),
-                .service_network = TEXT("10.0.0.0/16"),
-                .overlay_network = TEXT("10.244.0.0/16"),
+                .service_network = { 0x0a000000, 16 },
+                .overlay_network = { 0x0af40000, 16 },
                 .cloud_provider = TEXT("none"),
                 .master_volume_id = TEXT("vol-0123456789abcdef0"),
         };

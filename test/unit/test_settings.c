@@ -186,7 +186,7 @@ static void install_certificate(void)
         const PkiFacts facts = { .cluster_name = "blue",
                                  .public_ip = "198.51.100.7",
                                  .private_ip = "172.20.128.9",
-                                 .service_network = "10.96.0.0/16",
+                                 .service_network = { 0x0a600000, 16 },
                                  .cluster_domain = "cluster.local",
                                  .api_dns_name = "api.example.com",
                                  .now = time(NULL) };

@@ -53,7 +53,8 @@ static void load_accepts_master(void)
         CHECK_INT(c.role, ROLE_MASTER);
         CHECK_STR(c.master_volume_id, "vol-0123456789abcdef0");
         CHECK_STR(c.s3_prefix, "a/b");
-        CHECK_STR(c.overlay_network, "10.244.0.0/16");
+        CHECK_INT(c.overlay_network.first, 0x0af40000); /* 10.244.0.0 */
+        CHECK_INT(c.overlay_network.prefix, 16);
         CHECK_STR(c.kms_key_id, "");
         CHECK_STR(c.cloud_provider, "none");
         CHECK_INT(c.attach_timeout_s, 600);

@@ -119,10 +119,9 @@ static void zones_of_every_partition(void)
 
 int main(void)
 {
-        static char overlay[] = "10.244.0.0/16", service[] = "10.96.0.0/16";
         start_world_with_imds();
-        boot.config.overlay_network = overlay;
-        boot.config.service_network = service;
+        boot.config.overlay_network = (Network) { 0x0af40000, 16 };
+        boot.config.service_network = (Network) { 0x0a600000, 16 };
         FOREACH_ARRAY(key, stack_config_keys, stack_config_n_keys) {
                 if (streq(key->name, "OVERLAY_NETWORK")) {
                         boot.config.lines[key - stack_config_keys] = 7;

@@ -68,10 +68,8 @@ static int render_files(Boot *boot, StepContext *context, Buffer *ret_config,
                 .kubeconfig = KUBELET_KUBECONFIG,
                 .bootstrap_kubeconfig = BOOTSTRAP_KUBECONFIG,
         };
+        render_cluster_dns(boot->config.service_network, dns);
         int r = check_version(boot, context, err);
-        if (r >= 0) {
-                r = render_cluster_dns(boot->config.service_network, dns, err);
-        }
         if (r < 0) {
                 return r;
         }

@@ -25,6 +25,7 @@ void manifests_done(Manifests *manifests)
 /* What a template may name. */
 typedef struct Facts {
         char master_private_ip[INET_ADDRSTRLEN], cluster_dns[INET_ADDRSTRLEN];
+        char service_network[NETWORK_TEXT_MAX], overlay_network[NETWORK_TEXT_MAX];
         char cloud_provider_flag[48];
         RenderVariable variables[32];
         size_t n;
@@ -47,10 +48,9 @@ static int learn(const Boot *boot, Facts *ret, Error *err)
 {
         const StackConfig *c = &boot->config;
         *ret = (Facts) {};
-        int r = render_cluster_dns(c->service_network, ret->cluster_dns, err);
-        if (r < 0) {
-                return r;
-        }
+        render_cluster_dns(c->service_network, ret->cluster_dns);
+        network_format(c->service_network, ret->service_network);
+        network_format(c->overlay_network, ret->overlay_network);
         (void) inet_ntop(AF_INET, &c->master_private_ip, ret->master_private_ip,
                          sizeof(ret->master_private_ip)); /* has room */
         if (!streq(c->cloud_provider, "none")) {
@@ -61,8 +61,8 @@ static int learn(const Boot *boot, Facts *ret, Error *err)
                 { "CLUSTER_NAME", c->cluster_name },
                 { "CLUSTER_DOMAIN", c->cluster_domain },
                 { "CLUSTER_DNS", ret->cluster_dns },
-                { "SERVICE_NETWORK", c->service_network },
-                { "OVERLAY_NETWORK", c->overlay_network },
+                { "SERVICE_NETWORK", ret->service_network },
+                { "OVERLAY_NETWORK", ret->overlay_network },
                 { "MASTER_PRIVATE_IP", ret->master_private_ip },
                 { "CLOUD_PROVIDER_FLAG", ret->cloud_provider_flag },
                 { "NODE_NAME", boot->node_name },
