@@ -5,8 +5,6 @@
 #include <ctype.h>
 #include <errno.h>
 #include <jansson.h>
-#include <malloc.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -143,20 +141,6 @@ int imds_parse_macs(const char *text, size_t n, ImdsInterface ret[IMDS_INTERFACE
         return 0;
 }
 
-static void free_wiped(void *p)
-{
-        if (p) {
-                explicit_bzero(p, malloc_usable_size(p));
-                free(p);
-        }
-}
-
-/* jansson copies what it parses: from the first credentials on, whatever it frees is wiped. */
-static void wipe_json(void)
-{
-        json_set_alloc_funcs(malloc, free_wiped);
-}
-
 int imds_parse_account(const char *text, size_t n, char ret[IMDS_ACCOUNT_MAX], Error *err)
 {
         json_auto_t *root = json_loadb(text ? text : "", n, JSON_REJECT_DUPLICATES, NULL);
@@ -227,9 +211,6 @@ static int fill_keys(const json_t *root, AwsKeys *keys, Error *err)
 
 int imds_parse_credentials(const char *text, size_t n, AwsKeys *ret, Error *err)
 {
-        static pthread_once_t once = PTHREAD_ONCE_INIT;
-        (void) pthread_once(&once, wipe_json); /* fails only for an invalid `once` */
-
         json_auto_t *root = json_loadb(text ? text : "", n, JSON_REJECT_DUPLICATES, NULL);
         if (!json_is_object(root)) {
                 return bad_document(err, "is no JSON object");

@@ -2,6 +2,7 @@
 #include <malloc.h>
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "base/string.h"
@@ -14,6 +15,7 @@ static int protect(Error *err)
         (void) mallopt(M_ARENA_MAX, 2);
         /* or a large piece that was freed lets the next of its size stay in a heap for good */
         (void) mallopt(M_MMAP_THRESHOLD, 128 << 10);
+        json_wipe_freed();
         return secret_protect_process(err);
 }
 

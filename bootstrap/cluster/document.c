@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "base/json.h"
 #include "base/time.h"
 
 #define DIGITS  "0123456789"
@@ -167,11 +168,11 @@ int document_write(const char *what, const DocumentField *fields, size_t n, cons
 
 int document_dump(const json_t *object, Buffer *ret, Error *err)
 {
-        _cleanup_free_ char *text = json_dumps(object, JSON_INDENT(1));
-        if (!text || buffer_append_format(ret, "%s\n", text) < 0) {
-                return error_oom(err);
+        int r = json_write(object, JSON_INDENT(1), ret, err);
+        if (r < 0) {
+                return r;
         }
-        return 0;
+        return buffer_append_string(ret, "\n") < 0 ? error_oom(err) : 0;
 }
 
 void document_now(char ret[24])

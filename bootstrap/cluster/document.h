@@ -84,7 +84,7 @@ int document_read(const char *what, const json_t *object, const DocumentField *f
 int document_write(const char *what, const DocumentField *fields, size_t n, const void *value,
                    json_t *object, Error *err);
 
-/* The text of the object, appended to *ret. */
+/* The text of the object, appended to *ret. An object that is NULL could not be made: -ENOMEM. */
 int document_dump(const json_t *object, Buffer *ret, Error *err);
 
 /* Now, as DOCUMENT_TIME has it. */

@@ -4,19 +4,19 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <jansson.h>
 #include <stdio.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/network.h"
 
 static int append_json(const json_t *json, Buffer *ret, Error *err)
 {
-        _cleanup_free_ char *text = json ? json_dumps(json, JSON_SORT_KEYS | JSON_INDENT(2)) : NULL;
-        if (!text || buffer_append_format(ret, "%s\n", text) < 0) {
-                return error_oom(err);
+        int r = json_write(json, JSON_SORT_KEYS | JSON_INDENT(2), ret, err);
+        if (r < 0) {
+                return r;
         }
-        return 0;
+        return buffer_append_string(ret, "\n") < 0 ? error_oom(err) : 0;
 }
 
 int render_flannel_config(Network overlay, const char *backend, Buffer *ret, Error *err)

@@ -54,6 +54,7 @@ json_t *torture_json_unread(json_error_t *error);
 #define json_integer(i)              TORTURE(NULL, json_integer(i))
 #define json_deep_copy(json)         TORTURE(NULL, json_deep_copy(json))
 #define json_dumps(json, flags)      TORTURE(NULL, json_dumps(json, flags))
+#define json_dump_callback(...)      TORTURE(-1, json_dump_callback(__VA_ARGS__))
 #define json_loads(s, flags, e)      TORTURE(torture_json_unread(e), json_loads(s, flags, e))
 #define json_loadb(s, n, flags, e)   TORTURE(torture_json_unread(e), json_loadb(s, n, flags, e))
 #define json_pack(...)               TORTURE(torture_json_drop(json_pack(__VA_ARGS__)), json_pack(__VA_ARGS__))
