@@ -4,11 +4,15 @@
 #include "base/error.h"
 #include "base/secret.h"
 #include "base/string.h"
+#include "cluster/join.h"
 
 #define KUBECONFIG_SERVER "https://%s:443" /* the API server at an address */
 
-/* A kubeconfig with everything embedded: one cluster, one user with a client certificate.
+/* Kubeconfigs of one cluster and one user, appended as JSON: kubectl, kubelet and all else that
+ * reads them as YAML reads JSON too, for every JSON text is YAML.
  * https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/ */
+
+/* With everything embedded: the user has a client certificate. */
 typedef struct Kubeconfig {
         const char *cluster; /* name of the cluster, and of the context */
         const char *server;  /* https://… */
@@ -18,6 +22,8 @@ typedef struct Kubeconfig {
         const Secret *key_pem;
 } Kubeconfig;
 
-/* Appended, as YAML. Names and server consist of letters, digits and ". : / -"
- * only, else ERROR_FATAL. */
 int kubeconfig_format(const Kubeconfig *config, Secret *ret, Error *err);
+
+/* What a kubelet without a certificate asks for one with: the token. The authority is a file. */
+int kubeconfig_format_bootstrap(const char *server, const char *authority_file,
+                                const JoinToken *token, Secret *ret, Error *err);

@@ -9,6 +9,7 @@
 #include "base/network.h"
 #include "base/random.h"
 #include "cluster/certificate.h"
+#include "cluster/document.h"
 #include "cluster/kubeconfig.h"
 
 #define MASTER (1U << ARTIFACTS_MASTER)
@@ -355,20 +356,13 @@ static int make_encryption(Maker *maker, const PkiArtifact *row, Error *err)
         if (r < 0) {
                 return error_oom(err);
         }
-        r = buffer_append_format(&text,
-                                 "apiVersion: apiserver.config.k8s.io/v1\n"
-                                 "kind: EncryptionConfiguration\n"
-                                 "resources:\n"
-                                 "- resources: [\"secrets\"]\n"
-                                 "  providers:\n"
-                                 "  - secretbox:\n"
-                                 "      keys:\n"
-                                 "      - name: key1\n"
-                                 "        secret: %s\n"
-                                 "  - identity: {}\n",
-                                 base64.data);
-        return r < 0 ? error_oom(err)
-                     : add_files(maker, row->folders, row->name, "", 0600, &text, err);
+        json_auto_t *document =
+                json_pack("{s:s, s:s, s:[{s:[s], s:[{s:{s:[{s:s, s:s}]}}, {s:{}}]}]}", "apiVersion",
+                          "apiserver.config.k8s.io/v1", "kind", "EncryptionConfiguration",
+                          "resources", "resources", "secrets", "providers", "secretbox", "keys",
+                          "name", "key1", "secret", base64.data, "identity");
+        r = document_dump(document, &text, err);
+        return r < 0 ? r : add_files(maker, row->folders, row->name, "", 0600, &text, err);
 }
 
 typedef int Make(Maker *maker, const PkiArtifact *row, Error *err);

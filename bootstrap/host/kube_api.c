@@ -95,20 +95,18 @@ int kube_api_open_file(const char *server, const char *ca_file, const char *pem_
         return 0;
 }
 
-/* The base64 behind "NAME: " on a line of its own. */
+/* Decodes the base64 that follows NAME. A kubeconfig is JSON; the bucket of an older cluster has
+ * one in YAML, without quotes. Neither form has the name, or a quote, within a value. */
 static int read_embedded(const char *path, const Secret *text, const char *name, Secret *ret,
                          Error *err)
 {
-        _cleanup_free_ char *label = string_format("\n    %s: ", name);
-        if (!label) {
-                return error_oom(err);
-        }
-        const char *value = text->data ? strstr(text->data, label) : NULL;
+        const char *value = text->data ? strstr(text->data, name) : NULL;
         if (!value) {
                 return no_credentials(path, name, err);
         }
-        value += strlen(label);
-        int r = base64_decode(value, strcspn(value, "\n"), ret);
+        value += strlen(name);
+        value += strspn(value, "\": ");
+        int r = base64_decode(value, strcspn(value, "\"\n"), ret);
         if (r == -ENOMEM) {
                 return error_oom(err);
         }

@@ -23,7 +23,8 @@ typedef struct KubeApi KubeApi;
  * read with each request.
  *  - _open_file: a PEM file with certificate and key, as kubelet keeps its own
  *    (kubelet-client-current.pem).
- *  - _open_kubeconfig: certificate and key embedded, as kubeconfig_format() writes it.
+ *  - _open_kubeconfig: certificate and key embedded, as kubeconfig_format() writes it, or wrote it
+ *    when it was YAML.
  * A file that is not there is -ENOENT (ERROR_RETRY); one without credentials ERROR_CONFIG. */
 int kube_api_open_file(const char *server, const char *ca_file, const char *pem_file, KubeApi **ret,
                        Error *err);

@@ -87,10 +87,39 @@ static void test_no_credentials(void)
         CHECK_INT(kube_api_open_kubeconfig(url, ca_path, path, &api, &err), -EBADMSG);
         CHECK_INT(kube_api_open_file(url, ca_path, ca_path, &api, &err), -EBADMSG); /* no key */
         CHECK_CONTAINS(err.message, "private key");
-        static const char broken[] = "\n    client-certificate-data: !\n";
+        static const char broken[] = "    client-certificate-data: !\n";
         CHECK_OK(file_write(path, broken, strlen(broken), 0600, &err), err);
         CHECK_INT(kube_api_open_kubeconfig(url, ca_path, path, &api, &err), -EBADMSG);
+        CHECK_CONTAINS(err.message, "has no client-certificate-data");
         CHECK(!api);
+}
+
+/* The file of a cluster that was made when kubeconfigs were YAML. */
+static void test_older_kubeconfig(void)
+{
+        Error err = {};
+        Wait wait = test_patience();
+        char path[256];
+        _cleanup_kube_api_ KubeApi *api = NULL;
+        _cleanup_secret_ Secret config = SECRET_INIT, text = SECRET_INIT;
+        CHECK_OK(file_read(config_path, 65536, &config, &err), err);
+        json_auto_t *json = json_loadb(config.data, config.size, 0, NULL);
+        const json_t *user =
+                json_object_get(json_array_get(json_object_get(json, "users"), 0), "user");
+        CHECK_INT(buffer_append_format(
+                          &text,
+                          "apiVersion: v1\nkind: Config\nusers:\n- name: \"kube-bootstrap\"\n"
+                          "  user:\n    client-certificate-data: %s\n    client-key-data: %s\n",
+                          kube_api_text(user, "client-certificate-data"),
+                          kube_api_text(user, "client-key-data")),
+                  0);
+        (void) snprintf(path, sizeof(path), "%s/older", test_folder());
+        CHECK_OK(file_write(path, text.data, text.size, 0600, &err), err);
+        server_reset(&strict, NULL);
+        server_script(&strict, "200 OK", "", "ok");
+        CHECK_OK(kube_api_open_kubeconfig(strict_url, ca_path, path, &api, &err), err);
+        REQUIRE(api);
+        CHECK_INT(kube_api_is_ready(api, &wait, &err), 1);
 }
 
 static void test_ready(void)
@@ -295,6 +324,7 @@ int main(void)
         write_credentials();
         test_case("kube_api: credentials of both kinds of file", test_credentials);
         test_case("kube_api: files without credentials", test_no_credentials);
+        test_case("kube_api: a kubeconfig of an older cluster", test_older_kubeconfig);
         test_case("kube_api: readyz", test_ready);
         test_case("kube_api: an object, or that there is none", test_get);
         test_case("kube_api: what a status means", test_classes);

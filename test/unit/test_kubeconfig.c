@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cluster/kubeconfig.h"
 
-#include <errno.h>
+#include <jansson.h>
 
 #include "harness.h"
 
@@ -21,54 +21,72 @@ static Kubeconfig sample(void)
         };
 }
 
-/* Quotes everywhere: to YAML, 123 is a number and true no name. */
+/* https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/ */
+static void check(const Secret *text, const char *expected)
+{
+        json_auto_t *got = json_loadb(text->data, text->size, JSON_REJECT_DUPLICATES, NULL);
+        json_auto_t *wanted = json_loads(expected, 0, NULL);
+        REQUIRE(got && wanted);
+        if (!json_equal(got, wanted)) {
+                test_fail(__FILE__, __LINE__, "got %s", text->data);
+        }
+}
+
 static void embeds_everything(void)
 {
         Error err = {};
         Kubeconfig config = sample();
         _cleanup_secret_ Secret text = SECRET_INIT;
         CHECK_OK(kubeconfig_format(&config, &text, &err), err);
-        CHECK_STR(text.data, "apiVersion: v1\n"
-                             "kind: Config\n"
-                             "current-context: \"blue\"\n"
-                             "contexts:\n"
-                             "- name: \"blue\"\n"
-                             "  context:\n"
-                             "    cluster: \"blue\"\n"
-                             "    user: \"system:kube-scheduler\"\n"
-                             "clusters:\n"
-                             "- name: \"blue\"\n"
-                             "  cluster:\n"
-                             "    server: \"https://127.0.0.1:443\"\n"
-                             "    certificate-authority-data: Q0E=\n"
-                             "users:\n"
-                             "- name: \"system:kube-scheduler\"\n"
-                             "  user:\n"
-                             "    client-certificate-data: Q0VSVA==\n"
-                             "    client-key-data: S0VZ\n");
+        check(&text, "{\"apiVersion\":\"v1\",\"kind\":\"Config\",\"current-context\":\"blue\","
+                     "\"contexts\":[{\"name\":\"blue\",\"context\":"
+                     "{\"cluster\":\"blue\",\"user\":\"system:kube-scheduler\"}}],"
+                     "\"clusters\":[{\"name\":\"blue\",\"cluster\":"
+                     "{\"server\":\"https://127.0.0.1:443\","
+                     "\"certificate-authority-data\":\"Q0E=\"}}],"
+                     "\"users\":[{\"name\":\"system:kube-scheduler\",\"user\":"
+                     "{\"client-certificate-data\":\"Q0VSVA==\","
+                     "\"client-key-data\":\"S0VZ\"}}]}");
 }
 
-static void lets_nothing_out_of_its_quotes(void)
+static void names_the_authority_and_the_token(void)
 {
-        static const char *const bad[] = { "", "a\"b", "a\nb", "a\\b", "a b", "{a}", "a#" };
-        FOREACH_ARRAY(value, bad, ELEMENTS(bad)) {
-                for (int which = 0; which < 3; which++) {
-                        Error err = {};
-                        Kubeconfig config = sample();
-                        *(which == 0   ? &config.cluster
-                          : which == 1 ? &config.server
-                                       : &config.user) = *value;
-                        _cleanup_secret_ Secret text = SECRET_INIT;
-                        CHECK_INT(kubeconfig_format(&config, &text, &err), -EINVAL);
-                        CHECK_INT(err.class, ERROR_FATAL);
-                        CHECK_INT(text.size, 0);
-                }
+        Error err = {};
+        const JoinToken token = { .id = "abcdef", .secret = "0123456789abcdef" };
+        _cleanup_secret_ Secret text = SECRET_INIT;
+        CHECK_OK(kubeconfig_format_bootstrap("https://10.0.0.9:443", "/srv/ca.crt", &token, &text,
+                                             &err),
+                 err);
+        check(&text, "{\"apiVersion\":\"v1\",\"kind\":\"Config\",\"current-context\":\"bootstrap\","
+                     "\"contexts\":[{\"name\":\"bootstrap\",\"context\":"
+                     "{\"cluster\":\"bootstrap\",\"user\":\"kubelet-bootstrap\"}}],"
+                     "\"clusters\":[{\"name\":\"bootstrap\",\"cluster\":"
+                     "{\"server\":\"https://10.0.0.9:443\","
+                     "\"certificate-authority\":\"/srv/ca.crt\"}}],"
+                     "\"users\":[{\"name\":\"kubelet-bootstrap\",\"user\":"
+                     "{\"token\":\"abcdef.0123456789abcdef\"}}]}");
+}
+
+/* A name is one text, whatever is in it: to YAML without quotes 123 would be a number. */
+static void keeps_names_as_they_are(void)
+{
+        static const char *const names[] = { "123", "true", "a\"b", "a\nb", "a\\b", "{a}", "a#" };
+        FOREACH_ARRAY(name, names, ELEMENTS(names)) {
+                Error err = {};
+                Kubeconfig config = sample();
+                config.cluster = *name;
+                _cleanup_secret_ Secret text = SECRET_INIT;
+                CHECK_OK(kubeconfig_format(&config, &text, &err), err);
+                json_auto_t *got = json_loadb(text.data, text.size, 0, NULL);
+                CHECK_STR(json_string_value(json_object_get(got, "current-context")), *name);
         }
 }
 
 int main(void)
 {
         test_case("embeds authority, certificate and key", embeds_everything);
-        test_case("lets nothing out of its quotes", lets_nothing_out_of_its_quotes);
+        test_case("for a kubelet: names the authority's file and has the token",
+                  names_the_authority_and_the_token);
+        test_case("names stay as they are", keeps_names_as_they_are);
         return test_done();
 }

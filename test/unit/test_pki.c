@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cluster/pki.h"
 
+#include <jansson.h>
 #include <openssl/pem.h>
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
@@ -309,6 +310,29 @@ static void pairs_the_service_account_key(void)
         CHECK_STR(pem.data, public_file->content.data);
 }
 
+/* https://kubernetes.io/docs/reference/config-api/apiserver-encryption.v1/ */
+static void check_encryption(const Secret *content)
+{
+        json_auto_t *config = json_loadb(content->data, content->size, 0, NULL);
+        const char *version = NULL, *kind = NULL, *resource = NULL, *name = NULL, *secret = NULL;
+        const json_t *identity = NULL;
+        CHECK_INT(json_unpack_ex(config, NULL, JSON_STRICT,
+                                 "{s:s, s:s, s:[{s:[s], s:[{s:{s:[{s:s, s:s}]}}, {s:o}]}]}",
+                                 "apiVersion", &version, "kind", &kind, "resources", "resources",
+                                 &resource, "providers", "secretbox", "keys", "name", &name,
+                                 "secret", &secret, "identity", &identity),
+                  0);
+        CHECK_STR(version, "apiserver.config.k8s.io/v1");
+        CHECK_STR(kind, "EncryptionConfiguration");
+        CHECK_STR(resource, "secrets");
+        CHECK_STR(name, "key1");
+        CHECK(json_is_object(identity) && json_object_size(identity) == 0);
+        REQUIRE(secret);
+        unsigned char key[48];
+        CHECK_INT(strlen(secret), 44);
+        CHECK_INT(EVP_DecodeBlock(key, (const unsigned char *) secret, 44), 33); /* 32, padded */
+}
+
 static void draws_passwords(void)
 {
         static const char *const passwords[] = { "etcd-root-password", "etcd-overlay-password" };
@@ -320,12 +344,7 @@ static void draws_passwords(void)
         }
         const PkiFile *encryption = find(ARTIFACTS_MASTER, "encryption-config.yaml");
         REQUIRE(encryption);
-        const char *secret = strstr(encryption->content.data, "secret: ");
-        REQUIRE(secret);
-        unsigned char key[48];
-        CHECK_INT(strcspn(secret + 8, "\n"), 44);
-        CHECK_INT(EVP_DecodeBlock(key, (const unsigned char *) secret + 8, 44),
-                  33); /* 32, padded */
+        check_encryption(&encryption->content);
 }
 
 /* Who is in the group that may do everything, and whose requests an audit log cannot tell apart. */

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "cluster/certificate.h"
 #include "cluster/join.h"
+#include "cluster/kubeconfig.h"
 #include "steps/api.h"
 #include "steps/bucket.h"
 
@@ -165,27 +166,7 @@ int join_render_bootstrap_kubeconfig(const Boot *boot, Secret *ret, Error *err)
                 return r;
         }
         api_server(boot, server);
-        /* names are of no consequence here; the authority is a file, so that kubelet's own
-         * kubeconfig, which it makes from this one, follows it */
-        return buffer_append_format(ret,
-                                    "apiVersion: v1\n"
-                                    "kind: Config\n"
-                                    "current-context: bootstrap\n"
-                                    "contexts:\n"
-                                    "- name: bootstrap\n"
-                                    "  context:\n"
-                                    "    cluster: bootstrap\n"
-                                    "    user: kubelet-bootstrap\n"
-                                    "clusters:\n"
-                                    "- name: bootstrap\n"
-                                    "  cluster:\n"
-                                    "    server: \"%s\"\n"
-                                    "    certificate-authority: " SECRETS_DIR "/ca.crt\n"
-                                    "users:\n"
-                                    "- name: kubelet-bootstrap\n"
-                                    "  user:\n"
-                                    "    token: \"%s.%s\"\n",
-                                    server, token.id, token.secret) < 0
-                       ? error_oom(err)
-                       : 0;
+        /* the authority is a file, so that kubelet's own kubeconfig, which it makes from this one,
+         * follows it */
+        return kubeconfig_format_bootstrap(server, SECRETS_DIR "/ca.crt", &token, ret, err);
 }

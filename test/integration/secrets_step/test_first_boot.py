@@ -1,12 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """The secrets of a cluster: made once, whatever happens, and fetched by everyone else."""
 
+import base64
 import concurrent.futures
 import contextlib
 import json
 import shutil
 
 import pytest
+import yaml
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from secrets_step.world import Machine, master, must, must_wait, node
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.takes_minutes]
@@ -35,6 +39,47 @@ def test_a_first_boot_makes_them_and_a_second_run_costs_one_get(world):
         masters = sum(k.startswith("master/") for k in files)
         # index for probe, apply, verification and the second run: 4
         assert calls == {"s3:GetObject": masters + 4}, (calls, masters)
+
+
+def check_kubeconfig(content, authority, server, common_name):
+    """It is YAML, names one cluster and one user, and the user's key is that of the certificate."""
+    config = yaml.safe_load(content)
+    user = config["users"][0].pop("user")
+    certificate, key = (base64.b64decode(user.pop(f"client-{part}-data"), validate=True)
+                        for part in ("certificate", "key"))
+    signed = x509.load_pem_x509_certificate(certificate)
+    signed.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
+    assert signed.public_key() == load_pem_private_key(key, None).public_key()
+    assert [a.value for a in signed.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)] == [common_name]
+    assert (user, config) == ({}, {
+        "apiVersion": "v1", "kind": "Config", "current-context": "blue",
+        "contexts": [{"name": "blue", "context": {"cluster": "blue", "user": common_name}}],
+        "clusters": [{"name": "blue", "cluster": {
+            "server": server, "certificate-authority-data": base64.b64encode(authority).decode()}}],
+        "users": [{"name": common_name}]})
+
+
+def test_what_kubernetes_reads_is_yaml(world):
+    with master(world) as machine:
+        must(machine.run(), 0)
+        files = {}
+        for file in world.index()["files"]:
+            folder, _, name = file["key"].split("/")
+            files[f"{folder}/{name}"] = world.get(file["key"])
+        public_ip, private_ip = world.seed["public_ip"], world.seed["private_ip"]
+        for name, server, common_name in (
+                ("admin/kubeconfig", public_ip, "kubernetes-admin"),
+                ("master/kube-scheduler.kubeconfig", "127.0.0.1", "system:kube-scheduler"),
+                ("master/kube-bootstrap.kubeconfig", "127.0.0.1", "kube-bootstrap"),
+                ("node/kube-proxy.kubeconfig", private_ip, "system:kube-proxy")):
+            check_kubeconfig(files[name], files["master/ca.crt"], f"https://{server}:443", common_name)
+        encryption = yaml.safe_load(files["master/encryption-config.yaml"])
+        secret = encryption["resources"][0]["providers"][0]["secretbox"]["keys"][0].pop("secret")
+        assert len(base64.b64decode(secret, validate=True)) == 32
+        assert encryption == {
+            "apiVersion": "apiserver.config.k8s.io/v1", "kind": "EncryptionConfiguration",
+            "resources": [{"resources": ["secrets"], "providers": [
+                {"secretbox": {"keys": [{"name": "key1"}]}}, {"identity": {}}]}]}
 
 
 def test_a_node_waits_and_never_reads_what_is_the_masters(world):
