@@ -39,7 +39,8 @@ int etcd_is_healthy(EtcdClient *client, const Wait *wait, Error *err)
         return reply.status == 200 && streq_ptr(health, "true");
 }
 
-static int range(EtcdClient *client, Buffer *body, const Wait *wait, EtcdAnswer *ret, Error *err)
+static int range(EtcdClient *client, const json_t *body, const Wait *wait, EtcdAnswer *ret,
+                 Error *err)
 {
         return etcd_demand(client, "kv/range", body, NULL, wait, ret, err);
 }
@@ -52,12 +53,9 @@ static int bad_value(int r, Error *err)
 
 int etcd_get(EtcdClient *client, const char *key, const Wait *wait, Buffer *ret, Error *err)
 {
-        _cleanup_buffer_ Buffer body = {};
+        json_auto_t *body = json_pack("{s:o}", "key", etcd_bytes(key, strlen(key)));
         _cleanup_etcd_answer_ EtcdAnswer answer = {};
-        if (etcd_body_bytes(&body, "key", key, strlen(key)) < 0) {
-                return error_oom(err);
-        }
-        int r = range(client, &body, wait, &answer, err);
+        int r = range(client, body, wait, &answer, err);
         if (r < 0) {
                 return r;
         }
@@ -69,14 +67,14 @@ int etcd_get(EtcdClient *client, const char *key, const Wait *wait, Buffer *ret,
         return r < 0 ? bad_value(r, err) : 1;
 }
 
-/* The first key after all that begin with the prefix: its last byte one higher; none after 0xff,
- * and "\0" is etcd's "to the end". */
-static int add_range(Buffer *body, const char *prefix)
+/* The range's end is the first key after all that begin with the prefix: its last byte one higher;
+ * none after 0xff, and "\0" is etcd's "to the end". NULL when out of memory. */
+static json_t *range_of(const char *prefix)
 {
         size_t n = strlen(prefix);
         _cleanup_free_ char *end = strdup(prefix);
         if (!end) {
-                return -ENOMEM;
+                return NULL;
         }
         while (n > 0 && (unsigned char) end[n - 1] == 0xff) {
                 n--;
@@ -84,8 +82,8 @@ static int add_range(Buffer *body, const char *prefix)
         if (n > 0) {
                 end[n - 1] = (char) (end[n - 1] + 1);
         }
-        int r = etcd_body_bytes(body, "key", prefix, *prefix ? strlen(prefix) : 1);
-        return r < 0 ? r : etcd_body_bytes(body, "range_end", n ? end : "", n ? n : 1);
+        return json_pack("{s:o, s:o, s:i}", "key", etcd_bytes(prefix, *prefix ? strlen(prefix) : 1),
+                         "range_end", etcd_bytes(n ? end : "", n ? n : 1), "limit", LIST_MAX + 1);
 }
 
 static int visit_one(const json_t *kv, EtcdVisit *visit, void *userdata, Error *err)
@@ -99,12 +97,9 @@ static int visit_one(const json_t *kv, EtcdVisit *visit, void *userdata, Error *
 int etcd_list(EtcdClient *client, const char *prefix, const Wait *wait, EtcdVisit *visit,
               void *userdata, Error *err)
 {
-        _cleanup_buffer_ Buffer body = {};
+        json_auto_t *body = range_of(prefix);
         _cleanup_etcd_answer_ EtcdAnswer answer = {};
-        int r = add_range(&body, prefix);
-        r = r < 0 ? r : etcd_body_name(&body, "limit");
-        r = r < 0 ? r : buffer_append_format(&body, "%d", LIST_MAX + 1);
-        r = r < 0 ? error_oom(err) : range(client, &body, wait, &answer, err);
+        int r = range(client, body, wait, &answer, err);
         if (r < 0) {
                 return r;
         }
@@ -121,10 +116,9 @@ int etcd_list(EtcdClient *client, const char *prefix, const Wait *wait, EtcdVisi
 
 int etcd_put(EtcdClient *client, const char *key, const char *value, const Wait *wait, Error *err)
 {
-        _cleanup_buffer_ Buffer body = {};
-        int r = etcd_body_bytes(&body, "key", key, strlen(key));
-        r = r < 0 ? r : etcd_body_bytes(&body, "value", value, strlen(value));
-        return r < 0 ? error_oom(err) : etcd_demand(client, "kv/put", &body, NULL, wait, NULL, err);
+        json_auto_t *body = json_pack("{s:o, s:o}", "key", etcd_bytes(key, strlen(key)), "value",
+                                      etcd_bytes(value, strlen(value)));
+        return etcd_demand(client, "kv/put", body, NULL, wait, NULL, err);
 }
 
 /* 1 if the role has exactly this permission. The gateway leaves out what is zero: READ. */
@@ -149,35 +143,31 @@ static int has_permission(const EtcdAnswer *role, const char *key, const char *r
         return 0;
 }
 
-static int add_permission(Buffer *body, const char *key, const char *range_end,
-                          const char *permission)
+/* An empty range_end is none: the permission is for the key alone. */
+static int grant_permission(EtcdClient *client, const char *role, const char *key,
+                            const char *range_end, const char *permission, const Wait *wait,
+                            Error *err)
 {
-        _cleanup_buffer_ Buffer perm = {};
-        int r = etcd_body_text(&perm, "permType", permission);
-        r = r < 0 ? r : etcd_body_bytes(&perm, "key", key, strlen(key));
-        if (r == 0 && range_end) {
-                r = etcd_body_bytes(&perm, "range_end", range_end, strlen(range_end));
-        }
-        r = r < 0 ? r : etcd_body_name(body, "perm");
-        return r < 0 ? r : buffer_append_format(body, "%s}", perm.data);
+        json_auto_t *body = json_pack(
+                "{s:s, s:{s:s, s:o, s:o}}", "name", role, "perm", "permType", permission, "key",
+                etcd_bytes(key, strlen(key)), "range_end",
+                etcd_bytes(range_end ? range_end : "", range_end ? strlen(range_end) : 0));
+        return etcd_demand(client, "auth/role/grant", body, NULL, wait, NULL, err);
 }
 
 /* Looks first: each grant, also of what was granted before, ends everybody's tokens. */
 int etcd_role_ensure(EtcdClient *client, const char *role, const char *key, const char *range_end,
                      const char *permission, const Wait *wait, Error *err)
 {
-        _cleanup_buffer_ Buffer look = {}, add = {}, grant = {};
+        json_auto_t *look = json_pack("{s:s}", "role", role);
+        json_auto_t *add = json_pack("{s:s}", "name", role);
         _cleanup_etcd_answer_ EtcdAnswer answer = {};
-        int r = etcd_body_text(&look, "role", role);
-        r = r < 0 ? r : etcd_body_text(&add, "name", role);
-        r = r < 0 ? r : etcd_body_text(&grant, "name", role);
-        r = r < 0 || !key ? r : add_permission(&grant, key, range_end, permission);
-        r = r < 0 ? error_oom(err) : etcd_call(client, "auth/role/get", &look, wait, &answer, err);
+        int r = etcd_call(client, "auth/role/get", look, wait, &answer, err);
         if (r < 0) {
                 return r;
         }
         if (etcd_says(&answer, ETCD_SAYS_NO_ROLE)) {
-                r = etcd_demand(client, "auth/role/add", &add, ETCD_SAYS_ROLE_EXISTS, wait, NULL,
+                r = etcd_demand(client, "auth/role/add", add, ETCD_SAYS_ROLE_EXISTS, wait, NULL,
                                 err);
         } else if (answer.code != GRPC_OK) {
                 r = etcd_failed(&answer, "auth/role/get", err);
@@ -189,7 +179,7 @@ int etcd_role_ensure(EtcdClient *client, const char *role, const char *key, cons
         }
         return r < 0 || !key
                        ? r
-                       : etcd_demand(client, "auth/role/grant", &grant, NULL, wait, NULL, err);
+                       : grant_permission(client, role, key, range_end, permission, wait, err);
 }
 
 static bool has_role(const EtcdAnswer *user, const char *role)
@@ -204,39 +194,28 @@ static bool has_role(const EtcdAnswer *user, const char *role)
         return false;
 }
 
-static int add_password(Buffer *body, const char *password)
-{
-        if (password) {
-                return etcd_body_text(body, "password", password);
-        }
-        int r = etcd_body_name(body, "options");
-        return r < 0 ? r : buffer_append_string(body, "{\"no_password\":true}");
-}
-
 int etcd_user_ensure(EtcdClient *client, const char *user, const char *password, const char *role,
                      const Wait *wait, Error *err)
 {
-        _cleanup_secret_ Secret add = SECRET_INIT;
-        _cleanup_buffer_ Buffer look = {}, grant = {};
+        json_auto_t *look = json_pack("{s:s}", "name", user);
+        json_auto_t *add =
+                password ? json_pack("{s:s, s:s}", "name", user, "password", password)
+                         : json_pack("{s:s, s:{s:b}}", "name", user, "options", "no_password", 1);
+        json_auto_t *grant = json_pack("{s:s, s:s}", "user", user, "role", role);
         _cleanup_etcd_answer_ EtcdAnswer answer = {};
-        int r = etcd_body_text(&look, "name", user);
-        r = r < 0 ? r : etcd_body_text(&add, "name", user);
-        r = r < 0 ? r : add_password(&add, password);
-        r = r < 0 ? r : etcd_body_text(&grant, "user", user);
-        r = r < 0 ? r : etcd_body_text(&grant, "role", role);
-        r = r < 0 ? error_oom(err) : etcd_call(client, "auth/user/get", &look, wait, &answer, err);
+        int r = etcd_call(client, "auth/user/get", look, wait, &answer, err);
         if (r < 0) {
                 return r;
         }
         if (etcd_says(&answer, ETCD_SAYS_NO_USER)) {
-                r = etcd_demand(client, "auth/user/add", &add, ETCD_SAYS_USER_EXISTS, wait, NULL,
+                r = etcd_demand(client, "auth/user/add", add, ETCD_SAYS_USER_EXISTS, wait, NULL,
                                 err);
         } else if (answer.code != GRPC_OK) {
                 r = etcd_failed(&answer, "auth/user/get", err);
         } else if (has_role(&answer, role)) {
                 return 0;
         }
-        return r < 0 ? r : etcd_demand(client, "auth/user/grant", &grant, NULL, wait, NULL, err);
+        return r < 0 ? r : etcd_demand(client, "auth/user/grant", grant, NULL, wait, NULL, err);
 }
 
 /* etcd 3.4 has no call that tells. A read by nobody does: the gateway passes no certificate's name
@@ -244,11 +223,9 @@ int etcd_user_ensure(EtcdClient *client, const char *user, const char *password,
 int etcd_auth_is_enabled(EtcdClient *client, const Wait *wait, Error *err)
 {
         static const char path[] = "kv/range";
-        _cleanup_buffer_ Buffer body = {};
+        json_auto_t *body = json_pack("{s:o}", "key", etcd_bytes("", 1));
         _cleanup_etcd_answer_ EtcdAnswer answer = {};
-        int r = etcd_body_bytes(&body, "key", "", 1);
-        r = r < 0 ? r : buffer_append(&body, "}", 1);
-        r = r < 0 ? error_oom(err) : etcd_post(client, path, &body, false, wait, &answer, err);
+        int r = etcd_post(client, path, body, false, wait, &answer, err);
         if (r < 0) {
                 return r;
         }
@@ -260,6 +237,6 @@ int etcd_auth_is_enabled(EtcdClient *client, const Wait *wait, Error *err)
 
 int etcd_auth_enable(EtcdClient *client, const Wait *wait, Error *err)
 {
-        _cleanup_buffer_ Buffer body = {};
-        return etcd_demand(client, "auth/enable", &body, NULL, wait, NULL, err);
+        json_auto_t *body = json_object();
+        return etcd_demand(client, "auth/enable", body, NULL, wait, NULL, err);
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/base64.h"
+#include "base/json.h"
 
 #define TIMEOUT_MS 10000
 #define REPLY_MAX  ((size_t) 16 << 20)
@@ -42,41 +43,10 @@ int etcd_decode(const json_t *json, Buffer *ret)
         return base64_decode(text, strlen(text), ret);
 }
 
-static int append_json_string(Buffer *b, const char *s)
+json_t *etcd_bytes(const void *data, size_t n)
 {
-        int r = buffer_append(b, "\"", 1);
-        for (; r == 0 && *s; s++) {
-                unsigned char c = (unsigned char) *s;
-                r = c < ' '                 ? buffer_append_format(b, "\\u%04x", c)
-                    : c == '"' || c == '\\' ? buffer_append_format(b, "\\%c", c)
-                                            : buffer_append(b, s, 1);
-        }
-        return r < 0 ? r : buffer_append(b, "\"", 1);
-}
-
-/* What jansson writes is never wiped, and a body may carry a password. */
-int etcd_body_name(Buffer *b, const char *name)
-{
-        return buffer_append_format(b, "%s\"%s\":", b->size ? "," : "{", name);
-}
-
-int etcd_body_text(Buffer *b, const char *name, const char *text)
-{
-        int r = etcd_body_name(b, name);
-        return r < 0 ? r : append_json_string(b, text);
-}
-
-int etcd_body_bytes(Buffer *b, const char *name, const void *data, size_t n)
-{
-        int r = etcd_body_name(b, name);
-        r = r < 0 ? r : buffer_append(b, "\"", 1);
-        r = r < 0 ? r : base64_encode(data, n, b);
-        return r < 0 ? r : buffer_append(b, "\"", 1);
-}
-
-static int close_body(Buffer *b)
-{
-        return buffer_append_string(b, b->size ? "}" : "{}");
+        _cleanup_buffer_ Buffer text = { .wipe = true };
+        return base64_encode(data, n, &text) < 0 ? NULL : json_string(text.data);
 }
 
 /* What etcd answers itself is JSON with a gRPC code; what its gateway or something before that
@@ -92,9 +62,14 @@ static void read_failure(EtcdAnswer *answer, const Buffer *body)
         (void) string_strip_end(answer->text);
 }
 
-int etcd_post(const EtcdClient *client, const char *path, const Buffer *body, bool with_token,
+int etcd_post(const EtcdClient *client, const char *path, const json_t *body, bool with_token,
               const Wait *wait, EtcdAnswer *ret, Error *err)
 {
+        _cleanup_secret_ Secret text = SECRET_INIT;
+        int r = json_write(body, JSON_COMPACT, &text, err);
+        if (r < 0) {
+                return r;
+        }
         char effect[128];
         (void) snprintf(effect, sizeof(effect), "etcd %s", path);
         _cleanup_free_ char *url = string_format("%s/v3/%s", client->endpoint, path);
@@ -107,8 +82,8 @@ int etcd_post(const EtcdClient *client, const char *path, const Buffer *body, bo
                 .url = url,
                 .headers = &token,
                 .n_headers = with_token && client->token.size ? 1 : 0,
-                .body = body->data,
-                .body_size = body->size,
+                .body = text.data,
+                .body_size = text.size,
                 .tls = client->tls,
                 .timeout_ms = TIMEOUT_MS,
                 .reply_max = REPLY_MAX,
@@ -116,7 +91,7 @@ int etcd_post(const EtcdClient *client, const char *path, const Buffer *body, bo
                 .effect = effect,
         };
         _cleanup_http_reply_ HttpReply reply = {};
-        int r = http_exchange(&request, wait, &reply, err);
+        r = http_exchange(&request, wait, &reply, err);
         if (r < 0) {
                 return r;
         }
@@ -161,26 +136,17 @@ static int keep_token(EtcdClient *client, const EtcdAnswer *answer, Error *err)
                 return error_set(err, ERROR_RETRY, EBADMSG, "etcd auth/authenticate: no token");
         }
         client->token.wipe = true;
-        int r = buffer_append_string(&client->token, token);
-        char *copy;
-        memcpy(&copy, &token, sizeof(copy)); /* jansson's own, about to be freed */
-        explicit_bzero(copy, strlen(copy));
-        return r < 0 ? error_oom(err) : 0;
+        return buffer_append_string(&client->token, token) < 0 ? error_oom(err) : 0;
 }
 
 /* Gets a token; where authentication is off there is none, and none is needed. */
 static int login(EtcdClient *client, const Wait *wait, Error *err)
 {
         static const char path[] = "auth/authenticate";
-        _cleanup_secret_ Secret body = SECRET_INIT;
+        json_auto_t *body = json_pack("{s:s, s:s}", "name", client->user, "password",
+                                      client->password ? client->password : "");
         _cleanup_etcd_answer_ EtcdAnswer answer = {};
-        int r = etcd_body_text(&body, "name", client->user);
-        r = r < 0 ? r : etcd_body_text(&body, "password", client->password ? client->password : "");
-        r = r < 0 ? r : close_body(&body);
-        if (r < 0) {
-                return error_oom(err);
-        }
-        r = etcd_post(client, path, &body, false, wait, &answer, err);
+        int r = etcd_post(client, path, body, false, wait, &answer, err);
         if (r < 0 || etcd_says(&answer, ETCD_SAYS_AUTH_OFF)) {
                 return r;
         }
@@ -188,22 +154,18 @@ static int login(EtcdClient *client, const Wait *wait, Error *err)
                                       : keep_token(client, &answer, err);
 }
 
-int etcd_call(EtcdClient *client, const char *path, Buffer *body, const Wait *wait, EtcdAnswer *ret,
-              Error *err)
+int etcd_call(EtcdClient *client, const char *path, const json_t *body, const Wait *wait,
+              EtcdAnswer *ret, Error *err)
 {
-        int r = close_body(body);
-        if (r < 0) {
-                return error_oom(err);
-        }
         for (bool again = false;; again = true) {
                 if (client->user && !client->token.size) {
-                        r = login(client, wait, err);
+                        int r = login(client, wait, err);
                         if (r < 0) {
                                 return r;
                         }
                 }
                 EtcdAnswer answer = {};
-                r = etcd_post(client, path, body, true, wait, &answer, err);
+                int r = etcd_post(client, path, body, true, wait, &answer, err);
                 if (r < 0) {
                         return r;
                 }
@@ -220,7 +182,7 @@ int etcd_call(EtcdClient *client, const char *path, Buffer *body, const Wait *wa
         }
 }
 
-int etcd_demand(EtcdClient *client, const char *path, Buffer *body, const char *forgiven,
+int etcd_demand(EtcdClient *client, const char *path, const json_t *body, const char *forgiven,
                 const Wait *wait, EtcdAnswer *ret, Error *err)
 {
         _cleanup_etcd_answer_ EtcdAnswer answer = {};

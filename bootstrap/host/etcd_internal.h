@@ -47,27 +47,25 @@ void etcd_answer_done(EtcdAnswer *answer);
 /* Whether it is a failure with that text. */
 bool etcd_says(const EtcdAnswer *answer, const char *text);
 
-/* A body begins empty, gets its members by these, and is closed by the call it is given to. 0 or
- * -ENOMEM or -EFBIG. */
-int etcd_body_name(Buffer *b, const char *name); /* the value is the caller's to add */
-int etcd_body_text(Buffer *b, const char *name, const char *text);
-int etcd_body_bytes(Buffer *b, const char *name, const void *data, size_t n); /* in base64 */
+/* The bytes as a member of a body has them, in base64; NULL when out of memory. */
+json_t *etcd_bytes(const void *data, size_t n);
 
 /* The bytes of a member of a reply (absent: none), appended to *ret; 0, -EBADMSG or -ENOMEM. */
 int etcd_decode(const json_t *json, Buffer *ret);
 
-/* One request to /v3/PATH: 0 once there is an answer, of success or not. */
-int etcd_post(const EtcdClient *client, const char *path, const Buffer *body, bool with_token,
+/* One request to /v3/PATH: 0 once there is an answer, of success or not. A body that is NULL could
+ * not be made: -ENOMEM. */
+int etcd_post(const EtcdClient *client, const char *path, const json_t *body, bool with_token,
               const Wait *wait, EtcdAnswer *ret, Error *err);
 
 /* As etcd_post(), with a token where the client has a user, and with a new one where it is stale:
  * tokens end with their time, with a restart of etcd, and with each change of users or roles. */
-int etcd_call(EtcdClient *client, const char *path, Buffer *body, const Wait *wait, EtcdAnswer *ret,
-              Error *err);
+int etcd_call(EtcdClient *client, const char *path, const json_t *body, const Wait *wait,
+              EtcdAnswer *ret, Error *err);
 
 /* As etcd_call(), and a failure is an error, but for one whose text has `forgiven` (may be NULL).
  * ret may be NULL. */
-int etcd_demand(EtcdClient *client, const char *path, Buffer *body, const char *forgiven,
+int etcd_demand(EtcdClient *client, const char *path, const json_t *body, const char *forgiven,
                 const Wait *wait, EtcdAnswer *ret, Error *err);
 
 /* The error of an answer that is a failure. */
