@@ -75,13 +75,9 @@ int join_document_format(const JoinToken *token, Secret *ret, Error *err)
 {
         char expires[TIME_TEXT_MAX];
         time_format(token->expires, expires);
-        /* by hand, as a JSON library does not wipe what it frees */
-        return buffer_append_format(ret,
-                                    "{\n \"schema\": %d,\n \"token\": \"%s.%s\",\n"
-                                    " \"expires\": \"%s\"\n}\n",
-                                    DOCUMENT_SCHEMA, token->id, token->secret, expires) < 0
-                       ? error_oom(err)
-                       : 0;
+        json_auto_t *document = json_pack("{s:i, s:s++, s:s}", "schema", DOCUMENT_SCHEMA, "token",
+                                          token->id, ".", token->secret, "expires", expires);
+        return document_dump(document, ret, err);
 }
 
 /* Six characters, a dot, sixteen more. */
@@ -142,20 +138,15 @@ void join_secret_name(const JoinToken *token, char ret[32])
         (void) snprintf(ret, 32, "bootstrap-token-%s", token->id); /* has room */
 }
 
-int join_secret_format(const JoinToken *token, bool master, Secret *ret, Error *err)
+json_t *join_secret_new(const JoinToken *token, bool master)
 {
         char name[32], expires[TIME_TEXT_MAX];
         join_secret_name(token, name);
         time_format(token->expires, expires);
-        return buffer_append_format(
-                       ret,
-                       "{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"type\":\"" JOIN_SECRET_TYPE
-                       "\",\"metadata\":{\"name\":\"%s\",\"namespace\":\"" JOIN_NAMESPACE
-                       "\"},\"stringData\":{\"token-id\":\"%s\",\"token-secret\":\"%s\","
-                       "\"expiration\":\"%s\",\"usage-bootstrap-authentication\":\"true\","
-                       "\"auth-extra-groups\":\"" CSR_GROUP_NODE "%s\"}}",
-                       name, token->id, token->secret, expires,
-                       master ? "," CSR_GROUP_MASTER : "") < 0
-                       ? error_oom(err)
-                       : 0;
+        return json_pack("{s:s, s:s, s:s, s:{s:s, s:s}, s:{s:s, s:s, s:s, s:s, s:s}}", "apiVersion",
+                         "v1", "kind", "Secret", "type", JOIN_SECRET_TYPE, "metadata", "name", name,
+                         "namespace", JOIN_NAMESPACE, "stringData", "token-id", token->id,
+                         "token-secret", token->secret, "expiration", expires,
+                         "usage-bootstrap-authentication", "true", "auth-extra-groups",
+                         master ? CSR_GROUP_NODE "," CSR_GROUP_MASTER : CSR_GROUP_NODE);
 }

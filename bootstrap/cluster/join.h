@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <time.h>
@@ -41,6 +42,7 @@ int join_document_parse(const void *data, size_t n, JoinToken *ret, Error *err);
 /* The name of the token's Secret, "bootstrap-token-abcdef"; ret: 32 bytes. */
 void join_secret_name(const JoinToken *token, char ret[32]);
 
-/* The Secret that makes the API server know the token, as JSON, appended. Its bearer may ask for
- * certificates: as a member of CSR_GROUP_NODE, and of CSR_GROUP_MASTER where `master` is set. */
-int join_secret_format(const JoinToken *token, bool master, Secret *ret, Error *err);
+/* The Secret that makes the API server know the token; NULL when out of memory. Its bearer may ask
+ * for certificates: as a member of CSR_GROUP_NODE, and of CSR_GROUP_MASTER where `master` is set.
+ */
+json_t *join_secret_new(const JoinToken *token, bool master);

@@ -7,6 +7,7 @@
 
 #include "base/base64.h"
 #include "base/file.h"
+#include "base/json.h"
 #include "host/http.h"
 
 #define CREDENTIALS_MAX  ((size_t) 64 << 10)
@@ -331,34 +332,23 @@ int kube_api_list(KubeApi *api, const char *path, bool metadata_only, const Wait
         return 0;
 }
 
-static int change(KubeApi *api, KubeApiMethod method, const char *path, const void *body,
-                  size_t size, const Wait *wait, Error *err)
+int kube_api_change(KubeApi *api, KubeApiMethod method, const char *path, const json_t *body,
+                    const Wait *wait, Error *err)
 {
+        _cleanup_secret_ Secret text = SECRET_INIT; /* a body may be a Secret of the cluster */
+        int r = body ? json_write(body, JSON_COMPACT, &text, err) : 0;
+        if (r < 0) {
+                return r;
+        }
         const Call call = {
                 .method = method_names[method],
                 .path = path,
                 .content_type = method == KUBE_API_PATCH ? "application/merge-patch+json"
                                                          : "application/json",
-                .body = body,
-                .body_size = size,
+                .body = text.data,
+                .body_size = text.size,
         };
         return call_json(api, &call, wait, NULL, err);
-}
-
-int kube_api_change(KubeApi *api, KubeApiMethod method, const char *path, const json_t *body,
-                    const Wait *wait, Error *err)
-{
-        if (!body) {
-                return change(api, method, path, NULL, 0, wait, err);
-        }
-        _cleanup_free_ char *text = json_dumps(body, JSON_COMPACT);
-        return text ? change(api, method, path, text, strlen(text), wait, err) : error_oom(err);
-}
-
-int kube_api_change_text(KubeApi *api, KubeApiMethod method, const char *path, const Secret *body,
-                         const Wait *wait, Error *err)
-{
-        return change(api, method, path, body->data, body->size, wait, err);
 }
 
 const char *kube_api_text(const json_t *object, const char *path)

@@ -63,10 +63,6 @@ typedef enum KubeApiMethod {
 int kube_api_change(KubeApi *api, KubeApiMethod method, const char *path, const json_t *body,
                     const Wait *wait, Error *err);
 
-/* As kube_api_change() with a body that holds a secret, as text. */
-int kube_api_change_text(KubeApi *api, KubeApiMethod method, const char *path, const Secret *body,
-                         const Wait *wait, Error *err);
-
 /* The text at a path of names within an object ("metadata.name"), "" if there is none. A name with
  * a dot cannot be reached so. */
 const char *kube_api_text(const json_t *object, const char *path);

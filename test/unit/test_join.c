@@ -106,10 +106,7 @@ static void test_secret(void)
         join_secret_name(&token, name);
         CHECK_STR(name, "bootstrap-token-abcdef");
         for (int master = 0; master < 2; master++) {
-                _cleanup_secret_ Secret text = SECRET_INIT;
-                Error err = {};
-                CHECK_OK(join_secret_format(&token, master, &text, &err), err);
-                json_auto_t *secret = json_loadb(text.data, text.size, 0, NULL);
+                json_auto_t *secret = join_secret_new(&token, master);
                 const json_t *metadata = json_object_get(secret, "metadata");
                 CHECK_STR(json_string_value(json_object_get(metadata, "name")), name);
                 CHECK_STR(json_string_value(json_object_get(metadata, "namespace")), "kube-system");

@@ -225,11 +225,6 @@ static void test_changes(void)
         }
         answer("404 None", "{}");
         CHECK_INT(kube_api_change(api, KUBE_API_DELETE, "/p", NULL, &wait, &err), 0);
-        _cleanup_secret_ Secret text = SECRET_INIT;
-        CHECK_INT(buffer_append_string(&text, "{\"t\":1}"), 0);
-        answer("201 Created", "{}");
-        CHECK_INT(kube_api_change_text(api, KUBE_API_POST, "/p", &text, &wait, &err), 1);
-        CHECK_CONTAINS(server_request(&server, 0), "\r\n\r\n{\"t\":1}");
 }
 
 static int collect(const json_t *item, void *userdata, Error *err)

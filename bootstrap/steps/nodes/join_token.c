@@ -128,16 +128,15 @@ static int make_known(KubeApi *api, StepContext *context, const JoinToken *token
                       Error *err)
 {
         char path[128], name[32];
-        _cleanup_secret_ Secret text = SECRET_INIT;
-        int r = join_secret_format(token, master, &text, err);
-        if (r < 0) {
-                return r;
+        json_auto_t *secret = join_secret_new(token, master);
+        if (!secret) {
+                return error_oom(err);
         }
-        r = kube_api_change_text(api, KUBE_API_POST, SECRETS_PATH, &text, step_wait(context), err);
+        int r = kube_api_change(api, KUBE_API_POST, SECRETS_PATH, secret, step_wait(context), err);
         if (r == -EEXIST) {
                 join_secret_name(token, name);
                 (void) snprintf(path, sizeof(path), SECRETS_PATH "/%s", name);
-                r = kube_api_change_text(api, KUBE_API_PUT, path, &text, step_wait(context), err);
+                r = kube_api_change(api, KUBE_API_PUT, path, secret, step_wait(context), err);
         }
         return r == 0 ? error_set(err, ERROR_RETRY, ENOENT,
                                   "the API server has no namespace " JOIN_NAMESPACE " yet")
