@@ -115,6 +115,8 @@ static int master_act(Boot *boot, StepContext *context, SecretsScene *scene, Err
         }
         switch (outcome) {
         case LINEAGE_FETCH:
+                /* A master downloads also what it has just uploaded: everybody installs in this one
+                 * way, so what is installed has been verified against the index. */
                 r = secrets_install(boot, context, &scene->index, err);
                 if (r >= 0 && lacks_settings(scene)) {
                         r = record_settings(boot, scene, err);
