@@ -11,7 +11,7 @@ UNITDIR    ?= $(PREFIX)/lib/systemd/system
 CC         := $(if $(filter fuzz,$(VARIANT)),clang,gcc)
 B          := build/$(VARIANT)
 
-PACKAGES := libcurl libssl libcrypto jansson libsystemd mount blkid expat
+PACKAGES := libcurl libssl libcrypto jansson libsystemd mount blkid expat libmnl
 CPPFLAGS := -Ibootstrap -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DVERSION='"$(VERSION)"'
 CPPFLAGS += $(shell pkg-config --cflags-only-I $(PACKAGES))
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith \

@@ -8,6 +8,8 @@
 #include <linux/if_ether.h>
 #include <linux/if_link.h>
 #include <linux/if_packet.h>
+#include <linux/neighbour.h>
+#include <linux/rtnetlink.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,56 +20,99 @@
 #include "base/string.h"
 #include "host/netlink.h"
 
+/* Returns the second header of a message of that type. NULL: another type, or too short. */
+static const void *second_header(const struct nlmsghdr *message, uint16_t type, size_t size)
+{
+        return message->nlmsg_type == type && mnl_nlmsg_get_payload_len(message) >= size
+                       ? mnl_nlmsg_get_payload(message)
+                       : NULL;
+}
+
+typedef struct AttributeSearch {
+        uint16_t type;
+        const struct nlattr *found;
+} AttributeSearch;
+
+static int visit_attribute(const struct nlattr *attribute, void *userdata)
+{
+        AttributeSearch *search = userdata;
+        if (mnl_attr_get_type(attribute) != search->type) {
+                return MNL_CB_OK;
+        }
+        search->found = attribute;
+        return MNL_CB_STOP;
+}
+
+/* Returns the attribute of a message whose second header has that size, NULL if there is none. */
+static const struct nlattr *find_attribute(const struct nlmsghdr *message, size_t header_size,
+                                           uint16_t type)
+{
+        AttributeSearch search = { .type = type };
+        (void) mnl_attr_parse(message, (unsigned) header_size, visit_attribute, &search);
+        return search.found;
+}
+
+/* Returns the bytes of that attribute if there are exactly so many, else NULL. */
+static const void *find_bytes(const struct nlmsghdr *message, size_t header_size, uint16_t type,
+                              size_t size)
+{
+        const struct nlattr *attribute = find_attribute(message, header_size, type);
+        return attribute && mnl_attr_validate2(attribute, MNL_TYPE_BINARY, size) == 0
+                       ? mnl_attr_get_payload(attribute)
+                       : NULL;
+}
+
+/* Returns "" where there is no text. */
+static const char *attribute_text(const struct nlattr *attribute)
+{
+        return attribute && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0
+                       ? mnl_attr_get_str(attribute)
+                       : "";
+}
+
 typedef struct LinkSearch {
         unsigned char mac[ETH_ALEN];
         bool by_mac, found;
         Netif netif;
 } LinkSearch;
 
-/* What stands on its own: a network card, or a container's end of a cable. VLANs, macvlans, bridges
- * and bonds show a kind, and may carry the card's address. */
-static bool is_own_interface(const struct rtattr *info)
+/* Returns whether a link stands on its own: a network card, or a container's end of a cable. VLANs,
+ * macvlans, bridges and bonds show a kind, and may carry the card's address. */
+static bool is_own_interface(const struct nlattr *info)
 {
-        const struct rtattr *attributes[NETLINK_TYPES_MAX];
-        char kind[16];
+        AttributeSearch search = { .type = IFLA_INFO_KIND };
         if (!info) {
                 return true;
         }
-        netlink_index(netlink_data(info, 0), netlink_size(info), attributes);
-        netlink_text(attributes[IFLA_INFO_KIND], kind, sizeof(kind));
+        (void) mnl_attr_parse_nested(info, visit_attribute, &search);
+        const char *kind = attribute_text(search.found);
         return !kind[0] || streq(kind, "veth");
+}
+
+static bool has_wanted_mac(const struct nlmsghdr *message, const struct ifinfomsg *link,
+                           const unsigned char wanted[ETH_ALEN])
+{
+        const void *mac = find_bytes(message, sizeof(*link), IFLA_ADDRESS, ETH_ALEN);
+        return mac && memcmp(mac, wanted, ETH_ALEN) == 0 && link->ifi_type == ARPHRD_ETHER &&
+               is_own_interface(find_attribute(message, sizeof(*link), IFLA_LINKINFO));
 }
 
 static int visit_link(const struct nlmsghdr *message, void *userdata)
 {
         LinkSearch *search = userdata;
-        const struct rtattr *attributes[NETLINK_TYPES_MAX];
-        struct ifinfomsg link;
-        if (message->nlmsg_type != RTM_NEWLINK ||
-            !netlink_attributes(message, &link, sizeof(link), attributes)) {
-                return 0;
-        }
-        if (search->by_mac) {
-                const void *mac = netlink_data(attributes[IFLA_ADDRESS], ETH_ALEN);
-                if (!mac || netlink_size(attributes[IFLA_ADDRESS]) != ETH_ALEN ||
-                    memcmp(mac, search->mac, ETH_ALEN) != 0 || link.ifi_type != ARPHRD_ETHER ||
-                    !is_own_interface(attributes[IFLA_LINKINFO])) {
-                        return 0;
-                }
-        }
-        if (search->found) {
-                return 0;
+        const struct ifinfomsg *link = second_header(message, RTM_NEWLINK, sizeof(*link));
+        if (!link || (search->by_mac && !has_wanted_mac(message, link, search->mac))) {
+                return MNL_CB_OK;
         }
         search->found = true;
-        search->netif = (Netif) { .index = link.ifi_index, .up = link.ifi_flags & IFF_UP };
-        netlink_text(attributes[IFLA_IFNAME], search->netif.name, sizeof(search->netif.name));
-        const void *mtu = netlink_data(attributes[IFLA_MTU], sizeof(uint32_t));
+        search->netif = (Netif) { .index = link->ifi_index, .up = link->ifi_flags & IFF_UP };
+        (void) snprintf(search->netif.name, sizeof(search->netif.name), "%s",
+                        attribute_text(find_attribute(message, sizeof(*link), IFLA_IFNAME)));
+        const uint32_t *mtu = find_bytes(message, sizeof(*link), IFLA_MTU, sizeof(*mtu));
         if (mtu) {
-                uint32_t value;
-                memcpy(&value, mtu, sizeof(value));
-                search->netif.mtu = value;
+                search->netif.mtu = *mtu;
         }
-        return 0;
+        return MNL_CB_STOP;
 }
 
 /* Six pairs of hexadecimal digits between colons. */
@@ -94,7 +139,7 @@ int netif_find_by_mac(const char *mac, Netif *ret, Error *err)
         if (!parse_mac(mac, search.mac)) {
                 return error_set(err, ERROR_FATAL, EINVAL, "\"%s\" is no hardware address", mac);
         }
-        NetlinkRequest request = netlink_request(RTM_GETLINK, NLM_F_DUMP, sizeof(request.link));
+        NetlinkRequest request = netlink_request(RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg));
         int r = netlink_transact(&request, visit_link, &search);
         if (r < 0) {
                 return error_errno(err, r, "list interfaces");
@@ -105,22 +150,21 @@ int netif_find_by_mac(const char *mac, Netif *ret, Error *err)
         return search.found;
 }
 
-/* -ENODEV is an answer here: there is no such link. */
-static int request_by_name(NetlinkRequest *request, const char *name, NetlinkVisitor *visitor,
+/* Returns -ENODEV if there is no such link, which is an answer. */
+static int request_by_name(NetlinkRequest *request, const char *name, mnl_cb_t visitor,
                            void *userdata)
 {
-        size_t n = strlen(name) + 1;
-        if (n > IF_NAMESIZE) {
+        if (strlen(name) >= IF_NAMESIZE) {
                 return -ENODEV;
         }
-        int r = netlink_append(request, IFLA_IFNAME, name, n);
-        return r < 0 ? r : netlink_transact(request, visitor, userdata);
+        mnl_attr_put_strz(&request->header, IFLA_IFNAME, name);
+        return netlink_transact(request, visitor, userdata);
 }
 
 int netif_find_by_name(const char *name, Netif *ret, Error *err)
 {
         LinkSearch search = {};
-        NetlinkRequest request = netlink_request(RTM_GETLINK, 0, sizeof(request.link));
+        NetlinkRequest request = netlink_request(RTM_GETLINK, 0, sizeof(struct ifinfomsg));
         int r = request_by_name(&request, name, visit_link, &search);
         if (r < 0 && r != -ENODEV) {
                 return error_errno(err, r, "look for interface %s", name);
@@ -134,7 +178,7 @@ int netif_find_by_name(const char *name, Netif *ret, Error *err)
 int netif_delete(const char *name, Error *err)
 {
         Effect effect = effect_before("link-delete", name);
-        NetlinkRequest request = netlink_request(RTM_DELLINK, 0, sizeof(request.link));
+        NetlinkRequest request = netlink_request(RTM_DELLINK, 0, sizeof(struct ifinfomsg));
         int r = request_by_name(&request, name, NULL, NULL);
         effect_after(&effect, r, NULL);
         if (r == -ENODEV) {
@@ -157,33 +201,29 @@ typedef struct AddressSearch {
 static int visit_address(const struct nlmsghdr *message, void *userdata)
 {
         AddressSearch *search = userdata;
-        const struct rtattr *attributes[NETLINK_TYPES_MAX];
-        struct ifaddrmsg header;
-        if (search->found || message->nlmsg_type != RTM_NEWADDR ||
-            !netlink_attributes(message, &header, sizeof(header), attributes)) {
-                return 0;
+        const struct ifaddrmsg *header = second_header(message, RTM_NEWADDR, sizeof(*header));
+        if (!header || header->ifa_family != AF_INET ||
+            header->ifa_index != (unsigned) search->index) {
+                return MNL_CB_OK;
         }
-        const void *local = netlink_data(attributes[IFA_LOCAL], sizeof(struct in_addr));
-        if (header.ifa_family != AF_INET || header.ifa_index != (unsigned) search->index ||
-            !local) {
-                return 0;
-        }
-        struct in_addr address;
-        memcpy(&address, local, sizeof(address));
-        if (search->wanted.s_addr != INADDR_ANY && address.s_addr != search->wanted.s_addr) {
-                return 0;
+        const struct in_addr *local =
+                find_bytes(message, sizeof(*header), IFA_LOCAL, sizeof(*local));
+        if (!local ||
+            (search->wanted.s_addr != INADDR_ANY && local->s_addr != search->wanted.s_addr)) {
+                return MNL_CB_OK;
         }
         search->found = true;
-        search->address = address;
-        search->prefix = header.ifa_prefixlen;
-        return 0;
+        search->address = *local;
+        search->prefix = header->ifa_prefixlen;
+        return MNL_CB_STOP;
 }
 
 static int search_addresses(const Netif *netif, AddressSearch *search, Error *err)
 {
         search->index = netif->index;
-        NetlinkRequest request = netlink_request(RTM_GETADDR, NLM_F_DUMP, sizeof(request.address));
-        request.address.ifa_family = AF_INET;
+        NetlinkRequest request = netlink_request(RTM_GETADDR, NLM_F_DUMP, sizeof(struct ifaddrmsg));
+        struct ifaddrmsg *header = mnl_nlmsg_get_payload(&request.header);
+        header->ifa_family = AF_INET;
         int r = netlink_transact(&request, visit_address, search);
         return r < 0 ? error_errno(err, r, "list addresses of %s", netif->name) : search->found;
 }
@@ -244,22 +284,18 @@ static int announce(const Netif *netif, struct in_addr address, const unsigned c
 
 static int visit_mac(const struct nlmsghdr *message, void *userdata)
 {
-        const struct rtattr *attributes[NETLINK_TYPES_MAX];
-        struct ifinfomsg link;
-        if (message->nlmsg_type == RTM_NEWLINK &&
-            netlink_attributes(message, &link, sizeof(link), attributes)) {
-                const void *mac = netlink_data(attributes[IFLA_ADDRESS], ETH_ALEN);
-                if (mac) {
-                        memcpy(userdata, mac, ETH_ALEN);
-                }
+        const struct ifinfomsg *link = second_header(message, RTM_NEWLINK, sizeof(*link));
+        const void *mac = link ? find_bytes(message, sizeof(*link), IFLA_ADDRESS, ETH_ALEN) : NULL;
+        if (mac) {
+                memcpy(userdata, mac, ETH_ALEN);
         }
-        return 0;
+        return MNL_CB_OK;
 }
 
 int netif_has_mac(const char *name, const char *mac, Error *err)
 {
         unsigned char wanted[ETH_ALEN], found[ETH_ALEN] = {};
-        NetlinkRequest request = netlink_request(RTM_GETLINK, 0, sizeof(request.link));
+        NetlinkRequest request = netlink_request(RTM_GETLINK, 0, sizeof(struct ifinfomsg));
         int r = request_by_name(&request, name, visit_mac, found);
         if (r < 0 && r != -ENODEV) {
                 return error_errno(err, r, "look for interface %s", name);
@@ -270,17 +306,15 @@ int netif_has_mac(const char *name, const char *mac, Error *err)
 static int change_address(unsigned short type, unsigned short flags, const Netif *netif,
                           struct in_addr address, unsigned prefix)
 {
-        NetlinkRequest request = netlink_request(type, flags, sizeof(request.address));
-        request.address = (struct ifaddrmsg) { .ifa_family = AF_INET,
-                                               .ifa_prefixlen = (unsigned char) prefix,
-                                               .ifa_scope = RT_SCOPE_UNIVERSE,
-                                               .ifa_index = (unsigned) netif->index };
-        int r = netlink_append(&request, IFA_LOCAL, &address, sizeof(address));
-        if (r < 0) {
-                return r;
-        }
-        r = netlink_append(&request, IFA_ADDRESS, &address, sizeof(address));
-        return r < 0 ? r : netlink_transact(&request, NULL, NULL);
+        NetlinkRequest request = netlink_request(type, flags, sizeof(struct ifaddrmsg));
+        struct ifaddrmsg *header = mnl_nlmsg_get_payload(&request.header);
+        *header = (struct ifaddrmsg) { .ifa_family = AF_INET,
+                                       .ifa_prefixlen = (unsigned char) prefix,
+                                       .ifa_scope = RT_SCOPE_UNIVERSE,
+                                       .ifa_index = (unsigned) netif->index };
+        mnl_attr_put_u32(&request.header, IFA_LOCAL, address.s_addr);
+        mnl_attr_put_u32(&request.header, IFA_ADDRESS, address.s_addr);
+        return netlink_transact(&request, NULL, NULL);
 }
 
 int netif_add_address(const Netif *netif, struct in_addr address, Error *err)
@@ -294,8 +328,9 @@ int netif_add_address(const Netif *netif, struct in_addr address, Error *err)
                 return error_errno(err, r, "add %s to %s", text, netif->name);
         }
         unsigned char mac[ETH_ALEN] = {};
-        NetlinkRequest request = netlink_request(RTM_GETLINK, 0, sizeof(request.link));
-        request.link.ifi_index = netif->index;
+        NetlinkRequest request = netlink_request(RTM_GETLINK, 0, sizeof(struct ifinfomsg));
+        struct ifinfomsg *link = mnl_nlmsg_get_payload(&request.header);
+        link->ifi_index = netif->index;
         r = netlink_transact(&request, visit_mac, mac);
         if (r >= 0) {
                 r = announce(netif, address, mac);
@@ -308,26 +343,21 @@ int netif_add_address(const Netif *netif, struct in_addr address, Error *err)
 /* ip link add NAME type bridge, with its MTU. */
 static int create_bridge(const char *name, uint32_t mtu)
 {
-        static const char kind[] = "bridge";
-        char info[RTA_SPACE(sizeof(kind))] = {};
-        const struct rtattr header = { .rta_len = RTA_LENGTH(sizeof(kind)),
-                                       .rta_type = IFLA_INFO_KIND };
-        memcpy(info, &header, sizeof(header));
-        memcpy(info + RTA_LENGTH(0), kind, sizeof(kind));
         NetlinkRequest request =
-                netlink_request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(request.link));
-        int r = netlink_append(&request, IFLA_MTU, &mtu, sizeof(mtu));
-        if (r >= 0) {
-                r = netlink_append(&request, IFLA_LINKINFO, info, sizeof(info));
-        }
-        return r < 0 ? r : request_by_name(&request, name, NULL, NULL);
+                netlink_request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
+        mnl_attr_put_u32(&request.header, IFLA_MTU, mtu);
+        struct nlattr *info = mnl_attr_nest_start(&request.header, IFLA_LINKINFO);
+        mnl_attr_put_strz(&request.header, IFLA_INFO_KIND, "bridge");
+        mnl_attr_nest_end(&request.header, info);
+        return request_by_name(&request, name, NULL, NULL);
 }
 
 static int set_up(const Netif *netif)
 {
-        NetlinkRequest request = netlink_request(RTM_NEWLINK, 0, sizeof(request.link));
-        request.link.ifi_index = netif->index;
-        request.link.ifi_flags = request.link.ifi_change = IFF_UP;
+        NetlinkRequest request = netlink_request(RTM_NEWLINK, 0, sizeof(struct ifinfomsg));
+        struct ifinfomsg *link = mnl_nlmsg_get_payload(&request.header);
+        link->ifi_index = netif->index;
+        link->ifi_flags = link->ifi_change = IFF_UP;
         return netlink_transact(&request, NULL, NULL);
 }
 
@@ -391,37 +421,31 @@ typedef struct RouteSearch {
 static int visit_route(const struct nlmsghdr *message, void *userdata)
 {
         RouteSearch *search = userdata;
-        const struct rtattr *attributes[NETLINK_TYPES_MAX];
-        struct rtmsg route;
-        if (search->found || message->nlmsg_type != RTM_NEWROUTE ||
-            !netlink_attributes(message, &route, sizeof(route), attributes)) {
-                return 0;
+        const struct rtmsg *route = second_header(message, RTM_NEWROUTE, sizeof(*route));
+        if (!route || route->rtm_family != AF_INET || route->rtm_table != RT_TABLE_MAIN ||
+            route->rtm_type != RTN_UNICAST || route->rtm_dst_len != search->prefix) {
+                return MNL_CB_OK;
         }
-        if (route.rtm_family != AF_INET || route.rtm_table != RT_TABLE_MAIN ||
-            route.rtm_type != RTN_UNICAST || route.rtm_dst_len != search->prefix) {
-                return 0;
-        }
-        struct in_addr destination = { INADDR_ANY }; /* the default route has none */
-        const void *data = netlink_data(attributes[RTA_DST], sizeof(destination));
-        if (data) {
-                memcpy(&destination, data, sizeof(destination));
-        }
-        if (destination.s_addr != search->address.s_addr) {
-                return 0;
+        const struct in_addr *destination =
+                find_bytes(message, sizeof(*route), RTA_DST, sizeof(*destination));
+        /* the default route has none */
+        if ((destination ? destination->s_addr : INADDR_ANY) != search->address.s_addr) {
+                return MNL_CB_OK;
         }
         search->found = true;
-        data = netlink_data(attributes[RTA_OIF], sizeof(search->index));
-        if (data) {
-                memcpy(&search->index, data, sizeof(search->index));
+        const int *index = find_bytes(message, sizeof(*route), RTA_OIF, sizeof(*index));
+        if (index) {
+                search->index = *index;
         }
-        return 0;
+        return MNL_CB_STOP;
 }
 
 int netif_has_route(struct in_addr address, unsigned prefix, char *ret_name, Error *err)
 {
         RouteSearch search = { .address = address, .prefix = prefix };
-        NetlinkRequest request = netlink_request(RTM_GETROUTE, NLM_F_DUMP, sizeof(request.route));
-        request.route.rtm_family = AF_INET;
+        NetlinkRequest request = netlink_request(RTM_GETROUTE, NLM_F_DUMP, sizeof(struct rtmsg));
+        struct rtmsg *route = mnl_nlmsg_get_payload(&request.header);
+        route->rtm_family = AF_INET;
         int r = netlink_transact(&request, visit_route, &search);
         if (r < 0) {
                 return error_errno(err, r, "list routes");
@@ -441,19 +465,19 @@ typedef struct NeighbourSearch {
 static int visit_neighbour(const struct nlmsghdr *message, void *userdata)
 {
         NeighbourSearch *search = userdata;
-        const struct rtattr *attributes[NETLINK_TYPES_MAX];
-        struct ndmsg neighbour;
-        if (message->nlmsg_type != RTM_NEWNEIGH ||
-            !netlink_attributes(message, &neighbour, sizeof(neighbour), attributes) ||
-            neighbour.ndm_family != AF_INET || !(neighbour.ndm_state & NUD_PERMANENT)) {
-                return 0;
+        const struct ndmsg *header = second_header(message, RTM_NEWNEIGH, sizeof(*header));
+        if (!header || header->ndm_family != AF_INET || !(header->ndm_state & NUD_PERMANENT)) {
+                return MNL_CB_OK;
         }
-        const void *address = netlink_data(attributes[NDA_DST], sizeof(search->address));
-        const void *mac = netlink_data(attributes[NDA_LLADDR], ETH_ALEN);
-        search->found |= address && mac &&
-                         memcmp(address, &search->address, sizeof(search->address)) == 0 &&
-                         memcmp(mac, search->mac, ETH_ALEN) == 0;
-        return 0;
+        const struct in_addr *address =
+                find_bytes(message, sizeof(*header), NDA_DST, sizeof(*address));
+        const void *mac = find_bytes(message, sizeof(*header), NDA_LLADDR, ETH_ALEN);
+        if (!address || !mac || address->s_addr != search->address.s_addr ||
+            memcmp(mac, search->mac, ETH_ALEN) != 0) {
+                return MNL_CB_OK;
+        }
+        search->found = true;
+        return MNL_CB_STOP;
 }
 
 int netif_has_neighbour(struct in_addr address, const char *mac, Error *err)
@@ -462,9 +486,9 @@ int netif_has_neighbour(struct in_addr address, const char *mac, Error *err)
         if (!parse_mac(mac, search.mac)) {
                 return 0;
         }
-        NetlinkRequest request =
-                netlink_request(RTM_GETNEIGH, NLM_F_DUMP, sizeof(request.neighbour));
-        request.neighbour.ndm_family = AF_INET;
+        NetlinkRequest request = netlink_request(RTM_GETNEIGH, NLM_F_DUMP, sizeof(struct ndmsg));
+        struct ndmsg *header = mnl_nlmsg_get_payload(&request.header);
+        header->ndm_family = AF_INET;
         int r = netlink_transact(&request, visit_neighbour, &search);
         return r < 0 ? error_errno(err, r, "list neighbours") : search.found;
 }

@@ -23,7 +23,7 @@ EFFECTS = re.compile(r"""
     rename | link | linkat | symlink | unlink | mkdir | rmdir | chmod | fchmod | chown | truncate
     | ftruncate | fallocate | pwrite | write | utimensat | mount | umount2? | mnt_context_(u?mount)
     | fork | execve | curl_easy_perform | curl_multi_add_handle | sd_bus_call(_async)? | sendto
-    | sendmsg | send | ioctl | clock_settime
+    | sendmsg | send | mnl_socket_sendto | ioctl | clock_settime
     """, re.X)
 
 # Calls that change nothing but this process, or read.
@@ -31,7 +31,7 @@ HARMLESS = re.compile(r"""
     (ASN1|AUTHORITY_KEYID|BASIC_CONSTRAINTS|BIO|BN|CRYPTO|ERR|EVP|EXTENDED_KEY_USAGE|GENERAL_NAMES?
      |OBJ|OPENSSL|PEM|RAND|X509|XML)_\w+ | HMAC | SHA256 | a2i_IPADDRESS
     | (json|pthread|blkid|sd_id128|sd_journal|inotify|sd_bus_message|sd_bus_error|sd_bus_get|curl_slist|curl_share
-       |curl_global)_\w+
+       |curl_global|mnl_attr|mnl_nlmsg)_\w+ | mnl_cb_run2 | mnl_socket_(close|get_fd|open2|recvfrom)
     | curl_easy_(cleanup|getinfo|init|reset|setopt|strerror) | curl_getdate
     | curl_multi_(cleanup|info_read|init|perform|poll|remove_handle|strerror) # added: announced
     | mnt_(free|fs|new|optstr|table|unref)_\w+ | mnt_context_(disable|get|set|syscall)_\w+
@@ -44,8 +44,8 @@ HARMLESS = re.compile(r"""
     | __errno_location | __ctype_b_loc | __indirect_call | hton[ls] | ntohl | inet_[np]to[np]
     | gnu_dev_\w+ | if_indextoname | access | [fl]?stat | statvfs | readlink | read | pread | lseek
     | opendir | readdir | scandir | closedir | glob | globfree | close | close_range | dup2 | pipe2
-    | fcntl | posix_fadvise | flock | fsync | poll | eventfd\w* | memfd_create | pidfd_open | socket | bind | recv
-    | recvmsg | setsockopt | sig\w+ | signalfd | kill | prctl | setrlimit | setsid | wait(p?id)
+    | fcntl | posix_fadvise | flock | fsync | poll | eventfd\w* | memfd_create | pidfd_open | socket | bind | connect
+    | recv | setsockopt | sig\w+ | signalfd | kill | prctl | setrlimit | setsid | wait(p?id)
     """, re.X)
 
 # Calls that are an effect if their statement has this in it, of functions in the tree too.
@@ -60,12 +60,12 @@ EXCEPTIONS = {
     "effect_log": "the announcement itself",
     "progress_init": "asks the terminal for its width", "draw": "asks the terminal for its width",
     "lock_try": "a lock ends with its process", "lock_release": "a lock ends with its process",
-    "transact_once": "netlink_request() is held to it", "unit_bus_call": "unit_bus_call_manager() is held to it",
+    "netlink_transact_once": "netlink_request() is held to it", "unit_bus_call": "unit_bus_call_manager() is held to it",
 }
 
 
 def flags():
-    packages = ["libcurl", "libssl", "jansson", "libsystemd", "mount", "blkid", "expat"]
+    packages = ["libcurl", "libssl", "jansson", "libsystemd", "mount", "blkid", "expat", "libmnl"]
     found = subprocess.run(["pkg-config", "--cflags", *packages], stdout=subprocess.PIPE,
                            text=True, check=True).stdout.split()
     return ["-O0", "-std=gnu11", "-DEFFECT_POINTS", '-DVERSION=""', "-D_GNU_SOURCE",

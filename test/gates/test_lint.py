@@ -59,7 +59,8 @@ def check_each(command, files, says_nothing):
 
 def flags():
     """The compiler's."""
-    _, found = run("pkg-config", "--cflags", "libcurl", "libssl", "jansson", "libsystemd", "mount", "blkid", "expat")
+    _, found = run("pkg-config", "--cflags", "libcurl", "libssl", "jansson", "libsystemd", "mount", "blkid", "expat",
+                   "libmnl")
     return ["-Ibootstrap", "-Itest/unit", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", '-DVERSION=""', "-std=gnu11",
             *found.split()]
 

@@ -11,6 +11,7 @@
 #include <expat.h>
 #include <glob.h>
 #include <jansson.h>
+#include <libmnl/libmnl.h>
 #include <libmount/libmount.h>
 #include <malloc.h>
 #include <openssl/hmac.h>
@@ -71,6 +72,7 @@ json_t *torture_json_unread(json_error_t *error);
 #define mnt_new_context()              TORTURE(NULL, mnt_new_context())
 #define mnt_new_table_from_file(f)     TORTURE(NULL, mnt_new_table_from_file(f))
 #define blkid_new_probe()              TORTURE(NULL, blkid_new_probe())
+#define mnl_socket_open2(bus, flags)   TORTURE(NULL, mnl_socket_open2(bus, flags))
 #define sd_bus_new(...)                TORTURE(-ENOMEM, sd_bus_new(__VA_ARGS__))
 #define sd_bus_open_system(...)        TORTURE(-ENOMEM, sd_bus_open_system(__VA_ARGS__))
 #define sd_bus_path_encode(...)        TORTURE(-ENOMEM, sd_bus_path_encode(__VA_ARGS__))
