@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/machine_status.h"
 
+#include <stdio.h>
+
 #include "base/string.h"
 
 static const char *const phase_names[_PHASE_MAX] = {
@@ -50,7 +52,7 @@ bool step_change_says(const StepChange *change)
 static void keep_text(char *text, const char *before)
 {
         if (isempty(text)) {
-                memcpy(text, before, STEP_WAITING_FOR_MAX);
+                (void) snprintf(text, STEP_WAITING_FOR_MAX, "%s", before);
         }
 }
 
