@@ -18,6 +18,7 @@ static int digit_value(char c)
 /* A group of four characters, of which the first n are digits: n - 1 bytes. */
 static int decode_group(const char *text, size_t n, unsigned char ret[3])
 {
+        static const uint32_t unused[] = { [2] = 0xffff, [3] = 0xff, [4] = 0 };
         uint32_t bits = 0;
         for (size_t i = 0; i < 4; i++) {
                 int value = i < n ? digit_value(text[i]) : 0;
@@ -26,8 +27,7 @@ static int decode_group(const char *text, size_t n, unsigned char ret[3])
                 }
                 bits = bits << 6 | (uint32_t) value;
         }
-        uint32_t unused = n == 4 ? 0 : n == 3 ? 0xff : 0xffff;
-        if (bits & unused) {
+        if (bits & unused[n]) {
                 return -EBADMSG;
         }
         ret[0] = (unsigned char) (bits >> 16);
@@ -52,7 +52,9 @@ int base64_decode(const char *text, size_t n, Buffer *ret)
                 }
                 unsigned char bytes[3];
                 int r = decode_group(text + i, digits, bytes);
-                r = r < 0 ? r : buffer_append(ret, bytes, digits - 1);
+                if (r >= 0) {
+                        r = buffer_append(ret, bytes, digits - 1);
+                }
                 explicit_bzero(bytes, sizeof(bytes));
                 if (r < 0) {
                         return r;

@@ -30,6 +30,12 @@ static inline bool isempty(const char *s)
         return !s || !*s;
 }
 
+/* Returns s, or "" for NULL. */
+static inline const char *strempty(const char *s)
+{
+        return s ? s : "";
+}
+
 bool string_starts_with(const char *s, const char *prefix);
 bool string_ends_with(const char *s, const char *suffix);
 

@@ -77,7 +77,10 @@ int wait_check(const Wait *wait, Error *err)
 {
         Wait now = { .deadline_ms = 0, .stop_fd = wait->stop_fd };
         int r = wait_fd(&now, -1, 0, err);
-        return r < 0 ? r : wait_left_ms(wait) == 0 ? wait_over(err) : 0;
+        if (r < 0) {
+                return r;
+        }
+        return wait_left_ms(wait) == 0 ? wait_over(err) : 0;
 }
 
 int wait_sleep(const Wait *wait, uint64_t sleep_ms, Error *err)

@@ -87,7 +87,10 @@ static_assert(ELEMENTS(stack_config_keys) <= STACK_CONFIG_KEYS_MAX, "each row ha
 
 const char *role_to_string(Role role)
 {
-        return role == ROLE_MASTER ? "master" : role == ROLE_NODE ? "node" : "";
+        if (role == ROLE_MASTER) {
+                return "master";
+        }
+        return role == ROLE_NODE ? "node" : "";
 }
 
 static int set_string(StackConfig *config, const ConfigKey *key, const char *value)
@@ -180,7 +183,7 @@ static int take_key(const char *path, const EnvFile *file, const ConfigKey *key,
                 return refuse_missing(path, file, key, entry, problems);
         }
         if (isempty(value)) {
-                value = key->default_value ? key->default_value : "";
+                value = strempty(key->default_value);
         } else {
                 config->lines[key - stack_config_keys] = entry->line;
         }
@@ -253,10 +256,13 @@ static int check_stack(const char *path, const StackConfig *config, StringList *
 static Role file_role(const EnvFile *file)
 {
         const EnvEntry *role = envfile_get(file, "KUBERNETES_ROLE");
-        return !role                          ? 0
-               : streq(role->value, "master") ? ROLE_MASTER
-               : streq(role->value, "node")   ? ROLE_NODE
-                                              : 0;
+        if (!role) {
+                return 0;
+        }
+        if (streq(role->value, "master")) {
+                return ROLE_MASTER;
+        }
+        return streq(role->value, "node") ? ROLE_NODE : 0;
 }
 
 int stack_config_check(const char *path, StackConfig *ret, StringList *ret_problems,
