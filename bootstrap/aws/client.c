@@ -79,7 +79,7 @@ int aws_client_new(Credentials *credentials, const char *region, const char *dom
         if (isempty(region) || strlen(region) >= sizeof((*ret)->region) ||
             (domain && strlen(domain) >= sizeof((*ret)->domain))) {
                 return error_set(err, ERROR_CONFIG, EINVAL, "\"%.64s\" is no AWS region",
-                                 region ? region : "");
+                                 strempty(region));
         }
         AwsClient *client = calloc(1, sizeof(*client));
         const char *bundle = getenv("AWS_CA_BUNDLE");
@@ -92,7 +92,9 @@ int aws_client_new(Credentials *credentials, const char *region, const char *dom
         client->credentials = credentials;
         client->ca_file = ca_file;
         memcpy(client->region, region, strlen(region) + 1);
-        memcpy(client->domain, domain ? domain : "", domain ? strlen(domain) + 1 : 1);
+        if (domain) {
+                memcpy(client->domain, domain, strlen(domain) + 1);
+        }
         (void) pthread_mutex_init(&client->mutex, NULL); /* cannot fail with default attributes */
         *ret = client;
         return 0;
@@ -190,7 +192,7 @@ static int split_url(const char *url, char **ret_host, char **ret_path, const ch
         if (query) {
                 *query++ = '\0';
         }
-        *ret_query = query ? query : "";
+        *ret_query = strempty(query);
         *ret_host = TAKE(host_copy);
         *ret_path = TAKE(path);
         return 0;
@@ -261,7 +263,10 @@ static int send_once(AwsClient *client, const AwsCall *call, const Wait *wait, O
                 return error_oom(err);
         }
         int r = take_turn(client, wait, err);
-        r = r < 0 ? r : credentials_get(client->credentials, wait, &ret->keys, err);
+        if (r < 0) {
+                return r;
+        }
+        r = credentials_get(client->credentials, wait, &ret->keys, err);
         if (r < 0) {
                 return r;
         }
@@ -380,9 +385,9 @@ int aws_client_call(AwsClient *client, const AwsCall *call, const Wait *wait, Ht
                 Error failed = {};
                 int r = send_once(client, call, wait, &outcome, &failed);
                 if (r < 0) {
+                        const char *on = call->resource ? " on " : "";
                         (void) error_prefix(&failed, "%s:%s%s%s", call->service, call->operation,
-                                            call->resource ? " on " : "",
-                                            call->resource ? call->resource : "");
+                                            on, strempty(call->resource));
                 }
                 Verdict verdict = r < 0 ? judge_failure(r, wait, &outcome, &failed)
                                         : judge_reply(client, call, &outcome, &attempts, &failed);

@@ -59,7 +59,9 @@ static Credentials *credentials_new(Imds *imds, Error *err)
         int r = pthread_condattr_init(&attributes);
         if (r == 0) {
                 r = pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-                r = r ? r : pthread_cond_init(&c->changed, &attributes);
+                if (r == 0) {
+                        r = pthread_cond_init(&c->changed, &attributes);
+                }
                 (void) pthread_condattr_destroy(&attributes); /* cannot fail once initialised */
         }
         if (r != 0) {
@@ -262,7 +264,9 @@ int credentials_get(Credentials *credentials, const Wait *wait, AwsKeys *ret, Er
                 r = refresh(c, wait, err);
                 break;
         }
-        r = r < 0 ? r : keys_copy(&c->keys, ret, err);
+        if (r >= 0) {
+                r = keys_copy(&c->keys, ret, err);
+        }
         (void) pthread_mutex_unlock(&c->mutex);
         return r;
 }

@@ -83,8 +83,11 @@ int ec2_describe_instance_state(AwsClient *client, const char *instance_id, cons
 static void make_pattern(const char *name, char *ret, size_t size)
 {
         const char *dot = strchr(name, '.');
-        (void) snprintf(ret, size, "%.*s%s", dot ? (int) (dot + 1 - name) : (int) strlen(name),
-                        name, dot ? "*" : "");
+        if (!dot) {
+                (void) snprintf(ret, size, "%s", name);
+                return;
+        }
+        (void) snprintf(ret, size, "%.*s*", (int) (dot + 1 - name), name);
 }
 
 int ec2_find_instances_by_name(AwsClient *client, const char *cluster, const char *const *names,

@@ -83,6 +83,42 @@ static const XmlNode *find_attachment(const XmlNode *volume)
         return NULL;
 }
 
+/* Copies what describes the volume itself. */
+static int copy_volume(const XmlNode *node, Ec2Volume *volume, Error *err)
+{
+        const Field fields[] = {
+                { "status", volume->state, sizeof(volume->state), true },
+                { "availabilityZone", volume->zone, sizeof(volume->zone), true },
+                { "snapshotId", volume->snapshot_id, sizeof(volume->snapshot_id) },
+        };
+        int r = copy_fields(node, fields, ELEMENTS(fields), err);
+        if (r < 0) {
+                return r;
+        }
+        r = copy_bool(node, "multiAttachEnabled", false, &volume->multi_attach, err);
+        if (r < 0) {
+                return r;
+        }
+        r = copy_bool(node, "encrypted", false, &volume->encrypted, err);
+        if (r < 0) {
+                return r;
+        }
+        const XmlNode *tag = find_item(node, "tagSet", "key", EC2_TAG_STACK_ID);
+        if (tag) {
+                const Field stack_id = { "value", volume->stack_id, sizeof(volume->stack_id) };
+                r = copy_field(tag, stack_id, err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        uint64_t size;
+        if (string_parse_u64(xml_text(node, "size"), 1 << 20, &size) < 0) {
+                return bad_reply(err, "the volume's size is no number");
+        }
+        volume->size_gib = (unsigned) size;
+        return 0;
+}
+
 int ec2_parse_volume(const XmlNode *root, const char *volume_id, Ec2Volume *ret, Error *err)
 {
         Ec2Volume volume = {};
@@ -91,28 +127,10 @@ int ec2_parse_volume(const XmlNode *root, const char *volume_id, Ec2Volume *ret,
                 return error_set(err, ERROR_RETRY, ENOENT, "EC2's reply does not hold volume %s",
                                  volume_id);
         }
-        const Field fields[] = {
-                { "status", volume.state, sizeof(volume.state), true },
-                { "availabilityZone", volume.zone, sizeof(volume.zone), true },
-                { "snapshotId", volume.snapshot_id, sizeof(volume.snapshot_id) },
-        };
-        int r = copy_fields(node, fields, ELEMENTS(fields), err);
-        r = r < 0 ? r : copy_bool(node, "multiAttachEnabled", false, &volume.multi_attach, err);
-        r = r < 0 ? r : copy_bool(node, "encrypted", false, &volume.encrypted, err);
-        const XmlNode *tag = find_item(node, "tagSet", "key", EC2_TAG_STACK_ID);
-        if (r >= 0 && tag) {
-                r = copy_field(tag, (Field) { "value", volume.stack_id, sizeof(volume.stack_id) },
-                               err);
-        }
+        int r = copy_volume(node, &volume, err);
         if (r < 0) {
                 return r;
         }
-        uint64_t size;
-        if (string_parse_u64(xml_text(node, "size"), 1 << 20, &size) < 0) {
-                return bad_reply(err, "the volume's size is no number");
-        }
-        volume.size_gib = (unsigned) size;
-
         const XmlNode *attachment = find_attachment(node);
         if (attachment) {
                 const Field attached[] = {
@@ -194,9 +212,11 @@ static bool is_same_host(const char *a, const char *b)
 /* The whole name before the host alone, then one that runs before others. */
 static unsigned rank(const Ec2Instance *instance)
 {
-        return isempty(instance->instance_id)
-                       ? 0
-                       : (instance->other_domain ? 1 : 3) + streq(instance->state, "running");
+        if (isempty(instance->instance_id)) {
+                return 0;
+        }
+        unsigned by_name = instance->other_domain ? 1 : 3;
+        return by_name + streq(instance->state, "running");
 }
 
 /* An instance of the reply takes its place, unless a better one has it. */

@@ -39,11 +39,18 @@ static const char * override(const char *service, char name[64])
         return isempty(url) ? NULL : url;
 }
 
+/* Returns what follows "https://" or "http://", or NULL for another scheme. */
+static const char *after_scheme(const char *url)
+{
+        if (string_starts_with(url, "https://")) {
+                return url + strlen("https://");
+        }
+        return string_starts_with(url, "http://") ? url + strlen("http://") : NULL;
+}
+
 static int use_override(const char *name, const char *url, Endpoint *ret, Error *err)
 {
-        const char *host = string_starts_with(url, "https://")  ? url + 8
-                           : string_starts_with(url, "http://") ? url + 7
-                                                                : NULL;
+        const char *host = after_scheme(url);
         size_t n = strlen(url);
         while (n > 0 && url[n - 1] == '/') {
                 n--;
@@ -67,19 +74,30 @@ static int use_override(const char *name, const char *url, Endpoint *ret, Error 
 static int format_host(const char *service, const char *region, const char *domain,
                        const char *dual_domain, Endpoint *ret)
 {
-        bool fips = environment_true("AWS_USE_FIPS_ENDPOINT");
+        const char *fips = environment_true("AWS_USE_FIPS_ENDPOINT") ? "-fips" : "";
         int n;
         if (streq(service, "s3")) {
                 /* S3's dual-stack names predate the api.aws domains. */
-                n = snprintf(ret->url, sizeof(ret->url), "https://s3%s%s.%s.%s",
-                             fips ? "-fips" : "", dual_domain ? ".dualstack" : "", region, domain);
+                const char *dual = dual_domain ? ".dualstack" : "";
+                n = snprintf(ret->url, sizeof(ret->url), "https://s3%s%s.%s.%s", fips, dual, region,
+                             domain);
         } else {
-                /* The regular EC2 endpoints of GovCloud are its FIPS endpoints. */
-                bool plain = !fips || (string_starts_with(region, "us-gov-") && !dual_domain);
-                n = snprintf(ret->url, sizeof(ret->url), "https://%s%s.%s.%s", service,
-                             plain ? "" : "-fips", region, dual_domain ? dual_domain : domain);
+                if (string_starts_with(region, "us-gov-") && !dual_domain) {
+                        fips = ""; /* GovCloud's regular EC2 endpoints are its FIPS endpoints. */
+                }
+                n = snprintf(ret->url, sizeof(ret->url), "https://%s%s.%s.%s", service, fips,
+                             region, dual_domain ? dual_domain : domain);
         }
         return n < 0 || (size_t) n >= sizeof(ret->url) ? -EINVAL : 0;
+}
+
+/* Returns the domain of the dual-stack names in that domain's partition; NULL if none are known. */
+static const char *dual_stack_domain(const char *domain)
+{
+        if (streq(domain, "amazonaws.com")) {
+                return "api.aws";
+        }
+        return streq(domain, "amazonaws.com.cn") ? "api.amazonwebservices.com.cn" : NULL;
 }
 
 int endpoint_resolve(const char *service, const char *region, const char *domain, Endpoint *ret,
@@ -92,7 +110,7 @@ int endpoint_resolve(const char *service, const char *region, const char *domain
         }
         if (!is_host_part(region) || strchr(region, '.')) {
                 return error_set(err, ERROR_CONFIG, EINVAL, "\"%.64s\" is no AWS region",
-                                 region ? region : "");
+                                 strempty(region));
         }
         bool china = string_starts_with(region, "cn-");
         if (isempty(domain)) {
@@ -108,9 +126,7 @@ int endpoint_resolve(const char *service, const char *region, const char *domain
         }
         const char *dual = NULL;
         if (environment_true("AWS_USE_DUALSTACK_ENDPOINT")) {
-                dual = streq(domain, "amazonaws.com")      ? "api.aws"
-                       : streq(domain, "amazonaws.com.cn") ? "api.amazonwebservices.com.cn"
-                                                           : NULL;
+                dual = dual_stack_domain(domain);
                 if (!dual) {
                         return error_set(err, ERROR_CONFIG, EINVAL,
                                          "AWS_USE_DUALSTACK_ENDPOINT is set, and no dual-stack "

@@ -163,9 +163,10 @@ ErrorClass errors_classify(int http_status, const char *aws_code)
 bool errors_is_passing(int http_status, const char *aws_code)
 {
         const ErrorsRow *row = find(aws_code);
-        return row && row->class != ERROR_RETRY ? false
-               : row && (row->flags & AGAIN)    ? true
-                                                : status_is_passing(http_status);
+        if (row && row->class != ERROR_RETRY) {
+                return false;
+        }
+        return (row && (row->flags & AGAIN)) || status_is_passing(http_status);
 }
 
 bool errors_is_expired_credentials(const char *aws_code)
@@ -205,20 +206,22 @@ static void excerpt(const char *text, size_t max, char *ret, size_t size)
                 ret[n++] = (char) c;
                 gap = false;
         }
-        memcpy(ret + n, n >= max ? "..." : "", n >= max ? 4 : 1);
+        const char *end = n >= max ? "..." : "";
+        memcpy(ret + n, end, strlen(end) + 1);
 }
 
 /* Code, message and request id as far as the reply has them. */
 static void read_envelope(const HttpReply *reply, Error *err, char *message, size_t size)
 {
         _cleanup_xml_ XmlNode *root = NULL;
-        const char *body = reply->body.data ? reply->body.data : "";
+        const char *body = strempty(reply->body.data);
         const char *id = NULL;
         message[0] = '\0';
         if (reply->body.size > 0 && xml_parse(body, reply->body.size, &root, NULL) == 0) {
                 bool flat = streq(root->name, "Error"); /* S3's */
                 bool ec2 = streq(root->name, "Response");
-                const XmlNode *error = flat ? root : xml_find(root, ec2 ? "Errors/Error" : "Error");
+                const char *path = ec2 ? "Errors/Error" : "Error";
+                const XmlNode *error = flat ? root : xml_find(root, path);
                 excerpt(xml_text(error, "Code"), ERROR_CODE_MAX, err->aws_code,
                         sizeof(err->aws_code));
                 const char *text = xml_text(error, "Message");
@@ -236,7 +239,7 @@ static void read_envelope(const HttpReply *reply, Error *err, char *message, siz
         if (isempty(id)) {
                 id = http_reply_header(reply, "x-amzn-requestid");
         }
-        excerpt(id ? id : "", ERROR_REQUEST_ID_MAX, err->request_id, sizeof(err->request_id));
+        excerpt(strempty(id), ERROR_REQUEST_ID_MAX, err->request_id, sizeof(err->request_id));
 }
 
 /* "… is not authorized to perform: kms:GenerateDataKey on resource: …" -> the action. */
@@ -276,17 +279,25 @@ static bool other_reason(const char *message, char *ret, size_t size)
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html#require-sse-kms */
 static const char *kms_action(const char *service, const char *operation)
 {
-        return streq(service, "ec2")           ? "kms:CreateGrant"
-               : streq(operation, "PutObject") ? "kms:GenerateDataKey and kms:Decrypt"
-                                               : "kms:Decrypt";
+        if (streq(service, "ec2")) {
+                return "kms:CreateGrant";
+        }
+        return streq(operation, "PutObject") ? "kms:GenerateDataKey and kms:Decrypt"
+                                             : "kms:Decrypt";
 }
 
 static int error_number(ErrorClass class)
 {
-        return class == ERROR_DENIED   ? EACCES
-               : class == ERROR_CONFIG ? EINVAL
-               : class == ERROR_RETRY  ? EAGAIN
-                                       : EREMOTEIO;
+        switch (class) {
+        case ERROR_DENIED:
+                return EACCES;
+        case ERROR_CONFIG:
+                return EINVAL;
+        case ERROR_RETRY:
+                return EAGAIN;
+        default:
+                return EREMOTEIO;
+        }
 }
 
 int errors_from_reply(const HttpReply *reply, const char *service, const char *operation,
@@ -298,7 +309,7 @@ int errors_from_reply(const HttpReply *reply, const char *service, const char *o
 
         ErrorClass class = errors_classify(reply->status, ids.aws_code);
         const char *on = isempty(resource) ? "" : " on ";
-        (void) snprintf(where, sizeof(where), "%s%.300s", on, resource ? resource : "");
+        (void) snprintf(where, sizeof(where), "%s%.300s", on, strempty(resource));
         if (ids.aws_code[0]) {
                 (void) snprintf(said, sizeof(said), "%s: %s", ids.aws_code, message);
         } else {

@@ -104,11 +104,11 @@ static int refuse_reply(const HttpReply *reply, const char *what, Error *err)
                                        what, text));
         }
         bool passing = reply->status == 429 || reply->status >= 500;
-        int r = error_set(err,
-                          passing                ? ERROR_RETRY
-                          : reply->status == 401 ? ERROR_DENIED
-                                                 : ERROR_CONFIG,
-                          passing ? EAGAIN : EACCES,
+        ErrorClass class = reply->status == 401 ? ERROR_DENIED : ERROR_CONFIG;
+        if (passing) {
+                class = ERROR_RETRY;
+        }
+        int r = error_set(err, class, passing ? EAGAIN : EACCES,
                           "instance metadata: %s: HTTP status %d: \"%s\"", what, reply->status,
                           text);
         if (err) {
@@ -268,14 +268,15 @@ static int unreachable(Imds *imds, const char *path, uint64_t since_ms, Error *e
                                  "has answered before",
                                  path, (double) (wait_now_ms() - since_ms) / 1000, last);
         }
+        bool two = imds->n_endpoints > 1;
+        const char * or = two ? " or " : "";
+        const char *second = two ? imds->endpoints[1] : "";
         return error_set(
                 err, ERROR_RETRY, ETIMEDOUT,
                 "instance metadata: nobody answers at %s%s%s after %.1f s (%s): check that "
                 "the instance's metadata options have HttpEndpoint enabled and a hop limit "
                 "that reaches here, and that no route or firewall is in the way",
-                imds->endpoints[0], imds->n_endpoints > 1 ? " or " : "",
-                imds->n_endpoints > 1 ? imds->endpoints[1] : "",
-                (double) (wait_now_ms() - since_ms) / 1000, last);
+                imds->endpoints[0], or, second, (double) (wait_now_ms() - since_ms) / 1000, last);
 }
 
 int imds_get(Imds *imds, const char *path, const Wait *wait, Buffer *ret, Error *err)
@@ -316,10 +317,14 @@ int imds_get(Imds *imds, const char *path, const Wait *wait, Buffer *ret, Error 
                 return refuse_reply(&reply, path, err);
         }
         int r = buffer_append(ret, reply.body.data, reply.body.size);
-        return r == -ENOMEM ? error_oom(err)
-               : r < 0      ? error_set(err, ERROR_CONFIG, EFBIG,
-                                        "instance metadata: %s is longer than expected", path)
-                            : 1;
+        if (r == -ENOMEM) {
+                return error_oom(err);
+        }
+        if (r < 0) {
+                return error_set(err, ERROR_CONFIG, EFBIG,
+                                 "instance metadata: %s is longer than expected", path);
+        }
+        return 1;
 }
 
 int imds_get_word(Imds *imds, const char *path, const Wait *wait, char *ret, size_t size,

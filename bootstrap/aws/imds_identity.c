@@ -89,22 +89,31 @@ static int get_interfaces(Imds *imds, const Wait *wait, ImdsIdentity *identity, 
         _cleanup_buffer_ Buffer text = {};
         char mac[18];
         int r = get_checked(imds, "meta-data/mac", imds_is_mac, wait, mac, sizeof(mac), err);
-        r = r < 0 ? r : imds_get(imds, MACS, wait, &text, err);
         if (r < 0) {
                 return r;
         }
-        r = imds_parse_macs(text.data ? text.data : "", text.size, identity->interfaces,
-                            &identity->n_interfaces, err);
-        r = r < 0 ? r : put_first(identity, mac, err);
-        FOREACH_ARRAY(i, identity->interfaces, identity->n_interfaces) {
-                r = r < 0 ? r
-                          : get_of_interface(imds, i->mac, "interface-id", imds_is_interface_id,
-                                             wait, i->eni_id, sizeof(i->eni_id), err);
+        r = imds_get(imds, MACS, wait, &text, err);
+        if (r < 0) {
+                return r;
         }
-        return r < 0 ? r
-                     : get_of_interface(imds, mac, "subnet-ipv4-cidr-block", imds_is_ipv4_cidr,
-                                        wait, identity->subnet_cidr, sizeof(identity->subnet_cidr),
-                                        err);
+        r = imds_parse_macs(strempty(text.data), text.size, identity->interfaces,
+                            &identity->n_interfaces, err);
+        if (r < 0) {
+                return r;
+        }
+        r = put_first(identity, mac, err);
+        if (r < 0) {
+                return r;
+        }
+        FOREACH_ARRAY(i, identity->interfaces, identity->n_interfaces) {
+                r = get_of_interface(imds, i->mac, "interface-id", imds_is_interface_id, wait,
+                                     i->eni_id, sizeof(i->eni_id), err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return get_of_interface(imds, mac, "subnet-ipv4-cidr-block", imds_is_ipv4_cidr, wait,
+                                identity->subnet_cidr, sizeof(identity->subnet_cidr), err);
 }
 
 int imds_identity(Imds *imds, const Wait *wait, ImdsIdentity *ret, Error *err)

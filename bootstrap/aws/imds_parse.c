@@ -143,7 +143,7 @@ int imds_parse_macs(const char *text, size_t n, ImdsInterface ret[IMDS_INTERFACE
 
 int imds_parse_account(const char *text, size_t n, char ret[IMDS_ACCOUNT_MAX], Error *err)
 {
-        json_auto_t *root = json_loadb(text ? text : "", n, JSON_REJECT_DUPLICATES, NULL);
+        json_auto_t *root = json_loadb(strempty(text), n, JSON_REJECT_DUPLICATES, NULL);
         const char *id = json_string_value(json_object_get(root, "accountId"));
         if (!id || strspn(id, "0123456789") != IMDS_ACCOUNT_MAX - 1 || id[IMDS_ACCOUNT_MAX - 1]) {
                 return error_set(
@@ -211,15 +211,14 @@ static int fill_keys(const json_t *root, AwsKeys *keys, Error *err)
 
 int imds_parse_credentials(const char *text, size_t n, AwsKeys *ret, Error *err)
 {
-        json_auto_t *root = json_loadb(text ? text : "", n, JSON_REJECT_DUPLICATES, NULL);
+        json_auto_t *root = json_loadb(strempty(text), n, JSON_REJECT_DUPLICATES, NULL);
         if (!json_is_object(root)) {
                 return bad_document(err, "is no JSON object");
         }
-        const char *code = json_string_value(json_object_get(root, "Code"));
-        if (!streq_ptr(code, "Success")) {
+        const char *code = strempty(json_string_value(json_object_get(root, "Code")));
+        if (!streq(code, "Success")) {
                 char word[64];
-                if (!imds_copy_word(code ? code : "", code ? strlen(code) : 0, word,
-                                    sizeof(word))) {
+                if (!imds_copy_word(code, strlen(code), word, sizeof(word))) {
                         return bad_document(err, "has no proper Code");
                 }
                 return error_from_aws(

@@ -51,5 +51,5 @@ int imds_vpc_networks(Imds *imds, const char *mac, const Wait *wait,
         if (r < 0) {
                 return r;
         }
-        return imds_parse_networks(r > 0 ? text.data : "", r > 0 ? text.size : 0, ret, ret_n, err);
+        return imds_parse_networks(strempty(text.data), text.size, ret, ret_n, err);
 }

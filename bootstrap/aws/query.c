@@ -12,11 +12,20 @@ static int format_body(const QueryApi *api, const char *operation, const QueryPa
                        size_t n, Buffer *ret)
 {
         int r = buffer_append_format(ret, "Action=%s&Version=%s", operation, api->version);
-        for (size_t i = 0; i < n && r == 0; i++) {
-                r = buffer_append_format(ret, "&%s=", parameters[i].name);
-                r = r < 0 ? r : sigv4_uri_encode(parameters[i].value, false, ret);
+        if (r < 0) {
+                return r;
         }
-        return r;
+        FOREACH_ARRAY(parameter, parameters, n) {
+                r = buffer_append_format(ret, "&%s=", parameter->name);
+                if (r < 0) {
+                        return r;
+                }
+                r = sigv4_uri_encode(parameter->value, false, ret);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return 0;
 }
 
 /* A page of somebody in between may be well-formed too: it is no answer, least of all a yes. */
@@ -63,7 +72,9 @@ int query_call(AwsClient *client, const QueryApi *api, const char *operation, co
         }
         _cleanup_xml_ XmlNode *root = NULL;
         r = xml_parse(reply.body.data, reply.body.size, &root, err);
-        r = r < 0 ? r : check_answer(api, root, err);
+        if (r >= 0) {
+                r = check_answer(api, root, err);
+        }
         if (r < 0) {
                 return error_prefix(err, "%s:%s", api->service, operation);
         }

@@ -163,10 +163,10 @@ static void explain_denial(const S3Bucket *bucket, const Request *request, Error
         char more[ERROR_MESSAGE_MAX];
         int n = snprintf(more, sizeof(more), "%.700s", err->message);
         if (n > 0 && !strstr(more, "kms:") && (get || bucket->kms_key_id)) {
+                const char *such_as = bucket->kms_key_id ? " such as " : "";
                 (void) snprintf(err->message, sizeof(err->message),
                                 "%s; where the bucket is encrypted with a KMS key%s%.200s, also %s",
-                                more, bucket->kms_key_id ? " such as " : "",
-                                bucket->kms_key_id ? bucket->kms_key_id : "", kms);
+                                more, such_as, strempty(bucket->kms_key_id), kms);
                 (void) snprintf(more, sizeof(more), "%.900s", err->message);
         }
         if (get) {
@@ -188,7 +188,7 @@ static int exchange(S3Bucket *bucket, const Request *request, const Wait *wait, 
         char region[REGION_MAX], resource[64 + KEY_MAX + 8];
         if (isempty(request->key) || strlen(request->key) > KEY_MAX || request->key[0] == '/') {
                 return error_set(err, ERROR_CONFIG, EINVAL, "\"%.100s\" is no S3 key",
-                                 request->key ? request->key : "");
+                                 strempty(request->key));
         }
         (void) pthread_mutex_lock(&bucket->mutex);
         (void) snprintf(region, sizeof(region), "%s",
@@ -268,10 +268,11 @@ int s3_get(S3Bucket *bucket, const char *key, size_t max_bytes, const Wait *wait
                 return r;
         }
         r = buffer_append(ret, reply.body.data, reply.body.size);
-        return r == -EFBIG ? error_set(err, ERROR_FATAL, EFBIG, "s3://%s/%s is too large",
-                                       bucket->name, key)
-               : r < 0     ? error_oom(err)
-                           : 1;
+        if (r == -EFBIG) {
+                return error_set(err, ERROR_FATAL, EFBIG, "s3://%s/%s is too large", bucket->name,
+                                 key);
+        }
+        return r < 0 ? error_oom(err) : 1;
 }
 
 int s3_put(S3Bucket *bucket, const char *key, const void *data, size_t n, S3Condition condition,

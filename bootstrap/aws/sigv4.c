@@ -70,7 +70,10 @@ static int normalize_path(const char *path, Buffer *ret)
 
         for (size_t i = 0; i < n; i++) {
                 int r = buffer_append_string(ret, "/");
-                r = r < 0 ? r : buffer_append(ret, segments[i], lengths[i]);
+                if (r < 0) {
+                        return r;
+                }
+                r = buffer_append(ret, segments[i], lengths[i]);
                 if (r < 0) {
                         return r;
                 }
@@ -78,19 +81,22 @@ static int normalize_path(const char *path, Buffer *ret)
         return folder || n == 0 ? buffer_append_string(ret, "/") : 0;
 }
 
+/* Appends the canonical path and the end of its line. */
 static int canonical_path(const Sigv4Request *request, Buffer *ret)
 {
         _cleanup_buffer_ Buffer normal = {};
         const char *path = isempty(request->path) ? "/" : request->path;
+        int r;
         if (request->normalize_path) {
-                int r = normalize_path(path, &normal);
+                r = normalize_path(path, &normal);
                 if (r < 0) {
                         return r;
                 }
                 path = normal.data;
         }
-        return request->double_encode_path ? sigv4_uri_encode(path, true, ret)
-                                           : buffer_append_string(ret, path);
+        r = request->double_encode_path ? sigv4_uri_encode(path, true, ret)
+                                        : buffer_append_string(ret, path);
+        return r < 0 ? r : buffer_append_string(ret, "\n");
 }
 
 /* Appends what s..end means, encoded as AWS wants it, whatever the encoding it came in. */
@@ -125,8 +131,14 @@ static int parameter_new(const char *part, size_t length, char **ret)
         _cleanup_buffer_ Buffer b = {};
         const char *end = part + length, *equals = memchr(part, '=', length);
         int r = reencode(part, equals ? equals : end, &b);
-        r = r < 0 ? r : buffer_append(&b, "", 1);
-        r = r < 0 || !equals ? r : reencode(equals + 1, end, &b);
+        if (r < 0) {
+                return r;
+        }
+        r = buffer_append(&b, "", 1);
+        if (r < 0) {
+                return r;
+        }
+        r = equals ? reencode(equals + 1, end, &b) : 0;
         if (r < 0) {
                 return r;
         }
@@ -134,13 +146,14 @@ static int parameter_new(const char *part, size_t length, char **ret)
         return 0;
 }
 
+/* Appends the canonical query and the end of its line. */
 static int canonical_query(const char *query, Buffer *ret)
 {
         char *parts[QUERY_PARTS_MAX] = { NULL };
         size_t n = 0;
         int r = 0;
 
-        for (const char *p = query ? query : ""; *p && r == 0;) {
+        for (const char *p = strempty(query); *p && r == 0;) {
                 size_t length = strcspn(p, "&");
                 if (length > 0) {
                         r = n == QUERY_PARTS_MAX ? -E2BIG : parameter_new(p, length, &parts[n]);
@@ -159,7 +172,7 @@ static int canonical_query(const char *query, Buffer *ret)
                 }
                 free(parts[i]);
         }
-        return r;
+        return r < 0 ? r : buffer_append_string(ret, "\n");
 }
 
 static int compare_headers(const void *a, const void *b)
@@ -179,7 +192,10 @@ static int append_header_value(const char *value, Buffer *ret)
                         continue;
                 }
                 int r = gap ? buffer_append_string(ret, " ") : 0;
-                r = r < 0 ? r : buffer_append(ret, p, 1);
+                if (r < 0) {
+                        return r;
+                }
+                r = buffer_append(ret, p, 1);
                 if (r < 0) {
                         return r;
                 }
@@ -205,24 +221,57 @@ static int add_header(SignedHeader *headers, size_t *n, const char *name, const 
         return 0;
 }
 
+/* Begins the line of header i; a second header of the same name continues the line of the first. */
+static int append_header_name(const SignedHeader *headers, size_t i, Buffer *ret, Buffer *ret_names)
+{
+        if (i > 0 && streq(headers[i].name, headers[i - 1].name)) {
+                return buffer_append_string(ret, ",");
+        }
+        int r = buffer_append_format(ret, "%s%s:", i > 0 ? "\n" : "", headers[i].name);
+        if (r < 0) {
+                return r;
+        }
+        return buffer_append_format(ret_names, "%s%s", i > 0 ? ";" : "", headers[i].name);
+}
+
 /* The canonical headers into *ret, their names into *ret_names ("host;x-amz-date"). */
 static int canonical_headers(SignedHeader *headers, size_t n, Buffer *ret, Buffer *ret_names)
 {
         qsort(headers, n, sizeof(headers[0]), compare_headers);
-        int r = 0;
-        for (size_t i = 0; i < n && r == 0; i++) {
-                bool again = i > 0 && streq(headers[i].name, headers[i - 1].name);
-                if (!again) {
-                        r = buffer_append_format(ret, "%s%s:", i > 0 ? "\n" : "", headers[i].name);
-                        r = r < 0 ? r
-                                  : buffer_append_format(ret_names, "%s%s", i > 0 ? ";" : "",
-                                                         headers[i].name);
-                } else {
-                        r = buffer_append_string(ret, ",");
+        for (size_t i = 0; i < n; i++) {
+                int r = append_header_name(headers, i, ret, ret_names);
+                if (r < 0) {
+                        return r;
                 }
-                r = r < 0 ? r : append_header_value(headers[i].value, ret);
+                r = append_header_value(headers[i].value, ret);
+                if (r < 0) {
+                        return r;
+                }
         }
-        return r < 0 ? r : buffer_append_string(ret, "\n");
+        return buffer_append_string(ret, "\n");
+}
+
+/* Collects the headers to sign: the request's own and those that the signature needs. */
+static int collect_headers(const Sigv4Request *request, const AwsKeys *keys,
+                           const Sigv4Result *result, SignedHeader *headers, size_t *n)
+{
+        if (request->n_headers + 3 > SIGV4_HEADERS_MAX) {
+                return -E2BIG;
+        }
+        for (size_t i = 0; i < request->n_headers; i++) {
+                int r = add_header(headers, n, request->headers[i].name, request->headers[i].value);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        int r = add_header(headers, n, "x-amz-date", result->amz_date);
+        if (r == 0 && request->sign_body_header) {
+                r = add_header(headers, n, "x-amz-content-sha256", result->body_sha256);
+        }
+        if (r == 0 && keys->session_token.size > 0 && !request->omit_session_token) {
+                r = add_header(headers, n, "x-amz-security-token", keys->session_token.data);
+        }
+        return r;
 }
 
 static int canonical_request(const Sigv4Request *request, const AwsKeys *keys, Sigv4Result *result,
@@ -230,27 +279,28 @@ static int canonical_request(const Sigv4Request *request, const AwsKeys *keys, S
 {
         SignedHeader headers[SIGV4_HEADERS_MAX];
         size_t n = 0;
-        int r = request->n_headers + 3 > SIGV4_HEADERS_MAX ? -E2BIG : 0;
-        for (size_t i = 0; i < request->n_headers && r == 0; i++) {
-                r = add_header(headers, &n, request->headers[i].name, request->headers[i].value);
+        int r = collect_headers(request, keys, result, headers, &n);
+        if (r < 0) {
+                return r;
         }
-        r = r < 0 ? r : add_header(headers, &n, "x-amz-date", result->amz_date);
-        if (r == 0 && request->sign_body_header) {
-                r = add_header(headers, &n, "x-amz-content-sha256", result->body_sha256);
-        }
-        if (r == 0 && keys->session_token.size > 0 && !request->omit_session_token) {
-                r = add_header(headers, &n, "x-amz-security-token", keys->session_token.data);
-        }
-
         Buffer *b = &result->canonical_request;
-        r = r < 0 ? r : buffer_append_format(b, "%s\n", request->method);
-        r = r < 0 ? r : canonical_path(request, b);
-        r = r < 0 ? r : buffer_append_string(b, "\n");
-        r = r < 0 ? r : canonical_query(request->query, b);
-        r = r < 0 ? r : buffer_append_string(b, "\n");
-        r = r < 0 ? r : canonical_headers(headers, n, b, ret_names);
-        return r < 0 ? r
-                     : buffer_append_format(b, "\n%s\n%s", ret_names->data, result->body_sha256);
+        r = buffer_append_format(b, "%s\n", request->method);
+        if (r < 0) {
+                return r;
+        }
+        r = canonical_path(request, b);
+        if (r < 0) {
+                return r;
+        }
+        r = canonical_query(request->query, b);
+        if (r < 0) {
+                return r;
+        }
+        r = canonical_headers(headers, n, b, ret_names);
+        if (r < 0) {
+                return r;
+        }
+        return buffer_append_format(b, "\n%s\n%s", ret_names->data, result->body_sha256);
 }
 
 /* key and ret may be the same memory. */
@@ -274,9 +324,10 @@ static int signature(const Sigv4Request *request, const AwsKeys *keys, const cha
 {
         _cleanup_secret_ Secret start = SECRET_INIT;
         int r = buffer_append_string(&start, "AWS4");
-        r = r < 0 ? r
-                  : buffer_append(&start, keys->secret_access_key.data,
-                                  keys->secret_access_key.size);
+        if (r < 0) {
+                return r;
+        }
+        r = buffer_append(&start, keys->secret_access_key.data, keys->secret_access_key.size);
         if (r < 0) {
                 return r;
         }
@@ -319,7 +370,10 @@ static int sign(const Sigv4Request *request, const AwsKeys *keys, Sigv4Result *r
         }
         r = buffer_append_format(&result->string_to_sign, "%s\n%s\n%s\n%s", ALGORITHM,
                                  result->amz_date, scope, hash);
-        r = r < 0 ? r : signature(request, keys, date, result->string_to_sign.data, mac);
+        if (r < 0) {
+                return r;
+        }
+        r = signature(request, keys, date, result->string_to_sign.data, mac);
         if (r < 0) {
                 return r;
         }

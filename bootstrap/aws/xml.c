@@ -129,11 +129,11 @@ static int xml_error(const Tree *tree, Error *err)
         if (tree->error == ENOMEM || (!tree->error && code == XML_ERROR_NO_MEMORY)) {
                 return error_oom(err);
         }
+        int error = tree->error ? tree->error : EBADMSG;
+        const char *reason = tree->error ? tree->reason : XML_ErrorString(code);
         /* Not AWS's words but something in between: it may have passed at the next try. */
-        return error_set(err, ERROR_RETRY, tree->error ? tree->error : EBADMSG,
-                         "reply is no acceptable XML: line %lu: %s",
-                         (unsigned long) XML_GetCurrentLineNumber(tree->parser),
-                         tree->error ? tree->reason : XML_ErrorString(code));
+        return error_set(err, ERROR_RETRY, error, "reply is no acceptable XML: line %lu: %s",
+                         (unsigned long) XML_GetCurrentLineNumber(tree->parser), reason);
 }
 
 int xml_parse(const char *text, size_t n, XmlNode **ret, Error *err)
