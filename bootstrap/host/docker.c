@@ -50,6 +50,7 @@ static int call(const Call *call, const Wait *wait, HttpReply *ret, Error *err)
                         return error_oom(err);
                 }
         }
+        size_t body_size = body ? strlen(body) : 0;
         HttpHeader type = { (char[]) { "Content-Type" }, (char[]) { "application/json" } };
         HttpRequest request = {
                 .method = call->method,
@@ -58,7 +59,7 @@ static int call(const Call *call, const Wait *wait, HttpReply *ret, Error *err)
                 .headers = &type,
                 .n_headers = body ? 1 : 0,
                 .body = body,
-                .body_size = body ? strlen(body) : 0,
+                .body_size = body_size,
                 .timeout_ms = call->timeout_ms,
                 .effect = effect,
         };
@@ -81,10 +82,13 @@ static int refused(const Call *call, const HttpReply *reply, Error *err)
 {
         json_auto_t *json = json_loadb(reply->body.data, reply->body.size, 0, NULL);
         const char *message = json_string_value(json_object_get(json, "message"));
+        if (!message) {
+                message = "no message";
+        }
         bool retry = reply->status >= 500 || reply->status == 409; /* it is being changed */
         int r = error_set(err, retry ? ERROR_RETRY : ERROR_CONFIG, EIO,
                           "%s: docker %s %s: status %d: %s", call->socket, call->method, call->path,
-                          reply->status, message ? message : "no message");
+                          reply->status, message);
         if (err) {
                 err->http_status = reply->status;
         }
@@ -99,7 +103,10 @@ int docker_ping(const char *socket, const Wait *wait, Error *err)
         if (r == -ENOENT || r == -ECONNREFUSED) {
                 return 0;
         }
-        return r < 0 ? r : reply.status == 200 ? 1 : refused(&ping, &reply, err);
+        if (r < 0) {
+                return r;
+        }
+        return reply.status == 200 ? 1 : refused(&ping, &reply, err);
 }
 
 /* 1 and the reply's object, or 0 where docker knows nothing of that name. */
@@ -121,7 +128,7 @@ static int get(const char *socket, const char *path, const Wait *wait, json_t **
 static void copy_text(const json_t *json, const char *key, char *ret, size_t size)
 {
         const char *text = json_string_value(json_object_get(json, key));
-        (void) snprintf(ret, size, "%s", text ? text : ""); /* words of docker's; cut is fine */
+        (void) snprintf(ret, size, "%s", strempty(text)); /* words of docker's; cut is fine */
 }
 
 int docker_info(const char *socket, const Wait *wait, DockerInfo *ret, Error *err)
@@ -244,12 +251,17 @@ static int plan(const char *socket, const DockerContainer *container, const Wait
 {
         json_auto_t *image = NULL, *body = NULL;
         int r = check_name("a container", container->name, err);
-        r = r < 0 ? r : get_image(socket, container->image, wait, &image, err);
-        if (r <= 0) {
-                return r < 0 ? r
-                             : error_set(err, ERROR_CONFIG, ENOENT,
-                                         "image %s is not in the store of the docker at %s",
-                                         container->image, socket);
+        if (r < 0) {
+                return r;
+        }
+        r = get_image(socket, container->image, wait, &image, err);
+        if (r < 0) {
+                return r;
+        }
+        if (r == 0) {
+                return error_set(err, ERROR_CONFIG, ENOENT,
+                                 "image %s is not in the store of the docker at %s",
+                                 container->image, socket);
         }
         const char *image_id = json_string_value(json_object_get(image, "Id"));
         if (!image_id) {
@@ -369,7 +381,10 @@ int docker_container_create(const char *socket, const DockerContainer *container
         DockerContainerState state;
         json_auto_t *body = NULL;
         int r = plan(socket, container, wait, &body, hash, err);
-        r = r < 0 ? r : look(socket, container->name, hash, wait, &state, err);
+        if (r < 0) {
+                return r;
+        }
+        r = look(socket, container->name, hash, wait, &state, err);
         if (r < 0 || state == DOCKER_CONTAINER_STOPPED || state == DOCKER_CONTAINER_RUNNING) {
                 return r;
         }

@@ -81,17 +81,25 @@ static json_t *range_of(const char *prefix)
         }
         if (n > 0) {
                 end[n - 1] = (char) (end[n - 1] + 1);
+        } else {
+                end[n++] = '\0';
         }
         return json_pack("{s:o, s:o, s:i}", "key", etcd_bytes(prefix, *prefix ? strlen(prefix) : 1),
-                         "range_end", etcd_bytes(n ? end : "", n ? n : 1), "limit", LIST_MAX + 1);
+                         "range_end", etcd_bytes(end, n), "limit", LIST_MAX + 1);
 }
 
 static int visit_one(const json_t *kv, EtcdVisit *visit, void *userdata, Error *err)
 {
         _cleanup_buffer_ Buffer key = {}, value = { .wipe = true };
         int r = etcd_decode(json_object_get(kv, "key"), &key);
-        r = r < 0 ? r : etcd_decode(json_object_get(kv, "value"), &value);
-        return r < 0 ? bad_value(r, err) : visit(key.data, value.data, userdata, err);
+        if (r < 0) {
+                return bad_value(r, err);
+        }
+        r = etcd_decode(json_object_get(kv, "value"), &value);
+        if (r < 0) {
+                return bad_value(r, err);
+        }
+        return visit(key.data, value.data, userdata, err);
 }
 
 int etcd_list(EtcdClient *client, const char *prefix, const Wait *wait, EtcdVisit *visit,
@@ -131,12 +139,15 @@ static int has_permission(const EtcdAnswer *role, const char *key, const char *r
                 _cleanup_buffer_ Buffer k = {}, end = {};
                 const char *type = json_string_value(json_object_get(item, "permType"));
                 int r = etcd_decode(json_object_get(item, "key"), &k);
-                r = r < 0 ? r : etcd_decode(json_object_get(item, "range_end"), &end);
+                if (r < 0) {
+                        return r;
+                }
+                r = etcd_decode(json_object_get(item, "range_end"), &end);
                 if (r < 0) {
                         return r;
                 }
                 if (streq(type ? type : "READ", permission) && streq(k.data, key) &&
-                    streq(end.data, range_end ? range_end : "")) {
+                    streq(end.data, strempty(range_end))) {
                         return 1;
                 }
         }
@@ -148,10 +159,10 @@ static int grant_permission(EtcdClient *client, const char *role, const char *ke
                             const char *range_end, const char *permission, const Wait *wait,
                             Error *err)
 {
-        json_auto_t *body = json_pack(
-                "{s:s, s:{s:s, s:o, s:o}}", "name", role, "perm", "permType", permission, "key",
-                etcd_bytes(key, strlen(key)), "range_end",
-                etcd_bytes(range_end ? range_end : "", range_end ? strlen(range_end) : 0));
+        const char *end = strempty(range_end);
+        json_auto_t *body = json_pack("{s:s, s:{s:s, s:o, s:o}}", "name", role, "perm", "permType",
+                                      permission, "key", etcd_bytes(key, strlen(key)), "range_end",
+                                      etcd_bytes(end, strlen(end)));
         return etcd_demand(client, "auth/role/grant", body, NULL, wait, NULL, err);
 }
 

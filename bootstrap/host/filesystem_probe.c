@@ -119,9 +119,10 @@ static void describe(const DiskFacts *facts, char *ret, size_t size)
         if (facts->uuid[0]) {
                 (void) snprintf(uuid, sizeof(uuid), " (UUID %s)", facts->uuid);
         }
-        (void) snprintf(ret, size, "%s%s%s%s%s%s%s", facts->type, label, uuid,
-                        facts->bad_checksum ? " with a damaged superblock" : "",
-                        table[0] ? " and a " : "", table, marker);
+        const char *damage = facts->bad_checksum ? " with a damaged superblock" : "";
+        const char *and = table[0] ? " and a " : "";
+        (void) snprintf(ret, size, "%s%s%s%s%s%s%s", facts->type, label, uuid, damage, and, table,
+                        marker);
 }
 
 bool disk_needs_sample(const DiskFacts *facts)

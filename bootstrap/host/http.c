@@ -272,7 +272,7 @@ static CURLcode setup_method(CURL *easy, const HttpRequest *request)
         }
         if (request->body || streq(request->method, "POST") || streq(request->method, "PUT")) {
                 SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) request->body_size);
-                SET(CURLOPT_POSTFIELDS, request->body ? request->body : "");
+                SET(CURLOPT_POSTFIELDS, strempty(request->body));
         }
         return SET(CURLOPT_CUSTOMREQUEST, request->method);
 }
@@ -330,7 +330,10 @@ static CURLcode setup(CURL *easy, struct curl_slist *headers, Exchange *exchange
         SET(CURLOPT_HEADERDATA, exchange);
         SET(CURLOPT_WRITEFUNCTION, body_received);
         SET(CURLOPT_WRITEDATA, exchange);
-        code = code != CURLE_OK ? code : setup_tls(easy, &request->tls);
+        if (code != CURLE_OK) {
+                return code;
+        }
+        code = setup_tls(easy, &request->tls);
         return code != CURLE_OK ? code : setup_method(easy, request);
 }
 
@@ -410,7 +413,10 @@ static const char *phase(CURL *easy)
         curl_off_t connected_us = 0, begun_us = 0;
         (void) curl_easy_getinfo(easy, CURLINFO_PRETRANSFER_TIME_T, &connected_us);
         (void) curl_easy_getinfo(easy, CURLINFO_STARTTRANSFER_TIME_T, &begun_us);
-        return !connected_us ? "connecting" : !begun_us ? "waiting for a reply" : "in the reply";
+        if (!connected_us) {
+                return "connecting";
+        }
+        return !begun_us ? "waiting for a reply" : "in the reply";
 }
 
 /* How much of libcurl's text comes before " after 3061 ms": a message that is another one each time

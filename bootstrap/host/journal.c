@@ -16,19 +16,46 @@ static int match(sd_journal *journal, const char *field, const char *value)
         return sd_journal_add_match(journal, text, (size_t) n);
 }
 
-/* (what the unit wrote, or systemd of it with a priority of its own), and in this boot */
+/* Matches what systemd says of the unit with a priority of its own. */
+static int match_manager(sd_journal *journal, const char *unit)
+{
+        int r = match(journal, "UNIT", unit);
+        if (r < 0) {
+                return r;
+        }
+        r = match(journal, "_PID", "1");
+        if (r < 0) {
+                return r;
+        }
+        return match(journal, "PRIORITY", "3");
+}
+
+/* Matches what the unit wrote, or systemd of it, in this boot. */
 static int match_unit(sd_journal *journal, const char *unit)
 {
         char boot[SD_ID128_STRING_MAX];
         sd_id128_t id;
         int r = sd_id128_get_boot(&id);
-        r = r < 0 ? r : match(journal, "_SYSTEMD_UNIT", unit);
-        r = r < 0 ? r : sd_journal_add_disjunction(journal);
-        r = r < 0 ? r : match(journal, "UNIT", unit);
-        r = r < 0 ? r : match(journal, "_PID", "1");
-        r = r < 0 ? r : match(journal, "PRIORITY", "3");
-        r = r < 0 ? r : sd_journal_add_conjunction(journal);
-        return r < 0 ? r : match(journal, "_BOOT_ID", sd_id128_to_string(id, boot));
+        if (r < 0) {
+                return r;
+        }
+        r = match(journal, "_SYSTEMD_UNIT", unit);
+        if (r < 0) {
+                return r;
+        }
+        r = sd_journal_add_disjunction(journal);
+        if (r < 0) {
+                return r;
+        }
+        r = match_manager(journal, unit);
+        if (r < 0) {
+                return r;
+        }
+        r = sd_journal_add_conjunction(journal);
+        if (r < 0) {
+                return r;
+        }
+        return match(journal, "_BOOT_ID", sd_id128_to_string(id, boot));
 }
 
 /* The entry's field, cut to fit; "" where it has none. */
@@ -63,13 +90,27 @@ static int visit_entries(sd_journal *journal, JournalVisit *visit, void *userdat
         return r < 0 ? r : 0;
 }
 
-int journal_read_back(const char *unit, JournalVisit *visit, void *userdata, Error *err)
+static int read_back(const char *unit, JournalVisit *visit, void *userdata)
 {
         _cleanup_(sd_journal_closep) sd_journal *journal = NULL;
         int r = sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY);
-        r = r < 0 ? r : sd_journal_set_data_threshold(journal, LINE_MAX_BYTES);
-        r = r < 0 ? r : match_unit(journal, unit);
-        r = r < 0 ? r : visit_entries(journal, visit, userdata);
+        if (r < 0) {
+                return r;
+        }
+        r = sd_journal_set_data_threshold(journal, LINE_MAX_BYTES);
+        if (r < 0) {
+                return r;
+        }
+        r = match_unit(journal, unit);
+        if (r < 0) {
+                return r;
+        }
+        return visit_entries(journal, visit, userdata);
+}
+
+int journal_read_back(const char *unit, JournalVisit *visit, void *userdata, Error *err)
+{
+        int r = read_back(unit, visit, userdata);
         return r < 0 ? error_errno(err, r, "read the journal of %s", unit) : 0;
 }
 
@@ -91,6 +132,8 @@ int journal_explain(const char *unit, Error *err)
         const char *dot = strrchr(unit, '.');
         int n = dot && streq(dot, ".service") ? (int) (dot - unit) : (int) strlen(unit);
         journal_last_words(unit, words);
-        return error_suffix(err, "%s%s%s; see journalctl -u %.*s", words[0] ? "; it said \"" : "",
-                            words, words[0] ? "\"" : "", n, unit);
+        if (!words[0]) {
+                return error_suffix(err, "; see journalctl -u %.*s", n, unit);
+        }
+        return error_suffix(err, "; it said \"%s\"; see journalctl -u %.*s", words, n, unit);
 }

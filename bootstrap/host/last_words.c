@@ -103,7 +103,7 @@ static void message_of(const char *line, char ret[LAST_WORDS_MAX])
         if (msg) {
                 const char *why = json_string_value(json_object_get(json, "error"));
                 (void) snprintf(message, sizeof(message), "%s", msg);
-                (void) snprintf(error, sizeof(error), "%s", why ? why : "");
+                (void) snprintf(error, sizeof(error), "%s", strempty(why));
         } else if (logfmt_value(line, " msg=\"", message, sizeof(message))) {
                 (void) logfmt_value(line, " error=\"", error, sizeof(error));
         } else if (klog_severity(line)) {
@@ -111,8 +111,8 @@ static void message_of(const char *line, char ret[LAST_WORDS_MAX])
         } else if (capnslog_severity(line)) {
                 rest = strstr(line, " | ") + 3;
         }
-        (void) snprintf(ret, LAST_WORDS_MAX, "%s%s%s", message[0] ? message : rest,
-                        error[0] ? ": " : "", error);
+        const char *words = message[0] ? message : rest;
+        (void) snprintf(ret, LAST_WORDS_MAX, "%s%s%s", words, error[0] ? ": " : "", error);
 }
 
 /* A bootstrap token (abcdef.0123456789abcdef), a JWT, or anything as long as a key that is no path,

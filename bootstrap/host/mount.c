@@ -66,8 +66,8 @@ int mount_look(const char *path, MountState *ret, Error *err)
         if (fs) {
                 const char *source = mnt_fs_get_source(fs), *type = mnt_fs_get_fstype(fs);
                 state.mounted = true;
-                (void) snprintf(state.source, sizeof(state.source), "%s", source ? source : "");
-                (void) snprintf(state.type, sizeof(state.type), "%s", type ? type : "");
+                (void) snprintf(state.source, sizeof(state.source), "%s", strempty(source));
+                (void) snprintf(state.type, sizeof(state.type), "%s", strempty(type));
                 state.devnum = mnt_fs_get_devno(fs);
                 /* Of the filesystem, and of this mount of it. */
                 state.read_only =

@@ -159,15 +159,21 @@ static int pipes_open(int ours[CHILD_FDS], int theirs[CHILD_FDS], Error *err)
 static int environment_make(const ProcessOptions *options, StringList *argv, StringList *ret,
                             Error *err)
 {
-        int r = string_list_append(ret, "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
-        r = r < 0 ? r : string_list_append(ret, "LC_ALL=C");
-        for (size_t i = 0; r == 0 && options->environment && options->environment[i]; i++) {
-                r = string_list_append(ret, options->environment[i]);
+        if (string_list_append(ret, "PATH=/usr/sbin:/usr/bin:/sbin:/bin") < 0 ||
+            string_list_append(ret, "LC_ALL=C") < 0) {
+                return error_oom(err);
         }
-        for (size_t i = 0; r == 0 && options->argv[i]; i++) {
-                r = string_list_append(argv, options->argv[i]);
+        for (size_t i = 0; options->environment && options->environment[i]; i++) {
+                if (string_list_append(ret, options->environment[i]) < 0) {
+                        return error_oom(err);
+                }
         }
-        return r < 0 ? error_oom(err) : 0;
+        for (size_t i = 0; options->argv[i]; i++) {
+                if (string_list_append(argv, options->argv[i]) < 0) {
+                        return error_oom(err);
+                }
+        }
+        return 0;
 }
 
 static void reap_now(pid_t pid)
@@ -184,10 +190,16 @@ static int child_start(const ProcessOptions *options, Child *ret, Error *err)
         _cleanup_(close_fds) int ours[CHILD_FDS] = { -EBADF, -EBADF, -EBADF, -EBADF };
         _cleanup_(close_fds) int theirs[CHILD_FDS] = { -EBADF, -EBADF, -EBADF, -EBADF };
         int r = environment_make(options, &argv, &environment, err);
-        r = r < 0 ? r : pipes_open(ours, theirs, err);
-        r = r < 0 ? r : (theirs[CHILD_INPUT] = input_open(options, err));
         if (r < 0) {
                 return r;
+        }
+        r = pipes_open(ours, theirs, err);
+        if (r < 0) {
+                return r;
+        }
+        theirs[CHILD_INPUT] = input_open(options, err);
+        if (theirs[CHILD_INPUT] < 0) {
+                return theirs[CHILD_INPUT];
         }
         pid_t pid = fork_quietly(theirs, argv.items, environment.items);
         if (pid < 0) {
@@ -276,7 +288,10 @@ static int child_watch(Child *child, const Wait *wait, ProcessResult *result, Er
                         return 0;
                 }
                 int r = child_read(child, result, err);
-                r = r < 0 ? r : wait_check(wait, err);
+                if (r < 0) {
+                        return r;
+                }
+                r = wait_check(wait, err);
                 if (r < 0) {
                         return r;
                 }
@@ -329,12 +344,11 @@ static int child_run(const ProcessOptions *options, const Wait *wait, ProcessRes
 {
         _cleanup_child_ Child child = { .pidfd = -EBADF, .output = -EBADF, .errors = -EBADF };
         result->output.max = options->output_max ? options->output_max : OUTPUT_MAX_DEFAULT;
-        int r = buffer_append(&result->output, "", 0);
-        r = r < 0 ? r : buffer_append(&result->errors, "", 0);
-        if (r < 0) {
+        if (buffer_append(&result->output, "", 0) < 0 ||
+            buffer_append(&result->errors, "", 0) < 0) {
                 return error_oom(err);
         }
-        r = child_start(options, &child, err);
+        int r = child_start(options, &child, err);
         if (r < 0) {
                 return r;
         }

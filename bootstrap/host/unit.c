@@ -25,11 +25,17 @@ static int read_invocation(sd_bus_message *message, uint64_t *ret, size_t size)
         const void *bytes;
         size_t n;
         int r = sd_bus_message_enter_container(message, 'v', "ay");
-        r = r < 0 ? r : sd_bus_message_read_array(message, 'y', &bytes, &n);
-        if (r >= 0 && n == size) { /* empty before the first start */
+        if (r < 0) {
+                return r;
+        }
+        r = sd_bus_message_read_array(message, 'y', &bytes, &n);
+        if (r < 0) {
+                return r;
+        }
+        if (n == size) { /* empty before the first start */
                 memcpy(ret, bytes, n);
         }
-        return r < 0 ? r : sd_bus_message_exit_container(message);
+        return sd_bus_message_exit_container(message);
 }
 
 static int read_property(sd_bus_message *message, const char *name, UnitState *state)
@@ -71,8 +77,14 @@ static int read_properties(sd_bus_message *message, UnitState *ret)
         }
         while ((r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
                 r = sd_bus_message_read_basic(message, 's', &name);
-                r = r < 0 ? r : read_property(message, name, &state);
-                r = r < 0 ? r : sd_bus_message_exit_container(message);
+                if (r < 0) {
+                        return r;
+                }
+                r = read_property(message, name, &state);
+                if (r < 0) {
+                        return r;
+                }
+                r = sd_bus_message_exit_container(message);
                 if (r < 0) {
                         return r;
                 }
@@ -86,16 +98,32 @@ static int read_properties(sd_bus_message *message, UnitState *ret)
         return r;
 }
 
+/* Makes the call that asks for the properties of all interfaces of the unit's object. */
+static int make_call(sd_bus *bus, const char *name, sd_bus_message **ret)
+{
+        _cleanup_free_ char *path = NULL;
+        _cleanup_message_ sd_bus_message *call = NULL;
+        int r = sd_bus_path_encode(MANAGER_PATH "/unit", name, &path);
+        if (r < 0) {
+                return r;
+        }
+        r = sd_bus_message_new_method_call(bus, &call, MANAGER_NAME, path, PROPERTIES, "GetAll");
+        if (r < 0) {
+                return r;
+        }
+        r = sd_bus_message_append(call, "s", "");
+        if (r < 0) {
+                return r;
+        }
+        *ret = TAKE(call);
+        return 0;
+}
+
 /* Asking for properties makes the manager load the unit. */
 static int look(sd_bus *bus, const char *name, const Wait *wait, UnitState *ret, Error *err)
 {
-        _cleanup_free_ char *path = NULL;
         _cleanup_message_ sd_bus_message *call = NULL, *reply = NULL;
-        int r = sd_bus_path_encode(MANAGER_PATH "/unit", name, &path);
-        r = r < 0 ? r
-                  : sd_bus_message_new_method_call(bus, &call, MANAGER_NAME, path, PROPERTIES,
-                                                   "GetAll");
-        r = r < 0 ? r : sd_bus_message_append(call, "s", ""); /* of all its interfaces */
+        int r = make_call(bus, name, &call);
         if (r < 0) {
                 return error_errno(err, r, "GetAll");
         }
@@ -111,7 +139,9 @@ int unit_look(const char *name, const Wait *wait, UnitState *ret, Error *err)
 {
         _cleanup_bus_ sd_bus *bus = NULL;
         int r = unit_bus_open(&bus, err);
-        r = r < 0 ? r : look(bus, name, wait, ret, err);
+        if (r >= 0) {
+                r = look(bus, name, wait, ret, err);
+        }
         if (r < 0) {
                 (void) error_prefix(err, "look at %s", name);
         }
@@ -160,12 +190,16 @@ static int job_run(const char *method, const char *name, const Wait *wait, Error
         _cleanup_bus_ sd_bus *bus = NULL;
         _cleanup_message_ sd_bus_message *reply = NULL;
         int r = unit_bus_open(&bus, err);
-        r = r < 0 ? r
-                  : unit_bus_subscribe(bus, MANAGER_PATH, MANAGER_INTERFACE, "JobRemoved",
-                                       on_job_removed, &job, wait, err);
-        r = r < 0 ? r
-                  : unit_bus_call_manager(bus, method, (const char *[]) { name, "replace" }, 2,
-                                          wait, &reply, err);
+        if (r < 0) {
+                return r;
+        }
+        r = unit_bus_subscribe(bus, MANAGER_PATH, MANAGER_INTERFACE, "JobRemoved", on_job_removed,
+                               &job, wait, err);
+        if (r < 0) {
+                return r;
+        }
+        r = unit_bus_call_manager(bus, method, (const char *[]) { name, "replace" }, 2, wait,
+                                  &reply, err);
         if (r < 0) {
                 return r;
         }
@@ -268,9 +302,11 @@ static int wait_change(const char *name, const UnitState *seen, const Wait *wait
                 return error_errno(err, r, "path of a unit");
         }
         r = unit_bus_open(&bus, err);
-        r = r < 0 ? r
-                  : unit_bus_subscribe(bus, path, PROPERTIES, "PropertiesChanged", on_change,
-                                       &changed, wait, err);
+        if (r < 0) {
+                return r;
+        }
+        r = unit_bus_subscribe(bus, path, PROPERTIES, "PropertiesChanged", on_change, &changed,
+                               wait, err);
         while (r >= 0) {
                 if (changed) {
                         UnitState state;

@@ -2,6 +2,7 @@
 #include "host/unit_bus.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -34,22 +35,29 @@ static int bus_error(const sd_bus_error *e, Error *err)
                 }
         }
         int error = sd_bus_error_get_errno(e);
-        return error_set(err, ERROR_RETRY, error ? error : EIO, "%s",
-                         isempty(e->message) ? e->name : e->message);
+        const char *message = isempty(e->message) ? e->name : e->message;
+        return error_set(err, ERROR_RETRY, error ? error : EIO, "%s", message);
 }
 
 static int bus_try(const char *address, sd_bus **ret)
 {
         _cleanup_bus_ sd_bus *bus = NULL;
         int r = address ? sd_bus_new(&bus) : sd_bus_open_system(&bus);
-        if (r >= 0 && address) {
+        if (r < 0) {
+                return r;
+        }
+        if (address) {
                 r = sd_bus_set_address(bus, address);
-                r = r < 0 ? r : sd_bus_start(bus);
+                if (r < 0) {
+                        return r;
+                }
+                r = sd_bus_start(bus);
+                if (r < 0) {
+                        return r;
+                }
         }
-        if (r >= 0) {
-                *ret = TAKE(bus);
-        }
-        return r;
+        *ret = TAKE(bus);
+        return 0;
 }
 
 int unit_bus_open(sd_bus **ret, Error *err)
@@ -61,15 +69,31 @@ int unit_bus_open(sd_bus **ret, Error *err)
         return r < 0 ? error_errno(err, r, "connect to systemd") : 0;
 }
 
+/* Tells what the connection waits for: an event, or a point in time (UINT64_MAX: none). */
+static int bus_waits_for(sd_bus *bus, struct pollfd *ret, uint64_t *ret_timeout_us)
+{
+        int fd = sd_bus_get_fd(bus);
+        if (fd < 0) {
+                return fd;
+        }
+        int events = sd_bus_get_events(bus);
+        if (events < 0) {
+                return events;
+        }
+        *ret = (struct pollfd) { .fd = fd, .events = (short) events };
+        *ret_timeout_us = UINT64_MAX;
+        return sd_bus_get_timeout(bus, ret_timeout_us);
+}
+
 int unit_bus_turn(sd_bus *bus, const Wait *wait, Error *err)
 {
         int r = sd_bus_process(bus, NULL);
         if (r != 0) {
                 return r < 0 ? error_errno(err, r, "connection to systemd") : 1;
         }
-        uint64_t timeout_us = UINT64_MAX;
-        int fd = sd_bus_get_fd(bus), events = sd_bus_get_events(bus);
-        r = fd < 0 ? fd : events < 0 ? events : sd_bus_get_timeout(bus, &timeout_us);
+        struct pollfd bus_fd;
+        uint64_t timeout_us;
+        r = bus_waits_for(bus, &bus_fd, &timeout_us);
         if (r < 0) {
                 return error_errno(err, r, "connection to systemd");
         }
@@ -80,7 +104,7 @@ int unit_bus_turn(sd_bus *bus, const Wait *wait, Error *err)
                 uint64_t now_us = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
                 part = wait_part(wait, timeout_us > now_us ? (timeout_us - now_us) / 1000 + 1 : 0);
         }
-        r = wait_fd(&part, fd, (short) events, err);
+        r = wait_fd(&part, bus_fd.fd, bus_fd.events, err);
         return r == 0 && part.deadline_ms < wait->deadline_ms ? 1 : r;
 }
 

@@ -24,25 +24,44 @@ struct UnitWatch {
         Ear ears[UNITS_MAX];
 };
 
+/* Reads a property of the signal if it is one of the two below; skips any other. */
+static int read_property(sd_bus_message *message, const char **ret_active, const char **ret_sub)
+{
+        const char *name = NULL;
+        int r = sd_bus_message_read(message, "s", &name);
+        if (r < 0) {
+                return r;
+        }
+        if (streq(name, "ActiveState")) {
+                return sd_bus_message_read(message, "v", "s", ret_active);
+        }
+        if (streq(name, "SubState")) {
+                return sd_bus_message_read(message, "v", "s", ret_sub);
+        }
+        return sd_bus_message_skip(message, "v");
+}
+
 /* The text of a property in a PropertiesChanged signal, or NULL. */
 static int read_states(sd_bus_message *message, const char **ret_active, const char **ret_sub)
 {
-        const char *interface = NULL, *name = NULL;
+        const char *interface = NULL;
         int r = sd_bus_message_read(message, "s", &interface);
         if (r < 0 || !streq(interface, MANAGER_NAME ".Unit")) {
                 return r < 0 ? r : 0;
         }
         r = sd_bus_message_enter_container(message, 'a', "{sv}");
-        while (r >= 0 && (r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
-                r = sd_bus_message_read(message, "s", &name);
-                if (r >= 0 && streq(name, "ActiveState")) {
-                        r = sd_bus_message_read(message, "v", "s", ret_active);
-                } else if (r >= 0 && streq(name, "SubState")) {
-                        r = sd_bus_message_read(message, "v", "s", ret_sub);
-                } else if (r >= 0) {
-                        r = sd_bus_message_skip(message, "v");
+        if (r < 0) {
+                return r;
+        }
+        while ((r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
+                r = read_property(message, ret_active, ret_sub);
+                if (r < 0) {
+                        return r;
                 }
-                r = r < 0 ? r : sd_bus_message_exit_container(message);
+                r = sd_bus_message_exit_container(message);
+                if (r < 0) {
+                        return r;
+                }
         }
         return r;
 }
