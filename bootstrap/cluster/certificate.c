@@ -188,12 +188,12 @@ int certificate_issue(const CertificateRequest *request, EVP_PKEY *key, X509 *is
                       EVP_PKEY *issuer_key, X509 **ret, Error *err)
 {
         _cleanup_x509_ X509 *x = X509_new();
+        const X509 *signer = issuer ? issuer : x;
+        EVP_PKEY *signer_key = issuer ? issuer_key : key;
         if (!x || !X509_set_version(x, X509_VERSION_3) || !set_serial(x) ||
-            !set_subject(x, request) ||
-            !X509_set_issuer_name(x, X509_get_subject_name(issuer ? issuer : x)) ||
+            !set_subject(x, request) || !X509_set_issuer_name(x, X509_get_subject_name(signer)) ||
             !set_validity(x, request, issuer) || !X509_set_pubkey(x, key) ||
-            !add_extensions(x, request, issuer) ||
-            !X509_sign(x, issuer ? issuer_key : key, EVP_sha256())) {
+            !add_extensions(x, request, issuer) || !X509_sign(x, signer_key, EVP_sha256())) {
                 return openssl_failed(err, "make a certificate");
         }
         *ret = TAKE(x);

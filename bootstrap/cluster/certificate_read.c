@@ -149,8 +149,12 @@ static void read_usage(X509 *x, CertificateInfo *info)
 {
         if (X509_get_extension_flags(x) & EXFLAG_XKUSAGE) { /* else the next answers "any" */
                 uint32_t usage = X509_get_extended_key_usage(x);
-                info->usage = (usage & XKU_SSL_CLIENT ? CERTIFICATE_CLIENT : 0U) |
-                              (usage & XKU_SSL_SERVER ? CERTIFICATE_SERVER : 0U);
+                if (usage & XKU_SSL_CLIENT) {
+                        info->usage |= CERTIFICATE_CLIENT;
+                }
+                if (usage & XKU_SSL_SERVER) {
+                        info->usage |= CERTIFICATE_SERVER;
+                }
                 info->other_usage = usage & ~(uint32_t) (XKU_SSL_CLIENT | XKU_SSL_SERVER);
         }
         info->authority = X509_check_ca(x) == 1;

@@ -144,7 +144,7 @@ static void check_usages(const json_t *spec, Csr *csr)
                 signs = signs || streq_ptr(text, "digital signature");
                 if (!streq_ptr(text, "client auth") && !streq_ptr(text, "digital signature") &&
                     !streq_ptr(text, "key encipherment")) {
-                        flawed(csr, "it asks for the usage \"%.40s\"", text ? text : "");
+                        flawed(csr, "it asks for the usage \"%.40s\"", strempty(text));
                 }
         }
         if (!client || !signs) {

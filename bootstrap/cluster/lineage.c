@@ -334,8 +334,8 @@ static int describe_bucket(const LineageScene *scene, Buffer *text)
                         "%s holds no index.json but a claim by instance %s%s%s of %s for cluster "
                         "%s (%s) on volume %s",
                         scene->bucket_url, claim->instance_id, scene->holder_state ? ", " : "",
-                        scene->holder_state ? scene->holder_state : "", claim->created,
-                        claim->cluster_name, claim->cluster_id, claim->volume_id);
+                        strempty(scene->holder_state), claim->created, claim->cluster_name,
+                        claim->cluster_id, claim->volume_id);
         }
         return buffer_append_format(text, "%s holds no index.json", scene->bucket_url);
 }

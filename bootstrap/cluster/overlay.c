@@ -38,10 +38,10 @@ int overlay_lease_parse(const char *name, const char *value, OverlayLease *ret)
         }
         json_t *json = json_loads(value, 0, NULL);
         const char *backend = json_string_value(json_object_get(json, "BackendType"));
-        (void) snprintf(lease.backend, sizeof(lease.backend), "%s", backend ? backend : "");
+        (void) snprintf(lease.backend, sizeof(lease.backend), "%s", strempty(backend));
         const char *mac =
                 json_string_value(json_object_get(json_object_get(json, "BackendData"), "VtepMAC"));
-        (void) snprintf(lease.vtep_mac, sizeof(lease.vtep_mac), "%s", mac ? mac : "");
+        (void) snprintf(lease.vtep_mac, sizeof(lease.vtep_mac), "%s", strempty(mac));
         json_decref(json);
         if (!lease.backend[0]) {
                 return 0;
