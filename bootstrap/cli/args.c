@@ -135,14 +135,20 @@ static int take_option(OptionId id, const char *value, Arguments *ret, Error *er
         return 0;
 }
 
+/* Returns what getopt_long(3) calls an option with this argument in the table. */
+static int has_argument(const char *argument)
+{
+        if (!argument) {
+                return no_argument;
+        }
+        return argument[0] == '[' ? optional_argument : required_argument;
+}
+
 static void long_options(struct option ret[_OPTION_MAX + 1])
 {
         for (OptionId id = 0; id < _OPTION_MAX; id++) {
-                const char *argument = cli_options[id].argument;
                 ret[id] = (struct option) { .name = cli_options[id].name,
-                                            .has_arg = !argument            ? no_argument
-                                                       : argument[0] == '[' ? optional_argument
-                                                                            : required_argument,
+                                            .has_arg = has_argument(cli_options[id].argument),
                                             .val = 256 + (int) id };
         }
         ret[_OPTION_MAX] = (struct option) {};
@@ -234,12 +240,13 @@ static void option_print(FILE *out, const Option *option)
 {
         char text[64];
         const char *a = option->argument;
-        bool optional = a && a[0] == '[';
-        (void) snprintf(text, sizeof(text), "--%s%s%s", option->name,
-                        !a         ? ""
-                        : optional ? "[="
-                                   : "=",
-                        a ? a + optional : "");
+        if (!a) {
+                (void) snprintf(text, sizeof(text), "--%s", option->name);
+        } else if (a[0] == '[') {
+                (void) snprintf(text, sizeof(text), "--%s[=%s", option->name, a + 1);
+        } else {
+                (void) snprintf(text, sizeof(text), "--%s=%s", option->name, a);
+        }
         (void) fprintf(out, "      %-20s %s\n", text, option->help);
 }
 

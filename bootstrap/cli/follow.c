@@ -33,7 +33,10 @@ int follow_process(int pid, const Wait *wait, Error *err)
                 return 0;
         }
         int r = wait_fd(wait, fd, POLLIN, err);
-        return r == 0 ? error_set(err, ERROR_RETRY, ETIMEDOUT, "timed out") : r < 0 ? r : 0;
+        if (r == 0) {
+                return error_set(err, ERROR_RETRY, ETIMEDOUT, "timed out");
+        }
+        return r < 0 ? r : 0;
 }
 
 /* The folder may not be there yet: then what is made beside it is watched. */

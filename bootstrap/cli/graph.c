@@ -24,9 +24,9 @@ ExitStatus cli_graph(void)
                 "bold: can destroy data\";\n");
         for (size_t i = 0; i < _BOOT_STEP_MAX; i++) {
                 const Step *s = &boot_steps[i];
+                const char *colour = s->runs_on == ROLE_ALL ? "white" : "lightblue";
                 (void) printf("        \"%s\" [tooltip=\"%s\", fillcolor=%s%s];\n", s->name,
-                              s->makes_true, s->runs_on == ROLE_ALL ? "white" : "lightblue",
-                              s->destroys_data ? ", penwidth=3" : "");
+                              s->makes_true, colour, s->destroys_data ? ", penwidth=3" : "");
         }
         for (size_t i = 0; i < _BOOT_STEP_MAX; i++) {
                 print_edges(&boot_steps[i]);

@@ -20,17 +20,17 @@ static void tell_step(const Step *step, const StepStatus *s, const char *role, P
                 { LOG_FIELD_ATTEMPT, attempts },
         };
         const size_t n = ELEMENTS(fields);
+        /* a step that is looked at again and found as it was is no news */
         bool was_ready = phase == PHASE_READY || phase == PHASE_DEGRADED;
+        int done_priority = was_ready && s->attempts == 0 ? LOG_DEBUG : LOG_INFO;
         switch (s->state) {
         case STEP_APPLYING:
                 log_write(LOG_INFO, LOG_ID_STEP_APPLY, fields, n, "%s: not so yet, applying%s%s",
                           step->name, s->reason[0] ? ": " : "", s->reason);
                 break;
         case STEP_DONE:
-                /* a step that is looked at again and found as it was is no news */
-                log_write(was_ready && s->attempts == 0 ? LOG_DEBUG : LOG_INFO, LOG_ID_STEP_DONE,
-                          fields, n, "%s: done after %s%s", step->name, duration,
-                          s->attempts ? "" : ", was so already");
+                log_write(done_priority, LOG_ID_STEP_DONE, fields, n, "%s: done after %s%s",
+                          step->name, duration, s->attempts ? "" : ", was so already");
                 if (s->warning[0]) {
                         bool config = step == &boot_steps[BOOT_CONFIG];
                         log_write(LOG_WARNING, config ? LOG_ID_CONFIG : LOG_ID_STEP_WARNING, fields,

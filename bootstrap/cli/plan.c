@@ -15,8 +15,11 @@ static void print_step(const Step *step, const StepStatus *s)
                 (void) printf("  %-18s already so\n", step->name);
                 break;
         case STEP_WOULD_APPLY:
-                (void) printf("  %-18s would do: %s%s%s%s\n", step->name, step->makes_true,
-                              why[0] ? " (" : "", why, why[0] ? ")" : "");
+                (void) printf("  %-18s would do: %s", step->name, step->makes_true);
+                if (why[0]) {
+                        (void) printf(" (%s)", why);
+                }
+                (void) printf("\n");
                 break;
         case STEP_FAILED:
                 (void) printf("  %-18s cannot tell: %s\n", step->name, s->error.message);
@@ -107,7 +110,8 @@ ExitStatus cli_plan(const Arguments *arguments)
         if (r == -ECANCELED) {
                 return EXIT_INTERRUPTED;
         }
-        return r < 0                   ? exit_status_from_class(error.class)
-               : would_change(&status) ? EXIT_CONVERGING
-                                       : EXIT_DONE;
+        if (r < 0) {
+                return exit_status_from_class(error.class);
+        }
+        return would_change(&status) ? EXIT_CONVERGING : EXIT_DONE;
 }

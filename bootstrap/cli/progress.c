@@ -60,8 +60,9 @@ static void print_row(FILE *out, const MachineStatus *status, size_t i, uint64_t
                         length--; /* not within a character */
                 }
         }
-        (void) fprintf(out, "%s%.*s%s\n", colour ? colours[s->state] : "", (int) length, line,
-                       colour ? PLAIN CLEAR_LINE : "");
+        const char *begin = colour ? colours[s->state] : "";
+        const char *end = colour ? PLAIN CLEAR_LINE : "";
+        (void) fprintf(out, "%s%.*s%s\n", begin, (int) length, line, end);
 }
 
 unsigned progress_table(FILE *out, const MachineStatus *status, uint64_t now_us, unsigned columns,

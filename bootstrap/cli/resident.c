@@ -144,7 +144,10 @@ static int has_last_word(Run *run, Error *err)
         while (run->lock_fd >= 0 && read(run->lock_fd, events, sizeof(events)) > 0) {
                 /* that was our own hand on the lock; another run has written the state */
         }
-        return r < 0 ? r : r == 0 ? -EBUSY : state_is_ours(run);
+        if (r < 0) {
+                return r;
+        }
+        return r == 0 ? -EBUSY : state_is_ours(run);
 }
 
 /* Probes what is due: 1 all hold, 0 the table is to be run again. The lock is not held
@@ -227,7 +230,9 @@ static int idle(Run *run, Error *err)
                 uint64_t due = schedule_due(&schedule);
                 if (due || fds[2].revents) {
                         r = has_last_word(run, err);
-                        r = r > 0 && due ? look_again(run, due, err) : r;
+                        if (r > 0 && due) {
+                                r = look_again(run, due, err);
+                        }
                         if (r <= 0 && r != -EBUSY) {
                                 return r;
                         }

@@ -80,9 +80,10 @@ static void print_head(const StateFile *state, uint64_t now_us)
         text_duration(age_us(status->since_us, runtime_is_abandoned(state) ? looked_us : now_us),
                       duration);
         print_doubt(state, now_us);
+        const char *role = state->role[0] ? state->role : "role not known yet";
         (void) printf("%s for %s: %s%s%s, %zu of %zu steps done", phase_to_string(status->phase),
-                      duration, state->role[0] ? state->role : "role not known yet",
-                      state->instance_id[0] ? " " : "", state->instance_id, done, in_role);
+                      duration, role, state->instance_id[0] ? " " : "", state->instance_id, done,
+                      in_role);
         print_looked(",", looked_us, now_us, "");
         (void) puts("");
 }
@@ -129,10 +130,11 @@ static int wait_for_end(const Arguments *a, const Runtime *runtime, StateFile *s
         Progress progress;
         progress_init(&progress, stdout);
         const Wait forever = { .deadline_ms = UINT64_MAX, .stop_fd = signals.stop_fd };
+        uint64_t wait_ms = a->wait_s ? a->wait_s * UINT64_C(1000) : UINT64_MAX;
         const FollowOptions options = {
                 .runtime = runtime,
                 .progress = a->follow ? &progress : NULL,
-                .wait = wait_part(&forever, a->wait_s ? a->wait_s * UINT64_C(1000) : UINT64_MAX),
+                .wait = wait_part(&forever, wait_ms),
         };
         r = follow_run(&options, state, err);
         return r == -ETIMEDOUT || r == -ECANCELED ? 0 : r;

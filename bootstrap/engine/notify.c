@@ -71,12 +71,16 @@ void notify_text(const MachineStatus *status, char ret[NOTIFY_STATUS_MAX])
                                 phase_to_string(status->phase), done, in_role);
                 return;
         }
-        const char *why = step_why(step), *what = isempty(why) ? step->error.message : why;
-        const char *state = step_state_to_string(step->state);
+        const char *what = step_why(step);
+        if (isempty(what)) {
+                what = step->error.message;
+        }
+        if (isempty(what)) {
+                what = step_state_to_string(step->state);
+        }
         (void) snprintf(ret, NOTIFY_STATUS_MAX, "%s%s: %.300s; %zu of %zu steps done",
                         status->phase == PHASE_DEGRADED ? "degraded: " : "",
-                        status->table[step - status->steps].name, isempty(what) ? state : what,
-                        done, in_role);
+                        status->table[step - status->steps].name, what, done, in_role);
 }
 
 void notify_status(const MachineStatus *status, const char *trouble, char said[NOTIFY_STATUS_MAX])

@@ -272,8 +272,9 @@ int state_file_parse(const char *text, size_t n, const Step *steps, size_t n_ste
         json_error_t json_error;
         json_auto_t *root = json_loadb(text, n, JSON_REJECT_DUPLICATES, &json_error);
         if (!root || !json_is_object(root)) {
+                int line = root ? 1 : json_error.line;
                 return error_set(err, ERROR_CONFIG, EBADMSG, "not JSON of an object: line %d: %s",
-                                 root ? 1 : json_error.line, root ? "" : json_error.text);
+                                 line, root ? "" : json_error.text);
         }
         *ret = (StateFile) { .status = { .table = steps, .n_steps = n_steps } };
         int r = parse_head(root, ret, err);

@@ -80,9 +80,9 @@ static void name_needs(const Machine *m, size_t i, char ret[STEP_WAITING_FOR_MAX
         for (size_t j = 0; j < m->options->n_steps && used < STEP_WAITING_FOR_MAX; j++) {
                 if (needs & STEP_MASK(j)) {
                         bool failed = m->status.steps[j].state == STEP_FAILED;
-                        int n = snprintf(ret + used, STEP_WAITING_FOR_MAX - used, "%s%s%s",
-                                         used ? ", " : "", machine_step(m, j)->name,
-                                         failed ? " (failed)" : "");
+                        const char *comma = used ? ", " : "";
+                        int n = snprintf(ret + used, STEP_WAITING_FOR_MAX - used, "%s%s%s", comma,
+                                         machine_step(m, j)->name, failed ? " (failed)" : "");
                         used += n > 0 ? (size_t) n : 0;
                 }
         }
