@@ -8,7 +8,10 @@ int boot_open_aws(Boot *boot, const Wait *wait, Error *err)
 {
         ImdsIdentity identity;
         int r = boot->imds ? 0 : imds_new(NULL, &boot->imds, err);
-        r = r < 0 ? r : imds_identity(boot->imds, wait, &identity, err);
+        if (r < 0) {
+                return r;
+        }
+        r = imds_identity(boot->imds, wait, &identity, err);
         if (r < 0) {
                 return r;
         }

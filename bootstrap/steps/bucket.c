@@ -40,6 +40,13 @@ int bucket_put(const Boot *boot, StepContext *context, const char *name, const B
         return name_the_setting(boot, err, r);
 }
 
+int bucket_replace(const Boot *boot, StepContext *context, const char *name, const Buffer *content,
+                   const char *etag, Error *err)
+{
+        S3Condition condition = etag ? S3_IF_MATCH : S3_IF_ABSENT;
+        return bucket_put(boot, context, name, content, condition, etag, err);
+}
+
 void bucket_index_done(BucketIndex *index)
 {
         buffer_done(&index->text);

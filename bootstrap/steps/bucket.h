@@ -17,6 +17,10 @@ int bucket_get(const Boot *boot, StepContext *context, const char *name, size_t 
 int bucket_put(const Boot *boot, StepContext *context, const char *name, const Buffer *content,
                S3Condition condition, const char *etag, Error *err);
 
+/* Writes only over the object with this ETag; with NULL, only where there is none. As s3_put(). */
+int bucket_replace(const Boot *boot, StepContext *context, const char *name, const Buffer *content,
+                   const char *etag, Error *err);
+
 /* The index as it lies in the bucket. */
 typedef struct BucketIndex {
         Buffer text;

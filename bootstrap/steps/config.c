@@ -30,7 +30,10 @@ int config_probe(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         r = check_settings(&config, err);
-        r = r < 0 ? r : images_load(IMAGES_PATH, config.role, &images, err);
+        if (r < 0) {
+                return r;
+        }
+        r = images_load(IMAGES_PATH, config.role, &images, err);
         if (r < 0) {
                 return r;
         }

@@ -48,11 +48,12 @@ static int check_volume_is_here(const Boot *boot, const Wait *wait, Error *err)
             streq(volume.attachment.instance_id, boot->identity.instance_id)) {
                 return 0;
         }
+        const char *with = volume.attached ? "with " : "";
+        const char *place = volume.attached ? volume.attachment.instance_id : volume.state;
         return error_set(err, ERROR_RETRY, EBUSY,
                          "volume %s is %s%s, not attached to this instance: the Elastic IP is "
                          "left to whoever has the volume",
-                         id, volume.attached ? "with " : volume.state,
-                         volume.attached ? volume.attachment.instance_id : "");
+                         id, with, place);
 }
 
 int elastic_ip_apply(void *userdata, StepContext *context, Error *err)

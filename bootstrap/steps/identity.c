@@ -72,12 +72,20 @@ static int learn_role(Boot *boot, StepContext *context, Error *err)
                                 : "an IAM role: instance metadata lists none yet",
                          boot->identity.iam_role);
         int r = listed ? check_role(&boot->config, &boot->identity, err) : 0;
-        r = r < 0 ? r : credentials_get(boot->credentials, wait, &keys, err);
+        if (r < 0) {
+                return r;
+        }
+        r = credentials_get(boot->credentials, wait, &keys, err);
         if (listed || (r < 0 && r != -ENOENT)) {
                 return r;
         }
-        r = r < 0 ? 0 : boot_open_aws(boot, wait, err);
-        return r < 0 ? r : check_role(&boot->config, &boot->identity, err);
+        if (r >= 0) {
+                r = boot_open_aws(boot, wait, err);
+                if (r < 0) {
+                        return r;
+                }
+        }
+        return check_role(&boot->config, &boot->identity, err);
 }
 
 /* The bucket, which must be of this instance's own account. */

@@ -79,19 +79,27 @@ static int look_at_node(const Boot *boot, StepContext *context, Error *err)
                 return r;
         }
         r = api_get_node(boot, api, context, &node, err);
-        r = r <= 0 ? r : node_is_ready(node, context);
+        if (r <= 0) {
+                return r;
+        }
+        r = node_is_ready(node, context);
         if (r <= 0) {
                 return r;
         }
         r = kube_api_get(api, lease_path, step_wait(context), &lease, err);
-        return r < 0 ? r : lease_is_fresh(r ? lease : NULL, context);
+        if (r < 0) {
+                return r;
+        }
+        return lease_is_fresh(r ? lease : NULL, context);
 }
 
 int ready_probe(void *userdata, StepContext *context, Error *err)
 {
         const Boot *boot = userdata;
         int r = units_are_active(boot, context, err);
-        r = r < 0 ? r : look_at_node(boot, context, err);
+        if (r >= 0) {
+                r = look_at_node(boot, context, err);
+        }
         if (r < 0 && err->class == ERROR_DENIED) {
                 err->class = ERROR_RETRY; /* roles of a cluster that has just begun take a moment */
         }

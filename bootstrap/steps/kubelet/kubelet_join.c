@@ -38,7 +38,9 @@ static int began_with_certificate(const struct timespec *since, Error *err)
                 r = error_set(err, ERROR_RETRY, EIO, "cannot read " KUBELET_CERTS);
         } else {
                 r = service_is_older_than(since, found.gl_pathv[0], err);
-                r = r < 0 ? r : r == 0;
+                if (r >= 0) {
+                        r = r == 0;
+                }
         }
         globfree(&found);
         return r;
@@ -54,7 +56,9 @@ static int is_registered(const Boot *boot, const struct timespec *since, StepCon
         _cleanup_kube_api_ KubeApi *api = NULL;
         json_auto_t *node = NULL;
         int r = api_open(boot, &api, err);
-        r = r < 0 ? r : api_get_node(boot, api, context, &node, err);
+        if (r >= 0) {
+                r = api_get_node(boot, api, context, &node, err);
+        }
         if (r < 0 && err->class == ERROR_DENIED) {
                 err->class = ERROR_RETRY; /* roles of a cluster that has just begun take a moment */
         }
@@ -68,9 +72,18 @@ int kubelet_join_probe(void *userdata, StepContext *context, Error *err)
         if (r == 0) {
                 step_waiting_for(context, "the master to let kubelet join, by a certificate");
         }
-        r = r <= 0 ? r : service_is_active(UNIT_KUBELET, context, &since, err);
-        r = r <= 0 ? r : began_with_certificate(&since, err);
-        return r <= 0 ? r : is_registered(userdata, &since, context, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = service_is_active(UNIT_KUBELET, context, &since, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = began_with_certificate(&since, err);
+        if (r <= 0) {
+                return r;
+        }
+        return is_registered(userdata, &since, context, err);
 }
 
 static int await_certificate(StepContext *context, Error *err)
@@ -98,15 +111,18 @@ static int explain(const Boot *boot, StepContext *context, Error *err)
 {
         struct timespec since;
         int r = service_is_active(UNIT_KUBELET, context, &since, err);
-        r = r <= 0 ? r : began_with_certificate(&since, err);
-        if (r > 0) {
-                r = is_registered(boot, &since, context, err);
-                if (r == 0) {
-                        step_warn(context,
-                                  "Node %s was deleted; restarting kubelet so that it registers "
-                                  "again",
-                                  boot->node_name);
-                }
+        if (r <= 0) {
+                return r;
+        }
+        r = began_with_certificate(&since, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = is_registered(boot, &since, context, err);
+        if (r == 0) {
+                step_warn(context,
+                          "Node %s was deleted; restarting kubelet so that it registers again",
+                          boot->node_name);
         }
         return r;
 }
@@ -114,6 +130,12 @@ static int explain(const Boot *boot, StepContext *context, Error *err)
 int kubelet_join_apply(void *userdata, StepContext *context, Error *err)
 {
         int r = await_certificate(context, err);
-        r = r < 0 ? r : explain(userdata, context, err);
-        return r < 0 ? r : service_restart(UNIT_KUBELET, context, err);
+        if (r < 0) {
+                return r;
+        }
+        r = explain(userdata, context, err);
+        if (r < 0) {
+                return r;
+        }
+        return service_restart(UNIT_KUBELET, context, err);
 }

@@ -153,9 +153,10 @@ int manifests_render(const Boot *boot, StepContext *context, const char *folder,
                                  "%s: %s: the AMI is incomplete", folder, strerror(errno));
         }
         for (int i = 0; i < n; i++) {
-                r = r < 0 ? r
-                          : render_into(&facts, context, folder, entries[i]->d_name, lack, ret,
+                if (r >= 0) {
+                        r = render_into(&facts, context, folder, entries[i]->d_name, lack, ret,
                                         err);
+                }
                 free(entries[i]);
         }
         free(entries);

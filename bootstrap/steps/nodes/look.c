@@ -31,7 +31,10 @@ void nodes_scene_done(NodesScene *scene)
 static void *array_grow(void *array, size_t n, size_t size)
 {
         bool is_full = n == 0 || (n & (n - 1)) == 0;
-        return is_full ? reallocarray(array, n ? 2 * n : 1, size) : array;
+        if (!is_full) {
+                return array;
+        }
+        return reallocarray(array, n ? 2 * n : 1, size);
 }
 
 /* Returns a time to the second; 0 if it is none. */

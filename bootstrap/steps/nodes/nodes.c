@@ -41,10 +41,14 @@ int nodes_probe(void *userdata, StepContext *context, Error *err)
         _cleanup_kube_api_ KubeApi *api = NULL;
         _cleanup_nodes_scene_ NodesScene scene = {};
         int r = api_open(boot, &api, err);
-        if (r >= 0) {
-                r = nodes_look(boot, context, api, &scene, err);
+        if (r < 0) {
+                return r;
         }
-        return r < 0 || nodes_have_work(boot, &scene) ? (r < 0 ? r : 0) : is_in(boot, &scene, err);
+        r = nodes_look(boot, context, api, &scene, err);
+        if (r < 0) {
+                return r;
+        }
+        return nodes_have_work(boot, &scene) ? 0 : is_in(boot, &scene, err);
 }
 
 /* 1 done; 0 if it is gone, or somebody else has changed it meanwhile: to be looked at again. */
@@ -111,9 +115,11 @@ static int label(const Boot *boot, KubeApi *api, StepContext *context, const Nod
         char path[300];
         node_path(node, path);
         bool master = streq(node->name, boot->node_name);
+        const char *as_master = master ? "" : NULL; /* null takes a label away */
+        const char *as_node = master ? NULL : "";
         json_auto_t *body = json_pack("{s:{s:{s:s?,s:s?}}}", "metadata", "labels",
-                                      "node-role.kubernetes.io/master", master ? "" : NULL,
-                                      "node-role.kubernetes.io/node", master ? NULL : "");
+                                      "node-role.kubernetes.io/master", as_master,
+                                      "node-role.kubernetes.io/node", as_node);
         return change(api, context, KUBE_API_PATCH, path, body, err);
 }
 

@@ -141,9 +141,8 @@ static int hold_claim(const Boot *boot, StepContext *context, const SecretsScene
                 _cleanup_buffer_ Buffer text = {};
                 int r = format_claim(scene, identity, &claim, &text, err);
                 if (r >= 0) {
-                        r = bucket_put(boot, context, ARTIFACTS_CLAIM_NAME, &text,
-                                       old ? S3_IF_MATCH : S3_IF_ABSENT,
-                                       old ? scene->claim_etag : NULL, err);
+                        r = bucket_replace(boot, context, ARTIFACTS_CLAIM_NAME, &text,
+                                           old ? scene->claim_etag : NULL, err);
                 }
                 if (r < 0) {
                         return r;
@@ -220,9 +219,8 @@ static int publish(const Boot *boot, StepContext *context, const SecretsScene *s
         if (r < 0) {
                 return r;
         }
-        return bucket_put(boot, context, ARTIFACTS_INDEX_NAME, &text,
-                          scene->scene.index ? S3_IF_MATCH : S3_IF_ABSENT,
-                          scene->scene.index ? scene->index.etag : NULL, err);
+        return bucket_replace(boot, context, ARTIFACTS_INDEX_NAME, &text,
+                              scene->scene.index ? scene->index.etag : NULL, err);
 }
 
 static int describe_index(const SecretsScene *scene, const LineageIdentity *identity,

@@ -15,9 +15,17 @@
 
 unsigned secrets_flags(const Boot *boot)
 {
-        return (boot->overrides.new_cluster ? LINEAGE_NEW_CLUSTER : 0U) |
-               (boot->overrides.new_keys ? LINEAGE_NEW_KEYS : 0U) |
-               (boot->overrides.takeover ? LINEAGE_TAKEOVER : 0U);
+        unsigned flags = 0;
+        if (boot->overrides.new_cluster) {
+                flags |= LINEAGE_NEW_CLUSTER;
+        }
+        if (boot->overrides.new_keys) {
+                flags |= LINEAGE_NEW_KEYS;
+        }
+        if (boot->overrides.takeover) {
+                flags |= LINEAGE_TAKEOVER;
+        }
+        return flags;
 }
 
 static int probe_index(Boot *boot, StepContext *context, const BucketIndex *index, Error *err)
@@ -78,9 +86,10 @@ static int master_probe(Boot *boot, StepContext *context, Error *err)
                 return lineage_refusal(&scene.scene, err);
         }
         r = settings_check_volume(&boot->config, &scene.scene, err);
-        return r < 0                      ? r
-               : outcome == LINEAGE_FETCH ? probe_installed(boot, context, &scene, err)
-                                          : 0;
+        if (r < 0) {
+                return r;
+        }
+        return outcome == LINEAGE_FETCH ? probe_installed(boot, context, &scene, err) : 0;
 }
 
 static void say_who_claims(StepContext *context, const SecretsScene *scene)

@@ -75,7 +75,10 @@ int dockerd_start(Boot *boot, Dockerd which, DockerdStart *start, StepContext *c
 {
         char root[DOCKERD_ROOT_MAX];
         int r = check_config(which, root, err);
-        r = r < 0 ? r : start(dockers[which].unit, context, err);
+        if (r < 0) {
+                return r;
+        }
+        r = start(dockers[which].unit, context, err);
         if (r != -EIO || drop_networks(boot, which, root, context, NULL) <= 0) {
                 return r;
         }

@@ -305,7 +305,10 @@ int flanneld_apply(void *userdata, StepContext *context, Error *err)
         }
         if (r == 0) { /* it runs and does not write, or the clock was set back under it */
                 r = service_restart(UNIT_FLANNELD, context, err);
-                r = r < 0 ? r : wait_for_subnet(boot, context, err);
+                if (r < 0) {
+                        return r;
+                }
+                r = wait_for_subnet(boot, context, err);
         }
         if (r == 0) {
                 (void) error_set(err, ERROR_RETRY, ETIMEDOUT, "flanneld leases no subnet");

@@ -133,7 +133,10 @@ int docker_apply(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         r = file_write_if_changed(DOCKER_ENVIRONMENT, wanted.data, wanted.size, 0644, err);
-        r = r < 0 ? r : file_clamp_time(DOCKER_ENVIRONMENT, err);
+        if (r < 0) {
+                return r;
+        }
+        r = file_clamp_time(DOCKER_ENVIRONMENT, err);
         if (r < 0) {
                 return r;
         }

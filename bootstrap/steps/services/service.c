@@ -99,8 +99,11 @@ void service_not_yet(const char *unit, const char *why, StepContext *context)
         if (looks > 0) { /* at first it has said nothing yet */
                 journal_last_words(unit, words);
         }
-        step_not_yet(context, "%s%s%.160s%s", why, words[0] ? "; it says \"" : "", words,
-                     words[0] ? "\"" : "");
+        if (!words[0]) {
+                step_not_yet(context, "%s", why);
+                return;
+        }
+        step_not_yet(context, "%s; it says \"%.160s\"", why, words);
 }
 
 int service_container_runs(const char *unit, const DockerContainer *container, StepContext *context,

@@ -128,8 +128,8 @@ int volume_attach_probe(void *userdata, StepContext *context, Error *err)
                 return is_missing(err) ? refuse_missing(boot, err) : r;
         }
         if (!is_attached_here(boot, &volume) || !streq(volume.attachment.state, "attached")) {
-                step_not_yet(context, "volume %s is %s%s%s", boot->config.master_volume_id,
-                             volume.attached ? volume.attachment.state : volume.state,
+                const char *state = volume.attached ? volume.attachment.state : volume.state;
+                step_not_yet(context, "volume %s is %s%s%s", boot->config.master_volume_id, state,
                              volume.attached ? " to " : "", volume.attachment.instance_id);
                 return 0;
         }
@@ -304,15 +304,15 @@ static int try_turn(void *userdata, StepContext *context, Error *err)
 static int give_up(const Attach *attach, Error *err)
 {
         const Boot *boot = attach->boot;
+        const char *advice = attach->held ? "; if that instance is no longer the master, "
+                                            "terminate it, or detach the volume from it"
+                                          : "";
         /* Not ERROR_RETRY: a boot that waits for ever never says that it has failed. systemd starts
          * the daemon again, and so the wait. */
         return error_set(err, ERROR_FATAL, ETIMEDOUT,
                          "not attached after %u s (ATTACH_TIMEOUT_SECONDS): %s%s%s%s",
                          boot->config.attach_timeout_s, attach->waiting_for,
-                         attach->failed.message[0] ? "; " : "", attach->failed.message,
-                         attach->held ? "; if that instance is no longer the master, terminate it, "
-                                        "or detach the volume from it"
-                                      : "");
+                         attach->failed.message[0] ? "; " : "", attach->failed.message, advice);
 }
 
 int volume_attach_apply(void *userdata, StepContext *context, Error *err)

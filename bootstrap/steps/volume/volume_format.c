@@ -134,7 +134,7 @@ static int look_for_name(const Boot *boot, StepContext *context, Look *look, Err
 static int look_at_origin(const Boot *boot, StepContext *context, Look *look, Error *err)
 {
         Ec2Volume volume = {};
-        const char *stack = boot->config.stack_name ? boot->config.stack_name : "";
+        const char *stack = strempty(boot->config.stack_name);
         int r = ec2_describe_volume(boot->aws, boot->config.master_volume_id, step_wait(context),
                                     &volume, err);
         if (r < 0) {
@@ -290,9 +290,8 @@ static int put_record(const Boot *boot, StepContext *context, Look *look, const 
         }
         char name[FORMAT_RECORD_NAME_MAX];
         format_record_name(config->master_volume_id, name);
-        bool has_record = look->scene.has_record;
-        r = bucket_put(boot, context, name, &text, has_record ? S3_IF_MATCH : S3_IF_ABSENT,
-                       has_record ? look->etag : NULL, err);
+        r = bucket_replace(boot, context, name, &text, look->scene.has_record ? look->etag : NULL,
+                           err);
         if (r >= 0) {
                 r = get_record(boot, context, look, err);
         }
