@@ -8,7 +8,7 @@
 
 #include "base/string.h"
 
-static const char *const class_names[_ERROR_CLASS_MAX] = {
+static const char class_names[_ERROR_CLASS_MAX][7] = {
         [ERROR_FATAL] = "fatal",   [ERROR_RETRY] = "retry",   [ERROR_CONFIG] = "config",
         [ERROR_DENIED] = "denied", [ERROR_UNSAFE] = "unsafe",
 };

@@ -225,8 +225,12 @@ static int issue(Maker *maker, const PkiArtifact *row, X509 **ret_certificate, E
                 .now = maker->facts->now,
                 .days = row->kind == PKI_AUTHORITY ? PKI_AUTHORITY_DAYS : PKI_LEAF_DAYS,
         };
-        r = certificate_issue(&request, key, signer ? signer->certificate : NULL,
-                              signer ? signer->key : NULL, &certificate, err);
+        if (signer) {
+                r = certificate_issue(&request, key, signer->certificate, signer->key, &certificate,
+                                      err);
+        } else {
+                r = certificate_issue(&request, key, NULL, NULL, &certificate, err);
+        }
         if (r >= 0) {
                 r = certificate_to_pem(certificate, certificate_pem, err);
         }

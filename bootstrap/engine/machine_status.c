@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "engine/machine_status.h"
 
-#include <stdio.h>
-
 #include "base/string.h"
 
-static const char *const phase_names[_PHASE_MAX] = {
+static const char phase_names[_PHASE_MAX][11] = {
         [PHASE_STARTING] = "starting", [PHASE_CONVERGING] = "converging", [PHASE_READY] = "ready",
         [PHASE_DEGRADED] = "degraded", [PHASE_FAILED] = "failed",
 };
@@ -52,7 +50,7 @@ bool step_change_says(const StepChange *change)
 static void keep_text(char *text, const char *before)
 {
         if (isempty(text)) {
-                (void) snprintf(text, STEP_WAITING_FOR_MAX, "%s", before);
+                (void) memccpy(text, before, '\0', STEP_WAITING_FOR_MAX);
         }
 }
 

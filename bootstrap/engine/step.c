@@ -78,9 +78,7 @@ static int row_check(const Step *steps, size_t n, size_t i, unsigned all_roles, 
                    s->retry.first_ms > s->retry.max_ms) {
                 fault = "has a retry policy that is neither none nor growing";
         } else if (s->settle_s && (!s->apply || s->retry.max_ms == 0)) {
-                fault = "has time to settle, so it must have an apply that is retried";
-        } else if (s->deadline_s && s->settle_s > s->deadline_s) {
-                fault = "has more time to settle than time";
+                fault = "has time to settle, but no apply that is retried";
         } else if (s->destroys_data && (!s->apply || s->retry.max_ms != 0)) {
                 fault = "destroys data, so it must have an apply that is never retried";
         }

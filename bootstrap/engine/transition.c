@@ -107,9 +107,9 @@ void step_take_words(Machine *m, size_t i)
         (void) pthread_mutex_lock(&m->lock);
         bool told = c->told;
         c->told = false;
-        memcpy(s->waiting_for, c->waiting_for, sizeof(s->waiting_for));
-        memcpy(s->reason, c->reason, sizeof(s->reason));
-        memcpy(s->warning, c->warning, sizeof(s->warning));
+        (void) memccpy(s->waiting_for, c->waiting_for, '\0', sizeof(s->waiting_for));
+        (void) memccpy(s->reason, c->reason, '\0', sizeof(s->reason));
+        (void) memccpy(s->warning, c->warning, '\0', sizeof(s->warning));
         (void) pthread_mutex_unlock(&m->lock);
         if (told) {
                 machine_tell_step(m, i);

@@ -55,9 +55,10 @@ static void read_failure(EtcdAnswer *answer, const Buffer *body)
 {
         const char *text = json_string_value(json_object_get(answer->json, "error"));
         json_int_t code = json_integer_value(json_object_get(answer->json, "code"));
-        answer->code = text && code > 0        ? (int) code
-                       : answer->status >= 500 ? GRPC_UNAVAILABLE
-                                               : GRPC_UNIMPLEMENTED;
+        answer->code = answer->status >= 500 ? GRPC_UNAVAILABLE : GRPC_UNIMPLEMENTED;
+        if (text && code > 0) {
+                answer->code = (int) code;
+        }
         (void) snprintf(answer->text, sizeof(answer->text), "%s", text ? text : body->data);
         (void) string_strip_end(answer->text);
 }

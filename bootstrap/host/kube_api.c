@@ -277,9 +277,9 @@ int kube_api_get(KubeApi *api, const char *path, const Wait *wait, json_t **ret,
 static int list_page(KubeApi *api, const char *path, const char *accept, const Wait *wait,
                      Buffer *next, json_t **ret, Error *err)
 {
-        _cleanup_free_ char *paged =
-                string_format("%s%climit=%d%s%s", path, strchr(path, '?') ? '&' : '?', PAGE_ITEMS,
-                              next->size ? "&continue=" : "", next->size ? next->data : "");
+        const char *name = next->size ? "&continue=" : "", *value = strempty(next->data);
+        _cleanup_free_ char *paged = string_format(
+                "%s%climit=%d%s%s", path, strchr(path, '?') ? '&' : '?', PAGE_ITEMS, name, value);
         if (!paged) {
                 return error_oom(err);
         }

@@ -70,8 +70,6 @@ static void test_faults(void)
                     .runs_on = BOTH,
                     .retry = RETRY,
                     .settle_s = 1 } },
-                { "more time to settle",
-                  { ROW("x"), .runs_on = BOTH, .retry = RETRY, .settle_s = 2, .deadline_s = 1 } },
                 { "destroys data",
                   { ROW("x"), .runs_on = BOTH, .retry = RETRY, .destroys_data = true } },
                 { "destroys data",

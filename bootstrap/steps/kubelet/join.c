@@ -61,7 +61,10 @@ int join_local_token(JoinToken *ret, Error *err)
                 return r;
         }
         r = join_document_parse(text.data, text.size, ret, err);
-        return r == -EBADMSG ? 0 : r < 0 ? r : 1;
+        if (r == -EBADMSG) {
+                return 0;
+        }
+        return r < 0 ? r : 1;
 }
 
 /* Whether JOIN_FILE has been tried for long, 1 or 0: what was fetched and has led to no certificate
@@ -122,7 +125,10 @@ int join_get_object(const Boot *boot, StepContext *context, JoinToken *ret, Erro
                 return r;
         }
         r = join_document_parse(text.data, text.size, ret, err);
-        return r == -EBADMSG ? 0 : r < 0 ? r : 1;
+        if (r == -EBADMSG) {
+                return 0;
+        }
+        return r < 0 ? r : 1;
 }
 
 /* 1 once there is a token here, 0 where the master has not left one. */

@@ -91,10 +91,10 @@ static int answers(void *userdata, StepContext *context, Error *err)
                 *err = why;
                 return r;
         }
-        if (r <= 0) {
+        if (r <= 0) { /* where it answered, there is no message */
                 step_waiting_for(context,
-                                 "the API server to be ready (docker ps -a shows it)%s%.150s",
-                                 not_yet ? ": " : "", not_yet ? why.message : "");
+                                 "the API server to be ready (see docker ps -a)%s%.150s",
+                                 not_yet ? ": " : "", why.message);
         }
         return r > 0;
 }
