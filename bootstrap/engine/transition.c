@@ -39,9 +39,10 @@ void machine_tell_step(Machine *m, size_t i)
 {
         const MachineObserver *observer = &m->options->observer;
         const StepChange change = { i, &m->told[i], &m->status.steps[i] };
-        if (observer->step && !m->options->only) {
-                observer->step(&m->status, &change, observer->userdata);
+        if (!observer->step || m->options->only) {
+                return;
         }
+        observer->step(&m->status, &change, observer->userdata);
         step_remember(&m->told[i], &m->status.steps[i]);
 }
 

@@ -92,8 +92,7 @@ static int answers(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         if (r <= 0) { /* where it answered, there is no message */
-                step_waiting_for(context,
-                                 "the API server to be ready (see docker ps -a)%s%.150s",
+                step_waiting_for(context, "the API server to be ready (see docker ps -a)%s%.150s",
                                  not_yet ? ": " : "", why.message);
         }
         return r > 0;
