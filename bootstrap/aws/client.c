@@ -410,9 +410,7 @@ int aws_client_call(AwsClient *client, const AwsCall *call, const Wait *wait, Ht
                 if (verdict == VERDICT_FAILED) {
                         bool mute = failed.error == ETIMEDOUT && said.http_status;
                         const Error *why = mute ? &said : &failed;
-                        if (err) {
-                                *err = *why;
-                        }
+                        *err = *why;
                         return why->error ? -why->error : -EIO;
                 }
                 if (failed.http_status) {

@@ -26,7 +26,7 @@ int cloudformation_signal_resource(AwsClient *client, const char *stack, const c
                 failed.error = EALREADY;
                 r = -EALREADY;
         }
-        if (r < 0 && err) {
+        if (r < 0) {
                 *err = failed;
         }
         return r < 0 ? r : 0;

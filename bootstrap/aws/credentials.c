@@ -230,9 +230,7 @@ static int refresh(Credentials *c, const Wait *wait, Error *err)
         if (c->fetched_ms && !c->refused && c->keys.expires > time(NULL)) {
                 return 0; /* those at hand are good for some minutes more */
         }
-        if (err) {
-                *err = failed;
-        }
+        *err = failed;
         return r;
 }
 

@@ -70,9 +70,7 @@ int ec2_describe_instance_state(AwsClient *client, const char *instance_id, cons
                 return 0;
         }
         if (r < 0) {
-                if (err) {
-                        *err = failed;
-                }
+                *err = failed;
                 return r;
         }
         return ec2_parse_instance_state(root, ret, err);

@@ -217,7 +217,7 @@ static void read_envelope(const HttpReply *reply, Error *err, char *message, siz
         const char *body = strempty(reply->body.data);
         const char *id = NULL;
         message[0] = '\0';
-        if (reply->body.size > 0 && xml_parse(body, reply->body.size, &root, NULL) == 0) {
+        if (reply->body.size > 0 && xml_parse(body, reply->body.size, &root, ERROR_IGNORED) == 0) {
                 bool flat = streq(root->name, "Error"); /* S3's */
                 bool ec2 = streq(root->name, "Response");
                 const char *path = ec2 ? "Errors/Error" : "Error";
@@ -342,11 +342,9 @@ int errors_from_reply(const HttpReply *reply, const char *service, const char *o
                 r = error_set(err, class, error_number(class), "%s:%s%s: %s", service, operation,
                               where, said);
         }
-        if (err) {
-                err->source = ERROR_FROM_AWS;
-                err->http_status = reply->status;
-                memcpy(err->aws_code, ids.aws_code, sizeof(err->aws_code));
-                memcpy(err->request_id, ids.request_id, sizeof(err->request_id));
-        }
+        err->source = ERROR_FROM_AWS;
+        err->http_status = reply->status;
+        memcpy(err->aws_code, ids.aws_code, sizeof(err->aws_code));
+        memcpy(err->request_id, ids.request_id, sizeof(err->request_id));
         return r;
 }

@@ -111,9 +111,7 @@ static int refuse_reply(const HttpReply *reply, const char *what, Error *err)
         int r = error_set(err, class, passing ? EAGAIN : EACCES,
                           "instance metadata: %s: HTTP status %d: \"%s\"", what, reply->status,
                           text);
-        if (err) {
-                err->http_status = reply->status;
-        }
+        err->http_status = reply->status;
         return error_from_aws(err, r);
 }
 
@@ -172,9 +170,7 @@ static int token_fetch(Imds *imds, const Wait *wait, Error *err)
                               "instance metadata is disabled on this instance (HTTP status 403 for "
                               "a session token): set HttpEndpoint to enabled in its metadata "
                               "options");
-                if (err) {
-                        err->http_status = 403;
-                }
+                err->http_status = 403;
                 return error_from_aws(err, r);
         }
         if (reply.status != 200 || is_page(&reply) ||
@@ -254,9 +250,6 @@ static int get_reply(Imds *imds, const char *path, const Wait *wait, HttpReply *
 /* Says that no reply came; only where none ever came may the instance's options be the reason. */
 static int unreachable(Imds *imds, const char *path, uint64_t since_ms, Error *err)
 {
-        if (!err) {
-                return -ETIMEDOUT;
-        }
         char last[256];
         (void) snprintf(last, sizeof(last), "%.250s", err->message);
         (void) pthread_mutex_lock(&imds->mutex);
@@ -291,9 +284,7 @@ int imds_get(Imds *imds, const char *path, const Wait *wait, Buffer *ret, Error 
                         break;
                 }
                 if (failed.http_status || failed.class != ERROR_RETRY || r == -ECANCELED) {
-                        if (err) {
-                                *err = failed;
-                        }
+                        *err = failed;
                         return r; /* somebody answered, if not well */
                 }
                 if (attempt == 0 || wait_left_ms(wait) > 0) {
@@ -304,9 +295,7 @@ int imds_get(Imds *imds, const char *path, const Wait *wait, Buffer *ret, Error 
                         return r;
                 }
                 if (r < 0) {
-                        if (err) {
-                                *err = said;
-                        }
+                        *err = said;
                         return unreachable(imds, path, start_ms, err);
                 }
         }

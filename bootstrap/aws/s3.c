@@ -152,7 +152,7 @@ static const char *other_region(const HttpReply *reply, const char *asked)
 /* What S3's plain "Access Denied" may hide. */
 static void explain_denial(const S3Bucket *bucket, const Request *request, Error *err)
 {
-        if (!err || err->class != ERROR_DENIED || err->http_status != 403 ||
+        if (err->class != ERROR_DENIED || err->http_status != 403 ||
             !streq(err->aws_code, "AccessDenied") ||
             string_starts_with(err->message, "denied with") ||
             string_starts_with(err->message, "denied because")) {
@@ -215,9 +215,7 @@ static int exchange(S3Bucket *bucket, const Request *request, const Wait *wait, 
                         Error failed = {};
                         r = errors_from_reply(&reply, "s3", request->operation, resource, &failed);
                         if (reply.status != 404 || !streq(failed.aws_code, "NoSuchKey")) {
-                                if (err) {
-                                        *err = failed;
-                                }
+                                *err = failed;
                                 return r;
                         }
                 }

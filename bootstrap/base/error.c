@@ -57,10 +57,8 @@ static int __attribute__((format(printf, 4, 0)))
 error_fill(Error *err, ErrorClass class, int error, const char *format, va_list ap)
 {
         error = abs(error);
-        if (err) {
-                *err = (Error) { .class = class, .error = error };
-                (void) vsnprintf(err->message, sizeof(err->message), format, ap); /* cut is fine */
-        }
+        *err = (Error) { .class = class, .error = error };
+        (void) vsnprintf(err->message, sizeof(err->message), format, ap); /* cut is fine */
         return error ? -error : -EIO;
 }
 
@@ -79,12 +77,10 @@ int error_errno(Error *err, int error, const char *format, ...)
         va_start(ap, format);
         int r = error_fill(err, error_class_from_errno(error), error, format, ap);
         va_end(ap);
-        if (err) {
-                char text[128];
-                size_t used = strlen(err->message);
-                (void) snprintf(err->message + used, sizeof(err->message) - used, ": %s",
-                                strerror_r(abs(error), text, sizeof(text)));
-        }
+        char text[128];
+        size_t used = strlen(err->message);
+        (void) snprintf(err->message + used, sizeof(err->message) - used, ": %s",
+                        strerror_r(abs(error), text, sizeof(text)));
         return r;
 }
 
@@ -95,17 +91,12 @@ int error_oom(Error *err)
 
 int error_from_aws(Error *err, int r)
 {
-        if (err) {
-                err->source = ERROR_FROM_AWS;
-        }
+        err->source = ERROR_FROM_AWS;
         return r;
 }
 
 int error_prefix(Error *err, const char *format, ...)
 {
-        if (!err) {
-                return -EIO;
-        }
         char text[ERROR_MESSAGE_MAX];
         va_list ap;
         va_start(ap, format);
@@ -121,9 +112,6 @@ int error_prefix(Error *err, const char *format, ...)
 
 int error_suffix(Error *err, const char *format, ...)
 {
-        if (!err) {
-                return -EIO;
-        }
         size_t used = strlen(err->message);
         va_list ap;
         va_start(ap, format);

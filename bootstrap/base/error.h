@@ -42,8 +42,12 @@ typedef struct Error {
         char message[ERROR_MESSAGE_MAX];
 } Error;
 
-/* All three fill *err (which may be NULL) and return a negative errno (-error, or -EIO where error
- * is 0), so that "return error_set(...)" reads well. Long messages are cut at their end. */
+/* What a caller gives to whom the failure itself says enough. No function takes NULL for an Error.
+ */
+#define ERROR_IGNORED (&(Error) {})
+
+/* All three fill *err and return a negative errno (-error, or -EIO where error is 0), so that
+ * "return error_set(...)" reads well. Long messages are cut at their end. */
 int error_set(Error *err, ErrorClass class, int error, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
 
@@ -55,7 +59,7 @@ int error_errno(Error *err, int error, const char *format, ...)
 /* Out of memory: ERROR_RETRY, without allocating. */
 int error_oom(Error *err);
 
-/* Marks *err (which may be NULL) as an answer of AWS; returns r, so that "return
+/* Marks *err as an answer of AWS; returns r, so that "return
  * error_from_aws(err, error_set(err, ...))" reads well. */
 int error_from_aws(Error *err, int r);
 

@@ -77,7 +77,7 @@ static int sync_parent(const char *path)
 static char *temporary_name(const char *path)
 {
         uint64_t draw = 0;
-        if (random_bytes(&draw, sizeof(draw), NULL) < 0) {
+        if (random_bytes(&draw, sizeof(draw), ERROR_IGNORED) < 0) {
                 return NULL;
         }
         const char *slash = strrchr(path, '/');
@@ -306,7 +306,7 @@ int file_clamp_time(const char *path, Error *err)
 int file_read_line(const char *path, char **ret)
 {
         _cleanup_buffer_ Buffer text = {};
-        int r = file_read(path, 65536, &text, NULL);
+        int r = file_read(path, 65536, &text, ERROR_IGNORED);
         if (r < 0) {
                 return r;
         }

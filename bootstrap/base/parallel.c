@@ -62,7 +62,7 @@ int parallel_do(size_t n, ParallelJob *job, void *userdata, Error *err)
                                     NULL); /* fails for a thread that is not ours only */
         }
         (void) pthread_mutex_destroy(&work.mutex);
-        if (work.result < 0 && err) {
+        if (work.result < 0) {
                 *err = work.error;
         }
         return work.result;

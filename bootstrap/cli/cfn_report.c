@@ -88,7 +88,8 @@ void cfn_report_failed(CfnReport *report, Boot *boot, const Error *why, int stop
                         return;
                 }
                 uint64_t now = wait_now_ms();
-                if (wait_sleep(&wait, report->due_ms > now ? report->due_ms - now : 0, NULL) < 0) {
+                if (wait_sleep(&wait, report->due_ms > now ? report->due_ms - now : 0,
+                               ERROR_IGNORED) < 0) {
                         return; /* given up: the stack's own timeout will tell */
                 }
         }

@@ -118,7 +118,7 @@ static bool state_is_ours(const Run *run)
 {
         _cleanup_free_ StateFile *state = malloc(sizeof(*state));
         return !state || run->observer.state_failed ||
-               (runtime_read_state(&run->runtime, state, NULL) >= 0 &&
+               (runtime_read_state(&run->runtime, state, ERROR_IGNORED) >= 0 &&
                 state->pid == (int) getpid());
 }
 

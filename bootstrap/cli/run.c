@@ -32,7 +32,7 @@ static ExitStatus say(int r, const Error *error)
 static ExitStatus refuse_locked(const Run *run, int holder, StateFile *state)
 {
         char text[NOTIFY_STATUS_MAX] = "it has not said anything yet";
-        if (runtime_read_state(&run->runtime, state, NULL) >= 0 && state->pid == holder) {
+        if (runtime_read_state(&run->runtime, state, ERROR_IGNORED) >= 0 && state->pid == holder) {
                 notify_text(&state->status, text);
         }
         (void) fprintf(stderr, "kube-bootstrap: another run holds the lock: pid %d: %s\n", holder,
@@ -85,7 +85,7 @@ static ExitStatus follow_other(Run *run, int holder)
 static void learn_from_daemon(Run *run)
 {
         _cleanup_free_ StateFile *state = malloc(sizeof(*state));
-        if (!state || runtime_read_state(&run->runtime, state, NULL) < 0 ||
+        if (!state || runtime_read_state(&run->runtime, state, ERROR_IGNORED) < 0 ||
             !runtime_is_alive(state->daemon)) {
                 return;
         }

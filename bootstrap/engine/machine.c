@@ -258,7 +258,7 @@ static int machine_conclude(Machine *m, Error *err)
         if (converging) {
                 phase_set(m, m->result >= 0 ? PHASE_READY : failed_phase(m));
         }
-        if (m->result < 0 && err) {
+        if (m->result < 0) {
                 *err = m->error;
         }
         return m->result;

@@ -8,7 +8,7 @@
 
 #define STEP_NAME_MAX 32
 
-static const char *const state_names[_STEP_STATE_MAX] = {
+static const char state_names[_STEP_STATE_MAX][12] = {
         [STEP_WAITING] = "waiting",   [STEP_PROBING] = "probing",
         [STEP_APPLYING] = "applying", [STEP_VERIFYING] = "verifying",
         [STEP_DONE] = "done",         [STEP_BACKOFF] = "backoff",

@@ -89,9 +89,7 @@ static int refused(const Call *call, const HttpReply *reply, Error *err)
         int r = error_set(err, retry ? ERROR_RETRY : ERROR_CONFIG, EIO,
                           "%s: docker %s %s: status %d: %s", call->socket, call->method, call->path,
                           reply->status, message);
-        if (err) {
-                err->http_status = reply->status;
-        }
+        err->http_status = reply->status;
         return r;
 }
 

@@ -124,9 +124,7 @@ int etcd_failed(const EtcdAnswer *answer, const char *path, Error *err)
         }
         int r = error_set(err, class, error, "etcd %s: %s (code %d)", path, answer->text,
                           answer->code);
-        if (err) {
-                err->http_status = answer->status;
-        }
+        err->http_status = answer->status;
         return r;
 }
 

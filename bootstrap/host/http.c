@@ -368,7 +368,7 @@ static void dns_servers(char *ret, size_t size)
         _cleanup_buffer_ Buffer text = {};
         size_t used = 0;
         ret[0] = '\0';
-        if (file_read(RESOLV_CONF, RESOLV_CONF_MAX, &text, NULL) < 0 || !text.data) {
+        if (file_read(RESOLV_CONF, RESOLV_CONF_MAX, &text, ERROR_IGNORED) < 0 || !text.data) {
                 return;
         }
         char *rest = NULL;

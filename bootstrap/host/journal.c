@@ -122,7 +122,8 @@ static bool add_words(const char *run, const char *line, void *userdata)
 void journal_last_words(const char *unit, char ret[LAST_WORDS_MAX])
 {
         LastWords words = {};
-        (void) journal_read_back(unit, add_words, &words, NULL); /* "" where it cannot be read */
+        (void) journal_read_back(unit, add_words, &words,
+                                 ERROR_IGNORED); /* "" where it cannot be read */
         memcpy(ret, words.text, LAST_WORDS_MAX);
 }
 

@@ -213,9 +213,7 @@ static int refused(const Call *call, const HttpReply *reply, Error *err)
         int r = error_set(err, class, error, "API server %s %.*s: status %d: %.400s", call->method,
                           (int) strcspn(call->path, "?"), call->path, reply->status,
                           *message ? message : "no message");
-        if (err) {
-                err->http_status = reply->status;
-        }
+        err->http_status = reply->status;
         return r;
 }
 

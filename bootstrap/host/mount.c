@@ -83,7 +83,7 @@ static void tell_other_mount(const char *node, char *ret, size_t size)
 {
         ret[0] = '\0';
         struct libmnt_table *table = NULL;
-        if (read_table(&table, NULL) < 0) {
+        if (read_table(&table, ERROR_IGNORED) < 0) {
                 return; /* the mount's own failure is the one to report */
         }
         struct libmnt_fs *fs = mnt_table_find_srcpath(table, node, MNT_ITER_BACKWARD);

@@ -305,7 +305,7 @@ static int child_kill(Child *child, Error *err)
         FOREACH_ARRAY(s, signals, ELEMENTS(signals)) {
                 Wait grace = { .deadline_ms = wait_now_ms() + GRACE_MS, .stop_fd = -1 };
                 (void) kill(-child->pid, *s); /* its group is there until the child is reaped */
-                if (child_watch(child, &grace, NULL, NULL) == 0) {
+                if (child_watch(child, &grace, NULL, ERROR_IGNORED) == 0) {
                         return 0;
                 }
         }
@@ -357,7 +357,8 @@ static int child_run(const ProcessOptions *options, const Wait *wait, ProcessRes
                 return child_reap(&child, result, err);
         }
         if (child_kill(&child, err) == 0) {
-                (void) child_reap(&child, NULL, NULL); /* *err says already why it was ended */
+                (void) child_reap(&child, NULL,
+                                  ERROR_IGNORED); /* *err says already why it was ended */
         }
         return r;
 }

@@ -266,9 +266,7 @@ int unit_reset_failed(const char *name, const Wait *wait, Error *err)
         Error failure = {};
         int r = manager_do("ResetFailedUnit", &name, 1, wait, &failure);
         if (r < 0 && failure.class != ERROR_CONFIG) { /* not loaded: nothing to forget */
-                if (err) {
-                        *err = failure;
-                }
+                *err = failure;
                 (void) error_prefix(err, "reset %s", name);
                 return r;
         }

@@ -12,7 +12,7 @@ static char *key_of(const Boot *boot, const char *name)
 /* A bucket that is not there is a line of stack-config.sh that is wrong. */
 static int name_the_setting(const Boot *boot, Error *err, int r)
 {
-        return r < 0 && err && err->class == ERROR_CONFIG
+        return r < 0 && err->class == ERROR_CONFIG
                        ? error_prefix(err, "S3_BUCKET=%s", boot->config.s3_bucket)
                        : r;
 }

@@ -10,7 +10,7 @@
 static int check_settings(const StackConfig *config, Error *err)
 {
         VolumeIdentity volume = {};
-        if (config->role != ROLE_MASTER || volume_identity_look(&volume, NULL) < 0 ||
+        if (config->role != ROLE_MASTER || volume_identity_look(&volume, ERROR_IGNORED) < 0 ||
             !volume.exists || !streq(volume.identity.cluster_name, config->cluster_name)) {
                 return 0;
         }

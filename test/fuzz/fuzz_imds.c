@@ -62,11 +62,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         check_words(text, n);
         Network networks[IMDS_VPC_NETWORKS_MAX];
         size_t n_networks = 0;
-        if (imds_parse_networks(text, n, networks, &n_networks, NULL) == 0 &&
+        if (imds_parse_networks(text, n, networks, &n_networks, ERROR_IGNORED) == 0 &&
             n_networks > IMDS_VPC_NETWORKS_MAX) {
                 abort();
         }
-        if (imds_parse_macs(text, n, interfaces, &n_interfaces, NULL) == 0) {
+        if (imds_parse_macs(text, n, interfaces, &n_interfaces, ERROR_IGNORED) == 0) {
                 for (size_t i = 0; i < n_interfaces; i++) {
                         if (!imds_is_mac(interfaces[i].mac)) {
                                 abort();

@@ -44,34 +44,34 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
         char state[24], name[NODE_NAME_MAX + 1];
 
         check_error(data, n);
-        if (xml_parse((const char *) data, n, &root, NULL) < 0) {
+        if (xml_parse((const char *) data, n, &root, ERROR_IGNORED) < 0) {
                 return 0;
         }
         if (!root || !root->name || !root->text || root->next) {
                 abort();
         }
-        if (ec2_parse_volume(root, "vol-0123456789abcdef0", &volume, NULL) == 0 &&
+        if (ec2_parse_volume(root, "vol-0123456789abcdef0", &volume, ERROR_IGNORED) == 0 &&
             (!volume.state[0] || (volume.attached && !volume.attachment.instance_id[0]))) {
                 abort();
         }
-        if (ec2_parse_instance_state(root, state, NULL) == 1 && !state[0]) {
+        if (ec2_parse_instance_state(root, state, ERROR_IGNORED) == 1 && !state[0]) {
                 abort();
         }
-        if (ec2_parse_named_instances(root, names, 2, instances, NULL) == 0 &&
+        if (ec2_parse_named_instances(root, names, 2, instances, ERROR_IGNORED) == 0 &&
             (instances[0].other_domain || *instances[0].state) && !*instances[0].instance_id) {
                 abort();
         }
-        (void) ec2_parse_interfaces(root, ids, 2, interfaces, NULL);
-        if (ec2_parse_first_interface(root, interfaces, NULL) == 1 &&
+        (void) ec2_parse_interfaces(root, ids, 2, interfaces, ERROR_IGNORED);
+        if (ec2_parse_first_interface(root, interfaces, ERROR_IGNORED) == 1 &&
             interfaces[0].n_addresses > EC2_ADDRESSES_MAX) {
                 abort();
         }
-        if (node_name_from_ec2(interfaces[0].private_dns_name, name, NULL) == 0 &&
+        if (node_name_from_ec2(interfaces[0].private_dns_name, name, ERROR_IGNORED) == 0 &&
             !node_name_is_valid(name, strlen(name))) {
                 abort();
         }
-        (void) ec2_parse_address(root, "eipalloc-0123456789abcdef0", &address, NULL);
-        (void) ec2_parse_return(root, NULL);
+        (void) ec2_parse_address(root, "eipalloc-0123456789abcdef0", &address, ERROR_IGNORED);
+        (void) ec2_parse_return(root, ERROR_IGNORED);
         xml_free(root);
         return 0;
 }

@@ -163,6 +163,17 @@ def statements(text):
         yield text.count("\n", 0, found.start()) + 1, " ".join(found[0].split())
 
 
+def test_an_error_is_never_null():
+    """Of every function whose last parameter is one: who does not look at it gives ERROR_IGNORED."""
+    sources = {name: (ROOT / name).read_text(encoding="utf-8")
+               for name in tracked("bootstrap/*.[ch]", "test/unit/*.[ch]", "test/fuzz/*.c")}
+    takes_one = {name for text in sources.values()
+                 for name in re.findall(r"\b(\w+)\((?:[^()]|\([^()]*\))*\bError \*err\)", text)}
+    call = re.compile(r"\b(\w+)\((?:[^();]|\((?:[^();]|\((?:[^();]|\([^();]*\))*\))*\))*?\bNULL\)")
+    fail_with([f"{name}:{text.count(chr(10), 0, found.start()) + 1}: {found[1]}(..., NULL)"
+               for name, text in sources.items() for found in call.finditer(text) if found[1] in takes_one])
+
+
 @pytest.mark.parametrize("form, instead", [
     (r"\b(\w+) = \(?\1 (?:[<>]=?|[!=]=) (?:0|CURLE_OK)\b[^?]*\?", "if (r < 0) { return r; }, then the next call"),
     (r"\?.*\?", "one ?: in a statement"),

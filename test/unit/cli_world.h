@@ -69,16 +69,16 @@ bool world_read(Program *p);
 void systemd_read_soon(void);
 
 /* Waits until the condition holds, and reads meanwhile what systemd is told. */
-#define WORLD_UNTIL(condition)                                                       \
-        do {                                                                         \
-                Wait _wait = test_patience();                                        \
-                bool _holds;                                                         \
-                while (!(_holds = (condition)) && wait_check(&_wait, NULL) == 0) {   \
-                        systemd_read_soon();                                         \
-                }                                                                    \
-                if (!_holds) {                                                       \
-                        test_fail(__FILE__, __LINE__, "never came: %s", #condition); \
-                }                                                                    \
+#define WORLD_UNTIL(condition)                                                              \
+        do {                                                                                \
+                Wait _wait = test_patience();                                               \
+                bool _holds;                                                                \
+                while (!(_holds = (condition)) && wait_check(&_wait, ERROR_IGNORED) == 0) { \
+                        systemd_read_soon();                                                \
+                }                                                                           \
+                if (!_holds) {                                                              \
+                        test_fail(__FILE__, __LINE__, "never came: %s", #condition);        \
+                }                                                                           \
         } while (0)
 
 /* Reads what it says until `text` was said; false when it ended without. */

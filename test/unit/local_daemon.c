@@ -11,7 +11,8 @@ static void *daemon_main(void *userdata)
         Daemon *d = userdata;
         const char *argv[] = { "/bin/sh", "-c", d->script, NULL };
         ProcessOptions options = { .argv = argv };
-        (void) process_run(&options, &d->wait, &d->result, NULL); /* stopped: its usual end */
+        (void) process_run(&options, &d->wait, &d->result,
+                           ERROR_IGNORED); /* stopped: its usual end */
         return NULL;
 }
 

@@ -279,7 +279,7 @@ static void *put_from_thread(void *userdata)
         do {
                 w->result = s3_put(w->bucket, w->key, "mine", 4, S3_IF_ABSENT, NULL, &wait, NULL,
                                    &w->err);
-        } while (w->result == -EAGAIN && wait_sleep(&wait, 10, NULL) == 0);
+        } while (w->result == -EAGAIN && wait_sleep(&wait, 10, ERROR_IGNORED) == 0);
         return NULL;
 }
 

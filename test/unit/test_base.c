@@ -319,7 +319,7 @@ static void protected_process(void)
         pid_t child = fork();
         if (child == 0) {
                 struct rlimit core = { 1, 1 };
-                bool protected = secret_protect_process(NULL) == 0 &&
+                bool protected = secret_protect_process(ERROR_IGNORED) == 0 &&
                                  prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) == 0 &&
                                  getrlimit(RLIMIT_CORE, &core) == 0;
                 _exit(protected && core.rlim_cur == 0 && core.rlim_max == 0 ? 0 : 1);

@@ -25,7 +25,7 @@ static Credentials *fixed;
 static AwsClient *make_client(Credentials *credentials)
 {
         AwsClient *client = NULL;
-        if (aws_client_new(credentials, "us-east-1", NULL, &client, NULL) < 0) {
+        if (aws_client_new(credentials, "us-east-1", NULL, &client, ERROR_IGNORED) < 0) {
                 abort();
         }
         return client;
@@ -256,7 +256,7 @@ static void test_gives_up(void)
 static void *stop_soon(void *userdata)
 {
         Wait wait = test_patience();
-        (void) wait_sleep(&wait, 200, NULL);
+        (void) wait_sleep(&wait, 200, ERROR_IGNORED);
         (void) eventfd_write(((const Wait *) userdata)->stop_fd, 1);
         return NULL;
 }

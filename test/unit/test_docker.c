@@ -198,7 +198,7 @@ static void test_run(void)
         daemon_start(&start, "exec /usr/bin/docker -H unix://%s start -a " NAME " > %s",
                      docker_socket, said_path);
         while (isempty(said.data) && wait_sleep(&wait, 100, &err) == 0) {
-                (void) file_read(said_path, 4096, &said, NULL); /* not yet there */
+                (void) file_read(said_path, 4096, &said, ERROR_IGNORED); /* not yet there */
         }
         CHECK_STR(said.data, "said hello\n");
         CHECK_INT(state_of(&c), DOCKER_CONTAINER_RUNNING);

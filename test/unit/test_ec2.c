@@ -518,7 +518,7 @@ static void test_many_addresses(void)
                                                         "</networkInterfaceSet></Response>");
                 CHECK_INT(r, 0);
                 _cleanup_xml_ XmlNode *root = parse(text.data);
-                CHECK_INT(ec2_parse_interfaces(root, &id, 1, &interface, NULL) < 0,
+                CHECK_INT(ec2_parse_interfaces(root, &id, 1, &interface, ERROR_IGNORED) < 0,
                           n > EC2_ADDRESSES_MAX);
         }
         CHECK_STR(interface.addresses[EC2_ADDRESSES_MAX - 1], "10.0.0.63");

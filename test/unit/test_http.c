@@ -241,7 +241,7 @@ static void test_timeout(void)
 static void *stop_soon(void *userdata)
 {
         Wait wait = test_patience();
-        (void) wait_sleep(&wait, 200, NULL);
+        (void) wait_sleep(&wait, 200, ERROR_IGNORED);
         (void) eventfd_write(((const Wait *) userdata)->stop_fd, 1);
         return NULL;
 }
@@ -348,7 +348,7 @@ static void allow_old_tls(void)
                                    "CipherString = DEFAULT@SECLEVEL=0\n";
         char path[PATH_MAX];
         (void) snprintf(path, sizeof(path), "%s/openssl.cnf", test_folder());
-        if (file_write(path, text, strlen(text), 0600, NULL) < 0 ||
+        if (file_write(path, text, strlen(text), 0600, ERROR_IGNORED) < 0 ||
             setenv("OPENSSL_CONF", path, 1) < 0) {
                 abort();
         }
@@ -367,7 +367,7 @@ static void servers_start(void)
         client_cert = to_pem(client, NULL);
         client_key = to_pem(NULL, keys[2]);
         (void) snprintf(ca_path, sizeof(ca_path), "%s/ca.pem", test_folder());
-        if (!ca_pem || file_write(ca_path, ca_pem, strlen(ca_pem), 0600, NULL) < 0) {
+        if (!ca_pem || file_write(ca_path, ca_pem, strlen(ca_pem), 0600, ERROR_IGNORED) < 0) {
                 abort();
         }
         free(ca_pem);

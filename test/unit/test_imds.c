@@ -269,7 +269,7 @@ static void test_fallback(void)
 static void *stop_soon(void *userdata)
 {
         Wait wait = test_patience();
-        (void) wait_sleep(&wait, 200, NULL);
+        (void) wait_sleep(&wait, 200, ERROR_IGNORED);
         (void) eventfd_write(((const Wait *) userdata)->stop_fd, 1);
         return NULL;
 }
@@ -488,12 +488,13 @@ static void test_macs(void)
         for (size_t i = 0; i <= IMDS_INTERFACES_MAX; i++) {
                 (void) snprintf(text + i * 19, 20, "0a:00:00:00:%02zx:%02zx/\n", i >> 8, i & 255);
         }
-        CHECK_INT(imds_parse_macs(text, IMDS_INTERFACES_MAX * 19, interfaces, &n, NULL), 0);
+        CHECK_INT(imds_parse_macs(text, IMDS_INTERFACES_MAX * 19, interfaces, &n, ERROR_IGNORED),
+                  0);
         CHECK_INT(n, IMDS_INTERFACES_MAX);
-        CHECK_INT(imds_parse_macs(text, strlen(text), interfaces, &n, NULL), -E2BIG);
-        CHECK_INT(imds_parse_macs("", 0, interfaces, &n, NULL), 0);
+        CHECK_INT(imds_parse_macs(text, strlen(text), interfaces, &n, ERROR_IGNORED), -E2BIG);
+        CHECK_INT(imds_parse_macs("", 0, interfaces, &n, ERROR_IGNORED), 0);
         CHECK_INT(n, 0);
-        CHECK_INT(imds_parse_macs("0a:00:00:00:00:01", 17, interfaces, &n, NULL), 0);
+        CHECK_INT(imds_parse_macs("0a:00:00:00:00:01", 17, interfaces, &n, ERROR_IGNORED), 0);
         CHECK_INT(n, 1);
 }
 

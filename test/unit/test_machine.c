@@ -43,7 +43,7 @@ static void dawdle(int n)
         if (n == 2) {
                 Wait wait = test_patience();
                 fakes[0].waiting_for = NULL;
-                (void) wait_sleep(&wait, 1100, NULL);
+                (void) wait_sleep(&wait, 1100, ERROR_IGNORED);
         }
 }
 
@@ -574,7 +574,7 @@ static void test_unsafe_cancels_all(void)
 static void *stop_later(void *fd)
 {
         Wait wait = test_patience();
-        (void) wait_sleep(&wait, 50, NULL);
+        (void) wait_sleep(&wait, 50, ERROR_IGNORED);
         (void) eventfd_write(*(int *) fd, 1);
         return NULL;
 }
@@ -869,7 +869,7 @@ static void outlast_ticks(int n)
 {
         (void) n;
         Wait wait = test_patience();
-        while (n_ticks < 2 && wait_sleep(&wait, 5, NULL) >= 0) {}
+        while (n_ticks < 2 && wait_sleep(&wait, 5, ERROR_IGNORED) >= 0) {}
 }
 
 static void test_words_and_ticks(void)

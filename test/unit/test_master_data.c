@@ -97,7 +97,7 @@ static bool has_volume(void)
                mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
                mount("tmpfs", "/var/lib", "tmpfs", 0, NULL) == 0 &&
                mount("tmpfs", "/etc", "tmpfs", 0, NULL) == 0 &&
-               file_make_directory(MASTER_MOUNT_POINT, 0755, NULL) >= 0 &&
+               file_make_directory(MASTER_MOUNT_POINT, 0755, ERROR_IGNORED) >= 0 &&
                mount("tmpfs", MASTER_MOUNT_POINT, "tmpfs", 0, NULL) == 0;
 }
 

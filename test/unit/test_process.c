@@ -212,7 +212,7 @@ static void test_stubborn(void)
 static void *stop_soon(void *userdata)
 {
         Wait wait = test_patience();
-        (void) wait_sleep(&wait, 200, NULL);
+        (void) wait_sleep(&wait, 200, ERROR_IGNORED);
         (void) eventfd_write(((const Wait *) userdata)->stop_fd, 1);
         return NULL;
 }
@@ -243,7 +243,7 @@ static void check_ends(const char *pid)
                 if (file_read_line(path, &line) < 0 || strstr(line, ") Z ")) {
                         return;
                 }
-        } while (wait_sleep(&wait, 20, NULL) == 0);
+        } while (wait_sleep(&wait, 20, ERROR_IGNORED) == 0);
         test_fail(__FILE__, __LINE__, "process %s lives on", pid);
 }
 
@@ -267,12 +267,12 @@ static void test_parent_dies(void)
         REQUIRE(parent >= 0);
         if (parent == 0) {
                 ProcessResult result;
-                (void) shell(script, &result, NULL);
+                (void) shell(script, &result, ERROR_IGNORED);
                 _exit(0);
         }
         _cleanup_free_ char *pid = NULL;
         Wait wait = test_patience();
-        while (isempty(pid) && wait_sleep(&wait, 20, NULL) == 0) {
+        while (isempty(pid) && wait_sleep(&wait, 20, ERROR_IGNORED) == 0) {
                 free(TAKE(pid));
                 (void) file_read_line(path, &pid); /* not there yet, or still empty: again */
         }

@@ -274,10 +274,10 @@ static bool has_machine(void)
                mount("tmpfs", "/var/lib", "tmpfs", 0, NULL) == 0 &&
                mount("tmpfs", "/srv", "tmpfs", 0, NULL) == 0 &&
                mount("tmpfs", "/etc", "tmpfs", 0, NULL) == 0 &&
-               file_make_directory(SECRETS_DIR, 0700, NULL) >= 0 &&
-               file_make_directory("/etc/kubernetes", 0755, NULL) >= 0 &&
-               file_write(IMAGES_PATH, IMAGES, strlen(IMAGES), 0644, NULL) >= 0 &&
-               file_make_directory(MASTER_MOUNT_POINT, 0755, NULL) >= 0 &&
+               file_make_directory(SECRETS_DIR, 0700, ERROR_IGNORED) >= 0 &&
+               file_make_directory("/etc/kubernetes", 0755, ERROR_IGNORED) >= 0 &&
+               file_write(IMAGES_PATH, IMAGES, strlen(IMAGES), 0644, ERROR_IGNORED) >= 0 &&
+               file_make_directory(MASTER_MOUNT_POINT, 0755, ERROR_IGNORED) >= 0 &&
                mount("tmpfs", MASTER_MOUNT_POINT, "tmpfs", 0, NULL) == 0;
 }
 

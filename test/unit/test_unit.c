@@ -238,7 +238,7 @@ static void test_watch(void)
 static void *stop_soon(void *userdata)
 {
         Wait wait = test_patience();
-        (void) wait_sleep(&wait, 300, NULL);
+        (void) wait_sleep(&wait, 300, ERROR_IGNORED);
         (void) eventfd_write(((const Wait *) userdata)->stop_fd, 1);
         return NULL;
 }
@@ -272,12 +272,12 @@ static void remove_units(void)
         FOREACH_ARRAY(u, units, ELEMENTS(units)) {
                 char path[256];
                 (void) snprintf(path, sizeof(path), UNIT_DIR "%s", u->name);
-                (void) unit_stop(u->name, &wait, NULL); /* what a failed case left */
-                (void) unit_reset_failed(u->name, &wait, NULL);
-                (void) file_remove(path, NULL);
+                (void) unit_stop(u->name, &wait, ERROR_IGNORED); /* what a failed case left */
+                (void) unit_reset_failed(u->name, &wait, ERROR_IGNORED);
+                (void) file_remove(path, ERROR_IGNORED);
         }
-        (void) file_remove(FLAG, NULL);
-        (void) file_remove(UNIT_DIR PREFIX "masked.service", NULL);
+        (void) file_remove(FLAG, ERROR_IGNORED);
+        (void) file_remove(UNIT_DIR PREFIX "masked.service", ERROR_IGNORED);
         (void) reload_manager();
 }
 

@@ -87,7 +87,7 @@ static int answers(void *userdata, StepContext *context, Error *err)
         Error why = {};
         int r = kube_api_is_ready(api, step_wait(context), &why);
         bool not_yet = r < 0 && (why.class == ERROR_RETRY || why.class == ERROR_DENIED);
-        if (r < 0 && (!not_yet || wait_check(step_wait(context), NULL) < 0)) {
+        if (r < 0 && (!not_yet || wait_check(step_wait(context), ERROR_IGNORED) < 0)) {
                 *err = why;
                 return r;
         }

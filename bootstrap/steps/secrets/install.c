@@ -72,7 +72,7 @@ static int file_is_right(const ArtifactsFile *file, StepContext *context, Error 
         if (r < 0) {
                 return r;
         }
-        if (artifacts_file_verify(file, content.data, content.size, NULL) < 0) {
+        if (artifacts_file_verify(file, content.data, content.size, ERROR_IGNORED) < 0) {
                 step_not_yet(context, "%s has another content than the index says", path);
                 return 0;
         }
@@ -191,7 +191,7 @@ static int fetch_all(Fetch *fetch, const ArtifactsIndex *index, Error *err)
         if (r >= 0) {
                 r = check_files(fetch, index, err);
         }
-        if (r < 0 && err && err->class == ERROR_UNSAFE) {
+        if (r < 0 && err->class == ERROR_UNSAFE) {
                 return error_prefix(err,
                                     "s3://%s/%s is not as its index.json says, and nothing was "
                                     "written (restore the version of the object, or of "
@@ -219,9 +219,7 @@ static int fetch_twice(Fetch *fetch, BucketIndex *index, Error *err)
         /* The same CA: another one is not for this step to accept on the way. */
         if (again.text.size == 0 || streq(again.text.data, index->text.data) ||
             !streq(again.index.ca_sha256, index->index.ca_sha256)) {
-                if (err) {
-                        *err = first;
-                }
+                *err = first;
                 return first.error ? -first.error : -EIO;
         }
         bucket_index_done(index);
@@ -259,7 +257,7 @@ static int remove_stale(const Boot *boot, const ArtifactsIndex *index, Error *er
         if (r < 0) {
                 return r;
         }
-        if (artifacts_index_parse(text.data, text.size, &old, NULL) < 0) {
+        if (artifacts_index_parse(text.data, text.size, &old, ERROR_IGNORED) < 0) {
                 return 0; /* this program did not write it: it tells nothing of what it wrote */
         }
         FOREACH_ARRAY(file, old.files, old.n_files) {

@@ -79,7 +79,7 @@ int dockerd_start(Boot *boot, Dockerd which, DockerdStart *start, StepContext *c
                 return r;
         }
         r = start(dockers[which].unit, context, err);
-        if (r != -EIO || drop_networks(boot, which, root, context, NULL) <= 0) {
+        if (r != -EIO || drop_networks(boot, which, root, context, ERROR_IGNORED) <= 0) {
                 return r;
         }
         return start(dockers[which].unit, context, err);
