@@ -63,12 +63,12 @@ static void outcome_done(Outcome *outcome)
         aws_keys_done(&outcome->keys);
 }
 
-static void lock(AwsClient *client)
+static void client_lock(AwsClient *client)
 {
         (void) pthread_mutex_lock(&client->mutex); /* not recursive, alive */
 }
 
-static void unlock(AwsClient *client)
+static void client_unlock(AwsClient *client)
 {
         (void) pthread_mutex_unlock(&client->mutex);
 }
@@ -123,17 +123,17 @@ int aws_client_endpoint(const AwsClient *client, const char *service, const char
 
 void aws_client_clock_offset(AwsClient *client, bool *ret_known, int64_t *ret_seconds)
 {
-        lock(client);
+        client_lock(client);
         *ret_known = client->offset_known;
         *ret_seconds = client->offset;
-        unlock(client);
+        client_unlock(client);
 }
 
 uint64_t aws_client_requests(AwsClient *client)
 {
-        lock(client);
+        client_lock(client);
         uint64_t n = client->n_requests;
-        unlock(client);
+        client_unlock(client);
         return n;
 }
 
@@ -145,27 +145,27 @@ static void learn_clock(AwsClient *client, const AwsCall *call, const HttpReply 
                 return;
         }
         int64_t offset = reply->date - time(NULL);
-        lock(client);
+        client_lock(client);
         client->offset_known = true;
         client->offset = offset;
         client->correction = llabs(offset) >= SKEW_S ? offset : 0;
-        unlock(client);
+        client_unlock(client);
 }
 
 /* Takes the process's next turn; without throttling that is now. */
-static int take_turn(AwsClient *client, const Wait *wait, Error *err)
+static int client_take_turn(AwsClient *client, const Wait *wait, Error *err)
 {
         uint64_t now = wait_now_ms();
-        lock(client);
+        client_lock(client);
         uint64_t turn = client->pace_ms && client->next_ms > now ? client->next_ms : now;
         client->next_ms = turn + client->pace_ms;
-        unlock(client);
+        client_unlock(client);
         return turn > now ? wait_sleep(wait, turn - now, err) : wait_check(wait, err);
 }
 
 static void adjust_pace(AwsClient *client, bool throttled)
 {
-        lock(client);
+        client_lock(client);
         if (throttled) {
                 uint64_t pace = client->pace_ms ? client->pace_ms * 2 : PACE_MS;
                 client->pace_ms = pace < PACE_MAX_MS ? pace : PACE_MAX_MS;
@@ -174,7 +174,7 @@ static void adjust_pace(AwsClient *client, bool throttled)
                 client->pace_ms /= 2;
                 client->pace_ms = client->pace_ms < PACE_MS ? 0 : client->pace_ms;
         }
-        unlock(client);
+        client_unlock(client);
 }
 
 /* Host, path and query of a URL, copied; *ret_query is part of *ret_path's memory. */
@@ -262,7 +262,7 @@ static int send_once(AwsClient *client, const AwsCall *call, const Wait *wait, O
         if (split_url(call->url, &host, &path, &query) < 0) {
                 return error_oom(err);
         }
-        int r = take_turn(client, wait, err);
+        int r = client_take_turn(client, wait, err);
         if (r < 0) {
                 return r;
         }
@@ -270,10 +270,10 @@ static int send_once(AwsClient *client, const AwsCall *call, const Wait *wait, O
         if (r < 0) {
                 return r;
         }
-        lock(client);
+        client_lock(client);
         ret->correction = client->correction;
         client->n_requests++;
-        unlock(client);
+        client_unlock(client);
         r = sign_call(call, call->region ? call->region : client->region, host, path, query,
                       time(NULL) + ret->correction, &ret->keys, &signature, headers, &n_headers,
                       err);
@@ -319,11 +319,11 @@ static bool may_appear(AwsClient *client, const char *aws_code)
         if (!errors_may_appear(aws_code)) {
                 return false;
         }
-        lock(client);
+        client_lock(client);
         uint64_t now = wait_now_ms();
         client->missing_since_ms = client->missing_since_ms ? client->missing_since_ms : now;
         bool may = now - client->missing_since_ms < APPEAR_GRACE_MS;
-        unlock(client);
+        client_unlock(client);
         return may;
 }
 
@@ -341,9 +341,9 @@ static Verdict judge_reply(AwsClient *client, const AwsCall *call, const Outcome
                 adjust_pace(client, true);
         }
         if (errors_is_clock_skew(failed->aws_code) && !attempts->corrected) {
-                lock(client);
+                client_lock(client);
                 bool moved = llabs(client->correction - outcome->correction) >= SKEW_S;
-                unlock(client);
+                client_unlock(client);
                 if (moved) {
                         attempts->corrected = true;
                         return VERDICT_NOW;

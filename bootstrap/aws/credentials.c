@@ -28,7 +28,7 @@ struct Credentials {
         AwsKeys keys;
 };
 
-static int copy_secret(const Secret *from, Secret *to)
+static int credentials_copy_secret(const Secret *from, Secret *to)
 {
         *to = SECRET_INIT;
         return from->size > 0 ? buffer_append(to, from->data, from->size) : 0;
@@ -37,8 +37,8 @@ static int copy_secret(const Secret *from, Secret *to)
 static int keys_copy(const AwsKeys *from, AwsKeys *ret, Error *err)
 {
         AwsKeys keys = *from;
-        int r = copy_secret(&from->secret_access_key, &keys.secret_access_key);
-        int q = copy_secret(&from->session_token, &keys.session_token);
+        int r = credentials_copy_secret(&from->secret_access_key, &keys.secret_access_key);
+        int q = credentials_copy_secret(&from->session_token, &keys.session_token);
         if (r < 0 || q < 0) {
                 aws_keys_done(&keys);
                 return error_oom(err);
@@ -235,7 +235,7 @@ static int refresh(Credentials *c, const Wait *wait, Error *err)
 }
 
 /* Until the thread that fetches is done, or the wait is over; a stop request within 50 ms. */
-static int wait_for_other(Credentials *c, const Wait *wait, Error *err)
+static int credentials_wait_for_other(Credentials *c, const Wait *wait, Error *err)
 {
         struct timespec until;
         (void) clock_gettime(CLOCK_MONOTONIC, &until); /* cannot fail for a clock that exists */
@@ -256,7 +256,7 @@ int credentials_get(Credentials *credentials, const Wait *wait, AwsKeys *ret, Er
         (void) pthread_mutex_lock(&c->mutex);
         while (!usable(c) && r == 0) {
                 if (c->fetching) {
-                        r = wait_for_other(c, wait, err);
+                        r = credentials_wait_for_other(c, wait, err);
                         continue;
                 }
                 r = refresh(c, wait, err);

@@ -12,8 +12,8 @@
 static const QueryApi api = { "ec2", "2016-11-15" };
 
 /* A change, whose reply is checked for saying that it was done. */
-static int change(AwsClient *client, const char *operation, const char *resource,
-                  const QueryParameter *parameters, size_t n, const Wait *wait, Error *err)
+static int ec2_change(AwsClient *client, const char *operation, const char *resource,
+                      const QueryParameter *parameters, size_t n, const Wait *wait, Error *err)
 {
         _cleanup_xml_ XmlNode *root = NULL;
         int r = query_call(client, &api, operation, resource, parameters, n, wait, &root, err);
@@ -42,8 +42,8 @@ int ec2_attach_volume(AwsClient *client, const char *volume_id, const char *inst
                 { "InstanceId", instance_id },
                 { "Device", device },
         };
-        return change(client, "AttachVolume", volume_id, parameters, ELEMENTS(parameters), wait,
-                      err);
+        return ec2_change(client, "AttachVolume", volume_id, parameters, ELEMENTS(parameters), wait,
+                          err);
 }
 
 int ec2_detach_volume(AwsClient *client, const char *volume_id, const char *instance_id, bool force,
@@ -54,8 +54,8 @@ int ec2_detach_volume(AwsClient *client, const char *volume_id, const char *inst
                 { "InstanceId", instance_id },
                 { "Force", force ? "true" : "false" },
         };
-        return change(client, "DetachVolume", volume_id, parameters, ELEMENTS(parameters), wait,
-                      err);
+        return ec2_change(client, "DetachVolume", volume_id, parameters, ELEMENTS(parameters), wait,
+                          err);
 }
 
 int ec2_describe_instance_state(AwsClient *client, const char *instance_id, const Wait *wait,
@@ -154,8 +154,8 @@ int ec2_set_source_dest_check(AwsClient *client, const char *eni_id, bool value,
                 { "NetworkInterfaceId", eni_id },
                 { "SourceDestCheck.Value", value ? "true" : "false" },
         };
-        return change(client, "ModifyNetworkInterfaceAttribute", eni_id, parameters,
-                      ELEMENTS(parameters), wait, err);
+        return ec2_change(client, "ModifyNetworkInterfaceAttribute", eni_id, parameters,
+                          ELEMENTS(parameters), wait, err);
 }
 
 int ec2_assign_private_address(AwsClient *client, const char *eni_id, const char *address,
@@ -166,8 +166,8 @@ int ec2_assign_private_address(AwsClient *client, const char *eni_id, const char
                 { "PrivateIpAddress.1", address },
                 { "AllowReassignment", "true" },
         };
-        return change(client, "AssignPrivateIpAddresses", eni_id, parameters, ELEMENTS(parameters),
-                      wait, err);
+        return ec2_change(client, "AssignPrivateIpAddresses", eni_id, parameters,
+                          ELEMENTS(parameters), wait, err);
 }
 
 int ec2_describe_address(AwsClient *client, const char *allocation_id, const Wait *wait,
@@ -189,6 +189,6 @@ int ec2_associate_address(AwsClient *client, const char *allocation_id, const ch
                 { "PrivateIpAddress", private_ip },
                 { "AllowReassociation", "true" },
         };
-        return change(client, "AssociateAddress", allocation_id, parameters, ELEMENTS(parameters),
-                      wait, err);
+        return ec2_change(client, "AssociateAddress", allocation_id, parameters,
+                          ELEMENTS(parameters), wait, err);
 }

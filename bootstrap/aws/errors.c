@@ -117,7 +117,7 @@ const ErrorsRow *errors_table(size_t *ret_n)
         return table;
 }
 
-static const ErrorsRow *find(const char *aws_code)
+static const ErrorsRow *errors_find(const char *aws_code)
 {
         FOREACH_ARRAY(row, table, ELEMENTS(table)) {
                 if (streq_ptr(row->aws_code, aws_code)) {
@@ -129,7 +129,7 @@ static const ErrorsRow *find(const char *aws_code)
 
 static unsigned flags(const char *aws_code)
 {
-        const ErrorsRow *row = find(aws_code);
+        const ErrorsRow *row = errors_find(aws_code);
         return row ? row->flags : 0;
 }
 
@@ -141,7 +141,7 @@ static bool status_is_passing(int status)
 
 ErrorClass errors_classify(int http_status, const char *aws_code)
 {
-        const ErrorsRow *row = find(aws_code);
+        const ErrorsRow *row = errors_find(aws_code);
         if (row) {
                 return row->class;
         }
@@ -162,7 +162,7 @@ ErrorClass errors_classify(int http_status, const char *aws_code)
 
 bool errors_is_passing(int http_status, const char *aws_code)
 {
-        const ErrorsRow *row = find(aws_code);
+        const ErrorsRow *row = errors_find(aws_code);
         if (row && row->class != ERROR_RETRY) {
                 return false;
         }

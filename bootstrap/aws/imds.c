@@ -122,8 +122,8 @@ static bool is_page(const HttpReply *reply)
 }
 
 /* One exchange with the endpoint that is current; moves on to the next where nobody answers. */
-static int exchange(Imds *imds, const char *method, const char *path, const HttpHeader *header,
-                    const Wait *wait, HttpReply *ret, Error *err)
+static int imds_exchange(Imds *imds, const char *method, const char *path, const HttpHeader *header,
+                         const Wait *wait, HttpReply *ret, Error *err)
 {
         char url[ENDPOINT_MAX + 256], effect[320];
         (void) pthread_mutex_lock(&imds->mutex);
@@ -161,7 +161,7 @@ static int token_fetch(Imds *imds, const Wait *wait, Error *err)
         char name[] = "X-aws-ec2-metadata-token-ttl-seconds", ttl[] = TOKEN_TTL_S, word[512];
         HttpHeader header = { name, ttl };
         _cleanup_http_reply_ HttpReply reply = {};
-        int r = exchange(imds, "PUT", "latest/api/token", &header, wait, &reply, err);
+        int r = imds_exchange(imds, "PUT", "latest/api/token", &header, wait, &reply, err);
         if (r < 0) {
                 return r;
         }
@@ -238,7 +238,7 @@ static int get_reply(Imds *imds, const char *path, const Wait *wait, HttpReply *
                         return r;
                 }
                 HttpHeader header = { name, token.data };
-                r = exchange(imds, "GET", full, &header, wait, ret, err);
+                r = imds_exchange(imds, "GET", full, &header, wait, ret, err);
                 if (r < 0 || ret->status != 401 || renewed) {
                         return r;
                 }

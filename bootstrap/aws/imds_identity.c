@@ -8,7 +8,7 @@
 
 typedef bool Check(const char *value);
 
-static int bad_value(const char *path, const char *value, Error *err)
+static int imds_identity_bad_value(const char *path, const char *value, Error *err)
 {
         return error_from_aws(err, error_set(err, ERROR_CONFIG, EBADMSG,
                                              "instance metadata: %s is \"%.128s\"", path, value));
@@ -21,7 +21,7 @@ static int get_checked(Imds *imds, const char *path, Check *check, const Wait *w
         if (r < 0) {
                 return r;
         }
-        return check(ret) ? 0 : bad_value(path, ret, err);
+        return check(ret) ? 0 : imds_identity_bad_value(path, ret, err);
 }
 
 /* The first line, or word, of a value that need not be there: *ret is "" then. */
@@ -39,7 +39,7 @@ static int get_first(Imds *imds, const char *path, Check *check, const Wait *wai
                 return 0;
         }
         if (!imds_copy_word(text.data, n, ret, size) || !check(ret)) {
-                return bad_value(path, text.data, err);
+                return imds_identity_bad_value(path, text.data, err);
         }
         return 0;
 }

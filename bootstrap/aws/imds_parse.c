@@ -160,7 +160,8 @@ static int bad_document(Error *err, const char *what)
                          "instance metadata: the role's credentials document %s", what);
 }
 
-static int copy_secret(const json_t *root, const char *key, bool optional, Secret *ret, Error *err)
+static int imds_parse_copy_secret(const json_t *root, const char *key, bool optional, Secret *ret,
+                                  Error *err)
 {
         const json_t *value = json_object_get(root, key);
         const char *text = json_string_value(value);
@@ -205,8 +206,9 @@ static int fill_keys(const json_t *root, AwsKeys *keys, Error *err)
                              &keys->expires) < 0) {
                 return bad_document(err, "has no proper Expiration");
         }
-        int r = copy_secret(root, "SecretAccessKey", false, &keys->secret_access_key, err);
-        return r < 0 ? r : copy_secret(root, "Token", true, &keys->session_token, err);
+        int r = imds_parse_copy_secret(root, "SecretAccessKey", false, &keys->secret_access_key,
+                                       err);
+        return r < 0 ? r : imds_parse_copy_secret(root, "Token", true, &keys->session_token, err);
 }
 
 int imds_parse_credentials(const char *text, size_t n, AwsKeys *ret, Error *err)

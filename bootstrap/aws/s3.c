@@ -95,7 +95,7 @@ int s3_url(const Endpoint *endpoint, const char *bucket, const char *key, Buffer
         return r < 0 ? r : sigv4_uri_encode(key, true, ret);
 }
 
-static void add_header(HttpHeader *headers, size_t *n, const char *name, const char *value)
+static void s3_add_header(HttpHeader *headers, size_t *n, const char *name, const char *value)
 {
         headers[(*n)++] = (HttpHeader) { (char *) (uintptr_t) name, (char *) (uintptr_t) value };
 }
@@ -110,7 +110,7 @@ static int send_to(const S3Bucket *bucket, const char *region, const Request *re
         for (size_t i = 0; i < request->n_headers; i++) {
                 headers[n_headers++] = request->headers[i];
         }
-        add_header(headers, &n_headers, "x-amz-expected-bucket-owner", bucket->owner);
+        s3_add_header(headers, &n_headers, "x-amz-expected-bucket-owner", bucket->owner);
         int r = aws_client_endpoint(bucket->client, "s3", region, &endpoint, err);
         if (r < 0) {
                 return r;
@@ -182,8 +182,8 @@ static void explain_denial(const S3Bucket *bucket, const Request *request, Error
 
 /* Sends, follows the bucket to its region once, and refuses what no caller expects: on success the
  * status is 2xx, 404 for a missing key, or 412. */
-static int exchange(S3Bucket *bucket, const Request *request, const Wait *wait, HttpReply *ret,
-                    Error *err)
+static int s3_exchange(S3Bucket *bucket, const Request *request, const Wait *wait, HttpReply *ret,
+                       Error *err)
 {
         char region[REGION_MAX], resource[64 + KEY_MAX + 8];
         if (isempty(request->key) || strlen(request->key) > KEY_MAX || request->key[0] == '/') {
@@ -247,7 +247,7 @@ int s3_get(S3Bucket *bucket, const char *key, size_t max_bytes, const Wait *wait
                 .reply_max = max_bytes < 8192 ? 8192 : max_bytes, /* room for an error's XML */
         };
         _cleanup_http_reply_ HttpReply reply = {};
-        int r = exchange(bucket, &request, wait, &reply, err);
+        int r = s3_exchange(bucket, &request, wait, &reply, err);
         if (r < 0) {
                 return r;
         }
@@ -285,17 +285,17 @@ int s3_put(S3Bucket *bucket, const char *key, const void *data, size_t n, S3Cond
         if (base64_encode(sha256, sizeof(sha256), &checksum) < 0) {
                 return error_oom(err);
         }
-        add_header(headers, &n_headers, "x-amz-checksum-sha256", checksum.data);
-        add_header(headers, &n_headers, "Content-Type", "application/octet-stream");
+        s3_add_header(headers, &n_headers, "x-amz-checksum-sha256", checksum.data);
+        s3_add_header(headers, &n_headers, "Content-Type", "application/octet-stream");
         if (condition == S3_IF_ABSENT) {
-                add_header(headers, &n_headers, "If-None-Match", "*");
+                s3_add_header(headers, &n_headers, "If-None-Match", "*");
         } else if (condition == S3_IF_MATCH) {
-                add_header(headers, &n_headers, "If-Match", etag);
+                s3_add_header(headers, &n_headers, "If-Match", etag);
         }
         if (bucket->kms_key_id) {
-                add_header(headers, &n_headers, "x-amz-server-side-encryption", "aws:kms");
-                add_header(headers, &n_headers, "x-amz-server-side-encryption-aws-kms-key-id",
-                           bucket->kms_key_id);
+                s3_add_header(headers, &n_headers, "x-amz-server-side-encryption", "aws:kms");
+                s3_add_header(headers, &n_headers, "x-amz-server-side-encryption-aws-kms-key-id",
+                              bucket->kms_key_id);
         }
         const Request request = {
                 .operation = "PutObject",
@@ -307,7 +307,7 @@ int s3_put(S3Bucket *bucket, const char *key, const void *data, size_t n, S3Cond
                 .body_size = n,
         };
         _cleanup_http_reply_ HttpReply reply = {};
-        int r = exchange(bucket, &request, wait, &reply, err);
+        int r = s3_exchange(bucket, &request, wait, &reply, err);
         if (r < 0) {
                 return r;
         }

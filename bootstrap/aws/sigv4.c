@@ -205,7 +205,7 @@ static int append_header_value(const char *value, Buffer *ret)
         return 0;
 }
 
-static int add_header(SignedHeader *headers, size_t *n, const char *name, const char *value)
+static int sigv4_add_header(SignedHeader *headers, size_t *n, const char *name, const char *value)
 {
         SignedHeader *h = &headers[*n];
         if (strlen(name) >= sizeof(h->name)) {
@@ -259,17 +259,18 @@ static int collect_headers(const Sigv4Request *request, const AwsKeys *keys,
                 return -E2BIG;
         }
         for (size_t i = 0; i < request->n_headers; i++) {
-                int r = add_header(headers, n, request->headers[i].name, request->headers[i].value);
+                int r = sigv4_add_header(headers, n, request->headers[i].name,
+                                         request->headers[i].value);
                 if (r < 0) {
                         return r;
                 }
         }
-        int r = add_header(headers, n, "x-amz-date", result->amz_date);
+        int r = sigv4_add_header(headers, n, "x-amz-date", result->amz_date);
         if (r == 0 && request->sign_body_header) {
-                r = add_header(headers, n, "x-amz-content-sha256", result->body_sha256);
+                r = sigv4_add_header(headers, n, "x-amz-content-sha256", result->body_sha256);
         }
         if (r == 0 && keys->session_token.size > 0 && !request->omit_session_token) {
-                r = add_header(headers, n, "x-amz-security-token", keys->session_token.data);
+                r = sigv4_add_header(headers, n, "x-amz-security-token", keys->session_token.data);
         }
         return r;
 }

@@ -40,7 +40,7 @@ static int work_on(Work *work)
         }
 }
 
-static void *worker(void *userdata)
+static void *parallel_worker(void *userdata)
 {
         (void) work_on(userdata); /* the result is in *work */
         return NULL;
@@ -53,7 +53,7 @@ int parallel_do(size_t n, ParallelJob *job, void *userdata, Error *err)
         size_t started = 0;
         (void) pthread_mutex_init(&work.mutex, NULL); /* cannot fail without attributes */
         while (started < ELEMENTS(threads) && started + 1 < n &&
-               pthread_create(&threads[started], NULL, worker, &work) == 0) {
+               pthread_create(&threads[started], NULL, parallel_worker, &work) == 0) {
                 started++; /* where there is no room for more threads, fewer do */
         }
         (void) work_on(&work);

@@ -89,9 +89,9 @@ bool overrides_any(const BootOverrides *o)
         return o->new_cluster || o->new_keys || o->force_detach || o->takeover || o->format_volume;
 }
 
-static int refuse(Error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static int args_refuse(Error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-static int refuse(Error *err, const char *format, ...)
+static int args_refuse(Error *err, const char *format, ...)
 {
         char text[256];
         va_list ap;
@@ -122,14 +122,14 @@ static int take_option(OptionId id, const char *value, Arguments *ret, Error *er
         if (id == OPTION_FROM) {
                 int step = step_find(boot_steps, _BOOT_STEP_MAX, value);
                 if (step < 0) {
-                        return refuse(err, "there is no step \"%.64s\"", value);
+                        return args_refuse(err, "there is no step \"%.64s\"", value);
                 }
                 ret->force = STEP_MASK(step);
         }
         uint64_t seconds = 0;
         if (id == OPTION_WAIT && value &&
             (string_parse_u64(value, 31536000, &seconds) < 0 || seconds == 0)) {
-                return refuse(err, "--wait=%.64s: expected seconds, 1 to 31536000", value);
+                return args_refuse(err, "--wait=%.64s: expected seconds, 1 to 31536000", value);
         }
         ret->wait_s = id == OPTION_WAIT ? (unsigned) seconds : ret->wait_s;
         return 0;
@@ -169,10 +169,10 @@ static int parse_options(int argc, char *const *argv, Arguments *ret, unsigned *
                 }
                 const char *word = optind > 0 && optind <= argc ? argv[optind - 1] : "";
                 if (c == ':') {
-                        return refuse(err, "%.64s needs a value", word);
+                        return args_refuse(err, "%.64s needs a value", word);
                 }
                 if (c == '?') {
-                        return refuse(err, "%.64s is no option, or takes no value", word);
+                        return args_refuse(err, "%.64s is no option, or takes no value", word);
                 }
                 OptionId id = c == 'h' ? OPTION_HELP : (OptionId) (c - 256);
                 *ret_given |= 1u << id;
@@ -187,15 +187,16 @@ static int check_fit(const Arguments *a, unsigned given, Error *err)
 {
         for (OptionId id = 0; id < _OPTION_MAX; id++) {
                 if ((given & (1u << id)) && !(cli_options[id].verbs & BIT(a->verb))) {
-                        return refuse(err, "--%s is not for \"%s\"", cli_options[id].name,
-                                      verb_to_string(a->verb));
+                        return args_refuse(err, "--%s is not for \"%s\"", cli_options[id].name,
+                                           verb_to_string(a->verb));
                 }
         }
         if (a->resident && (a->force || a->no_follow || overrides_any(&a->overrides))) {
-                return refuse(err, "--resident is for the service; it goes with no other option");
+                return args_refuse(err,
+                                   "--resident is for the service; it goes with no other option");
         }
         if (a->json && a->follow) {
-                return refuse(err, "--json and --follow do not go together");
+                return args_refuse(err, "--json and --follow do not go together");
         }
         return 0;
 }
@@ -212,14 +213,14 @@ int arguments_parse(int argc, char *const *argv, Arguments *ret, Error *err)
                 const char *word = argv[optind++];
                 a.verb = verb_from_string(word);
                 if (a.verb < 0) {
-                        return refuse(err, "there is no verb \"%.64s\"", word);
+                        return args_refuse(err, "there is no verb \"%.64s\"", word);
                 }
         }
         if (optind < argc && a.verb == VERB_CHECK_CONFIG) {
                 a.file = argv[optind++];
         }
         if (optind < argc) {
-                return refuse(err, "\"%.64s\" is one argument too many", argv[optind]);
+                return args_refuse(err, "\"%.64s\" is one argument too many", argv[optind]);
         }
         if (given & (1u << OPTION_HELP)) {
                 a.verb = VERB_HELP;

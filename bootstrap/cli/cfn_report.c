@@ -19,7 +19,7 @@
 #define FAREWELL_MS 45000
 
 /* Whether that is the end of it. */
-static bool say(CfnReport *report, Boot *boot, bool ready, const Wait *wait)
+static bool report_say(CfnReport *report, Boot *boot, bool ready, const Wait *wait)
 {
         Error error = {};
         Wait attempt = wait_part(wait, ATTEMPT_MS);
@@ -65,7 +65,8 @@ void cfn_report_send_due(CfnReport *report, Boot *boot, int stop_fd)
         const Wait wait = { .deadline_ms = UINT64_MAX, .stop_fd = stop_fd };
         if (cfn_report_due_ms(report) <= wait_now_ms()) {
                 bool ready = !report->refused_since_ms;
-                (void) say(report, boot, ready, &wait); /* what becomes of it is in *report */
+                (void) report_say(report, boot, ready,
+                                  &wait); /* what becomes of it is in *report */
         }
 }
 
@@ -84,7 +85,7 @@ void cfn_report_failed(CfnReport *report, Boot *boot, const Error *why, int stop
         report->attempts = 0;
         for (;;) {
                 notify_alive();
-                if (say(report, boot, false, &wait)) {
+                if (report_say(report, boot, false, &wait)) {
                         return;
                 }
                 uint64_t now = wait_now_ms();

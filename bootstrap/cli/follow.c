@@ -123,7 +123,7 @@ static bool has_result(const Watch *w, const StateFile *now)
 }
 
 /* 1 once the followed run has a result. */
-static int look(Watch *w, StateFile *ret, Error *err)
+static int follow_look(Watch *w, StateFile *ret, Error *err)
 {
         int r = runtime_read_state(w->options->runtime, ret, err);
         if (r == -ENOENT) {
@@ -147,7 +147,8 @@ static int follow_watch(Watch *w, StateFile *ret, Error *err)
                 if (r < 0) {
                         return r;
                 }
-                r = look(w, ret, err); /* also when it is gone: it may have written just before */
+                r = follow_look(w, ret,
+                                err); /* also when it is gone: it may have written just before */
                 if (r != 0) {
                         return r < 0 ? r : 0;
                 }

@@ -7,7 +7,7 @@
 #include "base/string.h"
 
 /* What a step learned may be read once it is done, not before: until then its worker writes it. */
-static void learn(Observer *o, const StepChange *change)
+static void observer_learn(Observer *o, const StepChange *change)
 {
         if (change->after->state != STEP_DONE) {
                 return;
@@ -63,7 +63,7 @@ static const char *role_of(const Observer *o)
 static void observer_step(const MachineStatus *status, const StepChange *change, void *userdata)
 {
         Observer *o = userdata;
-        learn(o, change);
+        observer_learn(o, change);
         tell_run(o, status);
         journal_step(status, change, role_of(o));
         if (o->progress) {

@@ -41,7 +41,7 @@ static void print_step(const Step *step, const StepStatus *s)
 }
 
 /* Prints the state file of a run that has no process and writes no file. */
-static int print_json(Boot *boot, const MachineStatus *status, Error *err)
+static int plan_print_json(Boot *boot, const MachineStatus *status, Error *err)
 {
         const unsigned role = boot_role(boot);
         const StateFileHead head = { .instance_id = boot->identity.instance_id,
@@ -72,7 +72,7 @@ static bool would_change(const MachineStatus *status)
         return done < in_role;
 }
 
-static ExitStatus say(const Error *error)
+static ExitStatus plan_say(const Error *error)
 {
         (void) fprintf(stderr, "kube-bootstrap: %s\n", error->message);
         return exit_status_from_class(error->class);
@@ -87,7 +87,7 @@ ExitStatus cli_plan(const Arguments *arguments)
                 r = http_init(&error);
         }
         if (r < 0) {
-                return say(&error);
+                return plan_say(&error);
         }
         _cleanup_boot_ Boot boot = {};
         const MachineOptions options = { .steps = boot_steps,
@@ -102,9 +102,9 @@ ExitStatus cli_plan(const Arguments *arguments)
         r = machine_run(&options, &status, &error);
         if (!arguments->json) {
                 print_steps(&status);
-        } else if (print_json(&boot, &status, &unsaid) < 0) {
+        } else if (plan_print_json(&boot, &status, &unsaid) < 0) {
                 http_done();
-                return say(&unsaid);
+                return plan_say(&unsaid);
         }
         http_done();
         if (r == -ECANCELED) {

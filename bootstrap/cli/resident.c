@@ -28,7 +28,7 @@ static uint64_t alive_part_ms(void)
 }
 
 /* An administrator's run has the lock: until it is over, or for a while. */
-static int wait_for_other(const Run *run, int holder, Error *err)
+static int resident_wait_for_other(const Run *run, int holder, Error *err)
 {
         const Wait wait = { .deadline_ms = UINT64_MAX, .stop_fd = run->signals.stop_fd };
         int r = 0;
@@ -56,7 +56,7 @@ static int converge_alone(Run *run, Error *err)
                         log_write(LOG_INFO, NULL, NULL, 0, "waiting for the run of pid %d", holder);
                         last_holder = holder;
                 }
-                r = wait_for_other(run, holder, err);
+                r = resident_wait_for_other(run, holder, err);
                 if (r < 0) {
                         return r;
                 }
@@ -152,7 +152,7 @@ static int has_last_word(Run *run, Error *err)
 
 /* Probes what is due: 1 all hold, 0 the table is to be run again. The lock is not held
  * meanwhile, as probes change nothing and an administrator's run is not to wait for them. */
-static int look_again(Run *run, uint64_t due, Error *err)
+static int resident_look_again(Run *run, uint64_t due, Error *err)
 {
         MachineOptions options = converge_options(run);
         options.only = due;
@@ -231,7 +231,7 @@ static int idle(Run *run, Error *err)
                 if (due || fds[2].revents) {
                         r = has_last_word(run, err);
                         if (r > 0 && due) {
-                                r = look_again(run, due, err);
+                                r = resident_look_again(run, due, err);
                         }
                         if (r <= 0 && r != -EBUSY) {
                                 return r;

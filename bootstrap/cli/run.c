@@ -16,7 +16,7 @@
 
 /* A failure for whoever started the run by hand. That of a step was told step by step already; this
  * is the last line, with what decides. */
-static ExitStatus say(int r, const Error *error)
+static ExitStatus run_say(int r, const Error *error)
 {
         if (r >= 0) {
                 return EXIT_DONE;
@@ -53,7 +53,7 @@ static ExitStatus follow_other(Run *run, int holder)
         Error error = {};
         _cleanup_free_ StateFile *state = malloc(sizeof(*state));
         if (!state) {
-                return say(error_oom(&error), &error);
+                return run_say(error_oom(&error), &error);
         }
         if (a->no_follow || a->force || overrides_any(&a->overrides)) {
                 return refuse_locked(run, holder, state);
@@ -77,7 +77,7 @@ static ExitStatus follow_other(Run *run, int holder)
                         r = error_set(&error, ERROR_FATAL, EIO, "the other run failed");
                 }
         }
-        return say(r, &error);
+        return run_say(r, &error);
 }
 
 /* Learns from the state file what the daemon, if it lives, has found ready: that stays so until
@@ -111,7 +111,7 @@ static ExitStatus run_by_hand(Run *run)
                 learn_from_daemon(run);
                 r = converge(run, &error);
         }
-        return say(r, &error);
+        return run_say(r, &error);
 }
 
 static ExitStatus run_as_service(Run *run)
@@ -128,7 +128,7 @@ static ExitStatus run_as_service(Run *run)
         }
         cfn_report_failed(&run->cfn_report, &run->boot, &error, run->signals.stop_fd);
         notify_stopping();
-        return say(r, &error); /* on the console too, where an instance that nobody can enter is
+        return run_say(r, &error); /* on the console too, where an instance that nobody can enter is
                                   read from outside */
 }
 
@@ -174,7 +174,7 @@ ExitStatus cli_run(const Arguments *arguments)
         Error error = {};
         _cleanup_(run_freep) Run *run = calloc(1, sizeof(*run));
         if (!run) {
-                return say(error_oom(&error), &error);
+                return run_say(error_oom(&error), &error);
         }
         run->arguments = arguments;
         run->signals = SIGNALS_INIT;
@@ -190,7 +190,7 @@ ExitStatus cli_run(const Arguments *arguments)
                 return EXIT_USAGE;
         }
         if (r < 0) {
-                return say(r, &error);
+                return run_say(r, &error);
         }
         return arguments->resident ? run_as_service(run) : run_by_hand(run);
 }

@@ -88,7 +88,7 @@ static void print_head(const StateFile *state, uint64_t now_us)
         (void) puts("");
 }
 
-static void print_json(const StateFile *state)
+static void status_print_json(const StateFile *state)
 {
         const StateFileHead head = { .instance_id = state->instance_id,
                                      .role = state->role,
@@ -110,7 +110,7 @@ static void print_state(const Arguments *a, const StateFile *state)
         bool none = state->pid == 0; /* nothing was written yet */
         uint64_t now = text_now_us();
         if (a->json) {
-                print_json(state);
+                status_print_json(state);
         } else if (none) {
                 (void) printf("starting: no run has said anything since this machine booted\n");
         } else {
@@ -140,7 +140,7 @@ static int wait_for_end(const Arguments *a, const Runtime *runtime, StateFile *s
         return r == -ETIMEDOUT || r == -ECANCELED ? 0 : r;
 }
 
-static ExitStatus say(const Error *error)
+static ExitStatus status_say(const Error *error)
 {
         (void) fprintf(stderr, "kube-bootstrap: %s\n", error->message);
         return exit_status_from_class(error->class);
@@ -153,7 +153,7 @@ ExitStatus cli_status(const Arguments *a)
         _cleanup_free_ StateFile *state = calloc(1, sizeof(*state));
         if (!state) {
                 (void) error_oom(&error);
-                return say(&error);
+                return status_say(&error);
         }
         int r = runtime_init(&runtime, &error);
         if (r >= 0) {
@@ -161,7 +161,7 @@ ExitStatus cli_status(const Arguments *a)
                                          : runtime_read_state(&runtime, state, &error);
         }
         if (r < 0 && r != -ENOENT) { /* no file: no run yet */
-                return say(&error);
+                return status_say(&error);
         }
         if (!a->follow) {
                 print_state(a, state);

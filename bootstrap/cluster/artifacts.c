@@ -64,7 +64,7 @@ mode_t artifacts_file_mode(const ArtifactsFile *file)
         return (mode_t) strtoul(file->mode, NULL, 8);
 }
 
-static ArtifactsFolder folder_of(const ArtifactsFile *file)
+static ArtifactsFolder artifacts_folder_of(const ArtifactsFile *file)
 {
         for (ArtifactsFolder i = 0; i < _ARTIFACTS_FOLDER_MAX; i++) {
                 if (artifacts_file_is_in(file, i)) {
@@ -114,7 +114,7 @@ static bool mode_is_valid(const ArtifactsFile *file)
 static int check_file(const ArtifactsIndex *index, const ArtifactsFile *file, ErrorClass class,
                       Error *err)
 {
-        ArtifactsFolder folder = folder_of(file);
+        ArtifactsFolder folder = artifacts_folder_of(file);
         if (folder < 0 || !key_is_valid(file)) {
                 return error_set(err, class, EBADMSG,
                                  WHAT ": key \"%s\" is not {master,node,admin}/GENERATION/NAME",
@@ -177,7 +177,7 @@ int artifacts_index_parse(const void *data, size_t n, ArtifactsIndex *ret, Error
         return 0;
 }
 
-static int write_files(const ArtifactsIndex *index, json_t *array, Error *err)
+static int artifacts_write_files(const ArtifactsIndex *index, json_t *array, Error *err)
 {
         FOREACH_ARRAY(file, index->files, index->n_files) {
                 json_auto_t *entry = json_object();
@@ -198,7 +198,7 @@ int artifacts_index_format(const ArtifactsIndex *index, Buffer *ret, Error *err)
         json_auto_t *array = json_array();
         int r = document_write(WHAT, index_fields, ELEMENTS(index_fields), index, root, err);
         if (r >= 0) {
-                r = write_files(index, array, err);
+                r = artifacts_write_files(index, array, err);
         }
         if (r < 0) {
                 return r;

@@ -74,7 +74,7 @@ static int text_of(const ASN1_STRING *value, char **ret)
         return 0;
 }
 
-static int read_subject(const X509 *x, CertificateInfo *info)
+static int certificate_read_subject(const X509 *x, CertificateInfo *info)
 {
         const X509_NAME *name = X509_get_subject_name(x);
         for (int i = 0; i < X509_NAME_entry_count(name); i++) {
@@ -95,7 +95,7 @@ static int read_subject(const X509 *x, CertificateInfo *info)
         return 0;
 }
 
-static int append_name(const GENERAL_NAME *name, StringList *names)
+static int certificate_append_name(const GENERAL_NAME *name, StringList *names)
 {
         char text[300] = "";
         int type = 0;
@@ -116,7 +116,7 @@ static int append_name(const GENERAL_NAME *name, StringList *names)
         return string_list_append(names, text);
 }
 
-static int read_names(const X509 *x, CertificateInfo *info)
+static int certificate_read_names(const X509 *x, CertificateInfo *info)
 {
         _cleanup_(GENERAL_NAMES_freep) GENERAL_NAMES *list =
                 X509_get_ext_d2i(x, NID_subject_alt_name, NULL, NULL);
@@ -125,7 +125,7 @@ static int read_names(const X509 *x, CertificateInfo *info)
                 if (name->type != GEN_DNS && name->type != GEN_IPADD) {
                         return -EBADMSG; /* none of ours has another kind */
                 }
-                int r = append_name(name, &info->names);
+                int r = certificate_append_name(name, &info->names);
                 if (r < 0) {
                         return r;
                 }
@@ -167,9 +167,9 @@ int certificate_inspect(X509 *certificate, CertificateInfo *ret, Error *err)
         if (r < 0) {
                 return r;
         }
-        r = read_subject(certificate, &info);
+        r = certificate_read_subject(certificate, &info);
         if (r >= 0) {
-                r = read_names(certificate, &info);
+                r = certificate_read_names(certificate, &info);
         }
         if (r >= 0) {
                 r = read_times(certificate, &info);

@@ -70,7 +70,7 @@ static bool is_text(const char *text, size_t n, const char *expected)
 }
 
 /* The subject must be O=system:nodes, CN=system:node:NAME, and nothing else. */
-static void read_subject(X509_REQ *request, Csr *csr)
+static void csr_read_subject(X509_REQ *request, Csr *csr)
 {
         X509_NAME *subject = X509_REQ_get_subject_name(request);
         const char *text;
@@ -109,7 +109,7 @@ static void read_request(const Buffer *pem, Csr *csr)
         } else if (X509_REQ_get_attr_count(request) > 0) {
                 flawed(csr, "it asks for extensions or further names");
         } else {
-                read_subject(request, csr);
+                csr_read_subject(request, csr);
         }
         ERR_clear_error();
 }
@@ -190,7 +190,7 @@ static bool is_object_name(const char *s)
 }
 
 /* "2026-02-03T04:05:06Z" */
-static int read_time(const char *text, time_t *ret)
+static int csr_read_time(const char *text, time_t *ret)
 {
         struct timespec time;
         if (time_parse(text, &time) < 0) {
@@ -200,7 +200,7 @@ static int read_time(const char *text, time_t *ret)
         return 0;
 }
 
-static int copy_text(const json_t *object, const char *name, char *ret, size_t size)
+static int csr_copy_text(const json_t *object, const char *name, char *ret, size_t size)
 {
         const char *text = json_string_value(json_object_get(object, name));
         if (!text || strlen(text) >= size) {
@@ -217,16 +217,16 @@ int csr_read(const json_t *object, Csr *ret, Error *err)
         const json_t *spec = json_object_get(object, "spec");
         const json_t *status = json_object_get(object, "status");
         char created[24], signer[256] = "";
-        if (copy_text(metadata, "name", csr.name, sizeof(csr.name)) < 0 ||
-            copy_text(metadata, "creationTimestamp", created, sizeof(created)) < 0 ||
-            read_time(created, &csr.created) < 0) {
+        if (csr_copy_text(metadata, "name", csr.name, sizeof(csr.name)) < 0 ||
+            csr_copy_text(metadata, "creationTimestamp", created, sizeof(created)) < 0 ||
+            csr_read_time(created, &csr.created) < 0) {
                 return error_set(err, ERROR_RETRY, EBADMSG,
                                  "a certificate request of the API server has no name or time");
         }
-        if (copy_text(spec, "username", csr.user, sizeof(csr.user)) < 0) {
+        if (csr_copy_text(spec, "username", csr.user, sizeof(csr.user)) < 0) {
                 flawed(&csr, "who asks is not known");
         }
-        csr.of_kubelet = copy_text(spec, "signerName", signer, sizeof(signer)) == 0 &&
+        csr.of_kubelet = csr_copy_text(spec, "signerName", signer, sizeof(signer)) == 0 &&
                          streq(signer, CSR_SIGNER_KUBELET) && is_object_name(csr.name);
         csr.settled = json_array_size(json_object_get(status, "conditions")) > 0 ||
                       json_object_get(status, "certificate");
@@ -240,9 +240,9 @@ int csr_read(const json_t *object, Csr *ret, Error *err)
         return 0;
 }
 
-static CsrVerdict say(CsrVerdict verdict, char *reason, size_t size, const char *format, ...)
+static CsrVerdict csr_say(CsrVerdict verdict, char *reason, size_t size, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
-static CsrVerdict say(CsrVerdict verdict, char *reason, size_t size, const char *format, ...)
+static CsrVerdict csr_say(CsrVerdict verdict, char *reason, size_t size, const char *format, ...)
 {
         va_list ap;
         va_start(ap, format);
@@ -255,23 +255,24 @@ static CsrVerdict judge_instance(const Csr *csr, const CsrFacts *facts, char *re
 {
         bool master = streq(facts->instance_role, "master");
         if (streq(facts->instance_state, "pending")) {
-                return say(CSR_WAIT, reason, size, "instance %s does not run yet",
-                           facts->instance_id);
+                return csr_say(CSR_WAIT, reason, size, "instance %s does not run yet",
+                               facts->instance_id);
         }
         if (!streq(facts->instance_state, "running")) {
-                return say(CSR_DENY, reason, size, "instance %s is %s", facts->instance_id,
-                           facts->instance_state);
+                return csr_say(CSR_DENY, reason, size, "instance %s is %s", facts->instance_id,
+                               facts->instance_state);
         }
         if (!master && !streq(facts->instance_role, "node")) {
-                return say(CSR_DENY, reason, size, "instance %s is neither master nor node",
-                           facts->instance_id);
+                return csr_say(CSR_DENY, reason, size, "instance %s is neither master nor node",
+                               facts->instance_id);
         }
         if (!csr->renewal && csr->with_master_token != master) {
-                return say(CSR_DENY, reason, size, "instance %s is a %s, but the token is a %s's",
-                           facts->instance_id, facts->instance_role, master ? "node" : "master");
+                return csr_say(CSR_DENY, reason, size,
+                               "instance %s is a %s, but the token is a %s's", facts->instance_id,
+                               facts->instance_role, master ? "node" : "master");
         }
-        return say(CSR_APPROVE, reason, size, "instance %s runs and is a %s of this cluster",
-                   facts->instance_id, facts->instance_role);
+        return csr_say(CSR_APPROVE, reason, size, "instance %s runs and is a %s of this cluster",
+                       facts->instance_id, facts->instance_role);
 }
 
 bool csr_needs_instance(const Csr *csr, bool node_is_live)
@@ -283,15 +284,15 @@ CsrVerdict csr_judge(const Csr *csr, const CsrFacts *facts, char *ret_reason, si
 {
         bool late = facts->now - csr->created > CSR_PATIENCE_S;
         if (*csr->flaw) {
-                return say(CSR_DENY, ret_reason, size, "%s", csr->flaw);
+                return csr_say(CSR_DENY, ret_reason, size, "%s", csr->flaw);
         }
         if (!csr_needs_instance(csr, facts->node_is_live)) {
-                return say(late ? CSR_DENY : CSR_WAIT, ret_reason, size,
-                           "the Node %.100s is live and has its certificate", csr->node_name);
+                return csr_say(late ? CSR_DENY : CSR_WAIT, ret_reason, size,
+                               "the Node %.100s is live and has its certificate", csr->node_name);
         }
         if (isempty(facts->instance_id)) {
-                return say(late ? CSR_DENY : CSR_WAIT, ret_reason, size,
-                           "EC2 knows no instance %.100s of this cluster", csr->node_name);
+                return csr_say(late ? CSR_DENY : CSR_WAIT, ret_reason, size,
+                               "EC2 knows no instance %.100s of this cluster", csr->node_name);
         }
         return judge_instance(csr, facts, ret_reason, size);
 }

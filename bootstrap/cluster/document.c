@@ -90,8 +90,8 @@ static int bad_field(const char *what, const DocumentField *field, ErrorClass cl
 }
 
 /* 1 if the object has the field, 0 if it lacks one that is optional. */
-static int read_field(const char *what, const json_t *object, const DocumentField *field, void *ret,
-                      Error *err)
+static int document_read_field(const char *what, const json_t *object, const DocumentField *field,
+                               void *ret, Error *err)
 {
         char *place = (char *) ret + field->offset;
         const json_t *value = json_object_get(object, field->name);
@@ -126,7 +126,7 @@ int document_read(const char *what, const json_t *object, const DocumentField *f
         }
         size_t known = n_further;
         FOREACH_ARRAY(field, fields, n) {
-                int r = read_field(what, object, field, ret, err);
+                int r = document_read_field(what, object, field, ret, err);
                 if (r < 0) {
                         return r;
                 }

@@ -69,7 +69,7 @@ void pki_service_address(Network services, char ret[INET_ADDRSTRLEN])
         network_format_nth(services, 1, ret);
 }
 
-static int append_name(StringList *list, const char *kind, const char *value, Error *err)
+static int pki_append_name(StringList *list, const char *kind, const char *value, Error *err)
 {
         _cleanup_free_ char *text = string_format("%s:%s", kind, value);
         return !text || string_list_append(list, text) < 0 ? error_oom(err) : 0;
@@ -83,7 +83,7 @@ typedef struct Name {
 static int append_names(StringList *list, const Name *names, size_t n, Error *err)
 {
         FOREACH_ARRAY(name, names, n) {
-                int r = *name->value ? append_name(list, name->kind, name->value, err) : 0;
+                int r = *name->value ? pki_append_name(list, name->kind, name->value, err) : 0;
                 if (r < 0) {
                         return r;
                 }

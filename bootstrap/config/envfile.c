@@ -43,7 +43,7 @@ static int next(Parser *p)
         return c;
 }
 
-static int refuse(Parser *p, const char *what)
+static int envfile_refuse(Parser *p, const char *what)
 {
         return error_set(p->err, ERROR_CONFIG, EINVAL, "%s:%u:%u: %s", p->name, p->line, p->column,
                          what);
@@ -77,7 +77,7 @@ static int parse_name(Parser *p, Buffer *ret)
                                  starts_with_mark(p->at, p->end) ? " of a byte order mark" : "");
         }
         if (!is_name_start(c)) {
-                return refuse(p, "expected a name: letters, digits and _");
+                return envfile_refuse(p, "expected a name: letters, digits and _");
         }
         do {
                 if (buffer_append(ret, &(char) { (char) next(p) }, 1) < 0) {
@@ -94,14 +94,15 @@ static int parse_expansion(Parser *p, Buffer *ret)
         (void) next(p);
         bool braces = peek(p) == '{';
         if (peek(p) == '(') {
-                return refuse(&start, "command substitution $(...): this file is never executed");
+                return envfile_refuse(&start,
+                                      "command substitution $(...): this file is never executed");
         }
         if (braces) {
                 (void) next(p);
         }
         if (!is_name_start(peek(p))) {
-                return refuse(&start, "only $NAME and ${NAME} are expanded; "
-                                      "write a literal $ in single quotes");
+                return envfile_refuse(&start, "only $NAME and ${NAME} are expanded; "
+                                              "write a literal $ in single quotes");
         }
         _cleanup_buffer_ Buffer name = {};
         int r = parse_name(p, &name);
@@ -109,7 +110,7 @@ static int parse_expansion(Parser *p, Buffer *ret)
                 return r;
         }
         if (braces && next(p) != '}') {
-                return refuse(&start, "only ${NAME} is expanded, without operators");
+                return envfile_refuse(&start, "only ${NAME} is expanded, without operators");
         }
         const EnvEntry *entry = envfile_get(p->file, name.data);
         if (!entry) {
@@ -126,7 +127,7 @@ static int parse_single_quotes(Parser *p, Buffer *ret)
         (void) next(p);
         for (int c = next(p); c != '\''; c = next(p)) {
                 if (c == EOF) {
-                        return refuse(&start, "this ' is never closed");
+                        return envfile_refuse(&start, "this ' is never closed");
                 }
                 if (buffer_append(ret, &(char) { (char) c }, 1) < 0) {
                         return error_oom(p->err);
@@ -142,10 +143,11 @@ static int parse_double_quotes(Parser *p, Buffer *ret)
         for (;;) {
                 int c = peek(p);
                 if (c == EOF) {
-                        return refuse(&start, "this \" is never closed");
+                        return envfile_refuse(&start, "this \" is never closed");
                 }
                 if (c == '`') {
-                        return refuse(p, "command substitution `...`: this file is never executed");
+                        return envfile_refuse(
+                                p, "command substitution `...`: this file is never executed");
                 }
                 if (c == '$') {
                         int r = parse_expansion(p, ret);
@@ -202,13 +204,13 @@ static int parse_unquoted(Parser *p, Buffer *ret)
         int c = peek(p);
         const char *meaning = shell_meaning(c);
         if (meaning) {
-                return refuse(p, meaning);
+                return envfile_refuse(p, meaning);
         }
         (void) next(p);
         if (c == '\\') {
                 c = next(p);
                 if (c == EOF) {
-                        return refuse(p, "a backslash at the end of the file");
+                        return envfile_refuse(p, "a backslash at the end of the file");
                 }
                 if (c == '\n') {
                         return 0;
@@ -220,7 +222,7 @@ static int parse_unquoted(Parser *p, Buffer *ret)
 static int parse_value(Parser *p, Buffer *ret)
 {
         if (peek(p) == '~') {
-                return refuse(p, "a shell would expand ~; write the whole path");
+                return envfile_refuse(p, "a shell would expand ~; write the whole path");
         }
         for (;;) {
                 int r;
@@ -248,7 +250,7 @@ static int parse_value(Parser *p, Buffer *ret)
         }
 }
 
-static EnvEntry *find(const EnvFile *file, const char *key)
+static EnvEntry *envfile_find(const EnvFile *file, const char *key)
 {
         FOREACH_ARRAY(e, file->entries, file->n) {
                 if (streq(e->key, key)) {
@@ -265,10 +267,10 @@ static int store(Parser *p, Buffer *key, Buffer *value, unsigned line)
         if (!name || !text) {
                 return error_oom(p->err);
         }
-        EnvEntry *entry = find(p->file, name);
+        EnvEntry *entry = envfile_find(p->file, name);
         if (!entry) {
                 if (p->file->n >= ENVFILE_MAX_ENTRIES) {
-                        return refuse(p, "too many assignments");
+                        return envfile_refuse(p, "too many assignments");
                 }
                 EnvEntry *entries = realloc(p->file->entries, (p->file->n + 1) * sizeof(EnvEntry));
                 if (!entries) {
@@ -307,8 +309,8 @@ static int parse_assignment(Parser *p, bool exported)
                 if (ends && streq_ptr(key.data, "export")) {
                         return 1;
                 }
-                return refuse(&start, "expected KEY=value without blanks around =; "
-                                      "commands are not run");
+                return envfile_refuse(&start, "expected KEY=value without blanks around =; "
+                                              "commands are not run");
         }
         (void) next(p);
         r = parse_value(p, &value);
@@ -342,7 +344,7 @@ static int parse_line(Parser *p)
                 }
                 const char *meaning = shell_meaning(c);
                 if (meaning) {
-                        return refuse(p, meaning);
+                        return envfile_refuse(p, meaning);
                 }
                 int r = parse_assignment(p, exported);
                 if (r < 0) {
@@ -397,7 +399,7 @@ int envfile_load(const char *path, EnvFile *ret, Error *err)
 
 const EnvEntry *envfile_get(const EnvFile *file, const char *key)
 {
-        return find(file, key);
+        return envfile_find(file, key);
 }
 
 void envfile_done(EnvFile *file)

@@ -153,8 +153,8 @@ static const EnvEntry *misspelt(const EnvFile *file, const ConfigKey *key)
         return NULL;
 }
 
-static int refuse_missing(const char *path, const EnvFile *file, const ConfigKey *key,
-                          const EnvEntry *entry, StringList *problems)
+static int config_refuse_missing(const char *path, const EnvFile *file, const ConfigKey *key,
+                                 const EnvEntry *entry, StringList *problems)
 {
         const EnvEntry *meant = entry ? NULL : misspelt(file, key);
         if (meant) {
@@ -180,7 +180,7 @@ static int take_key(const char *path, const EnvFile *file, const ConfigKey *key,
                                                  path, entry->line, key->name, entry->earlier_line);
         }
         if (isempty(value) && (key->required_by & (role ? role : ROLE_ALL))) {
-                return refuse_missing(path, file, key, entry, problems);
+                return config_refuse_missing(path, file, key, entry, problems);
         }
         if (isempty(value)) {
                 value = strempty(key->default_value);

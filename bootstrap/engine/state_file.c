@@ -130,7 +130,7 @@ static const json_t *reader_get(const Reader *r, const char *key)
         return json_is_null(value) ? NULL : value;
 }
 
-static void read_text(Reader *r, const char *key, char *ret, size_t size)
+static void state_file_read_text(Reader *r, const char *key, char *ret, size_t size)
 {
         const json_t *value = reader_get(r, key);
         ret[0] = '\0';
@@ -144,7 +144,7 @@ static void read_text(Reader *r, const char *key, char *ret, size_t size)
         memcpy(ret, json_string_value(value), json_string_length(value) + 1);
 }
 
-static void read_number(Reader *r, const char *key, int *ret)
+static void state_file_read_number(Reader *r, const char *key, int *ret)
 {
         const json_t *value = reader_get(r, key);
         *ret = 0;
@@ -159,11 +159,11 @@ static void read_number(Reader *r, const char *key, int *ret)
         *ret = (int) json_integer_value(value);
 }
 
-static void read_time(Reader *r, const char *key, uint64_t *ret)
+static void state_file_read_time(Reader *r, const char *key, uint64_t *ret)
 {
         char text[TIME_TEXT_MAX];
         struct timespec time;
-        read_text(r, key, text, sizeof(text));
+        state_file_read_text(r, key, text, sizeof(text));
         *ret = 0;
         if (text[0] == '\0') {
                 return;
@@ -188,12 +188,12 @@ static int parse_error(Reader *step, Error *ret)
         }
         Reader r = { .object = object, .where = step->where, .err = step->err };
         char class[16];
-        read_text(&r, "class", class, sizeof(class));
-        read_text(&r, "message", ret->message, sizeof(ret->message));
-        read_number(&r, "errno", &ret->error);
-        read_number(&r, "http_status", &ret->http_status);
-        read_text(&r, "aws_code", ret->aws_code, sizeof(ret->aws_code));
-        read_text(&r, "request_id", ret->request_id, sizeof(ret->request_id));
+        state_file_read_text(&r, "class", class, sizeof(class));
+        state_file_read_text(&r, "message", ret->message, sizeof(ret->message));
+        state_file_read_number(&r, "errno", &ret->error);
+        state_file_read_number(&r, "http_status", &ret->http_status);
+        state_file_read_text(&r, "aws_code", ret->aws_code, sizeof(ret->aws_code));
+        state_file_read_text(&r, "request_id", ret->request_id, sizeof(ret->request_id));
         ErrorClass value = error_class_from_string(class);
         if (value < 0) {
                 reader_refuse(&r, "class");
@@ -211,8 +211,8 @@ static int parse_step(const json_t *object, const Step *steps, size_t n_steps, S
                 return error_set(err, ERROR_CONFIG, EBADMSG, "a step is no object");
         }
         char name[64], state[16];
-        read_text(&r, "name", name, sizeof(name));
-        read_text(&r, "state", state, sizeof(state));
+        state_file_read_text(&r, "name", name, sizeof(name));
+        state_file_read_text(&r, "state", state, sizeof(state));
         int id = r.result < 0 ? -1 : step_find(steps, n_steps, name);
         if (id < 0 || ret->status.steps[id].in_role) {
                 reader_refuse(&r, "name");
@@ -221,14 +221,14 @@ static int parse_step(const json_t *object, const Step *steps, size_t n_steps, S
         r.where = steps[id].name;
         StepStatus *s = &ret->status.steps[id];
         int attempts = 0;
-        read_number(&r, "attempts", &attempts);
-        read_time(&r, "started", &s->started_us);
-        read_time(&r, "finished", &s->finished_us);
-        read_time(&r, "looked", &s->looked_us);
-        read_time(&r, "next_retry", &s->next_retry_us);
-        read_text(&r, "waiting_for", s->waiting_for, sizeof(s->waiting_for));
-        read_text(&r, "reason", s->reason, sizeof(s->reason));
-        read_text(&r, "warning", s->warning, sizeof(s->warning));
+        state_file_read_number(&r, "attempts", &attempts);
+        state_file_read_time(&r, "started", &s->started_us);
+        state_file_read_time(&r, "finished", &s->finished_us);
+        state_file_read_time(&r, "looked", &s->looked_us);
+        state_file_read_time(&r, "next_retry", &s->next_retry_us);
+        state_file_read_text(&r, "waiting_for", s->waiting_for, sizeof(s->waiting_for));
+        state_file_read_text(&r, "reason", s->reason, sizeof(s->reason));
+        state_file_read_text(&r, "warning", s->warning, sizeof(s->warning));
         StepState value = step_state_from_string(state);
         if (value < 0) {
                 reader_refuse(&r, "state");
@@ -245,18 +245,18 @@ static int parse_head(const json_t *root, StateFile *ret, Error *err)
         Reader r = { .object = root, .where = "", .err = err };
         int schema = 0;
         char phase[16];
-        read_number(&r, "schema", &schema);
+        state_file_read_number(&r, "schema", &schema);
         if (schema != STATE_FILE_SCHEMA) {
                 reader_refuse(&r, "schema");
         }
-        read_text(&r, "instance_id", ret->instance_id, sizeof(ret->instance_id));
-        read_text(&r, "role", ret->role, sizeof(ret->role));
-        read_text(&r, "boot_id", ret->boot_id, sizeof(ret->boot_id));
-        read_number(&r, "pid", &ret->pid);
-        read_number(&r, "daemon", &ret->daemon);
+        state_file_read_text(&r, "instance_id", ret->instance_id, sizeof(ret->instance_id));
+        state_file_read_text(&r, "role", ret->role, sizeof(ret->role));
+        state_file_read_text(&r, "boot_id", ret->boot_id, sizeof(ret->boot_id));
+        state_file_read_number(&r, "pid", &ret->pid);
+        state_file_read_number(&r, "daemon", &ret->daemon);
         ret->running = json_is_true(json_object_get(root, "running"));
-        read_time(&r, "since", &ret->status.since_us);
-        read_text(&r, "phase", phase, sizeof(phase));
+        state_file_read_time(&r, "since", &ret->status.since_us);
+        state_file_read_text(&r, "phase", phase, sizeof(phase));
         Phase value = phase_from_string(phase);
         if (value < 0) {
                 reader_refuse(&r, "phase");

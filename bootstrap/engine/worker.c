@@ -60,7 +60,7 @@ void worker_wake(Workers *workers)
         (void) eventfd_write(workers->fd, 1);
 }
 
-static void *worker(void *argument)
+static void *worker_main(void *argument)
 {
         Workers *w = argument;
         (void) pthread_mutex_lock(&w->lock);
@@ -114,7 +114,7 @@ static int thread_make(Workers *w, Error *err)
         }
         r = -pthread_attr_setstacksize(&attributes, WORKER_STACK_BYTES);
         if (r == 0) {
-                r = -pthread_create(&w->threads[w->n_threads], &attributes, worker, w);
+                r = -pthread_create(&w->threads[w->n_threads], &attributes, worker_main, w);
         }
         (void) pthread_attr_destroy(&attributes);
         if (r < 0) {

@@ -120,7 +120,7 @@ static bool is_xen_of_attachment(const char *disk, const char *device_name)
         return *name && string_starts_with(disk, "xvd") && streq(disk + strlen("xvd"), name);
 }
 
-static int read_number(const char *disk, const char *attribute, uint64_t *ret, Error *err)
+static int blockdev_read_number(const char *disk, const char *attribute, uint64_t *ret, Error *err)
 {
         char text[ATTRIBUTE_MAX];
         int r = read_attribute(disk, attribute, text, err);
@@ -158,7 +158,7 @@ static int read_devnum(const char *disk, uint64_t *ret, Error *err)
 
 /* The disk with its node, number and size: 1; 0 while any of them is missing, or the node (made by
  * another: devtmpfs, a container's manager) is not that disk's. */
-static int describe(const char *disk, BlockdevKind kind, Blockdev *ret, Error *err)
+static int blockdev_describe(const char *disk, BlockdevKind kind, Blockdev *ret, Error *err)
 {
         Blockdev device = { .kind = kind };
         int n = snprintf(device.node, sizeof(device.node), "%s/%s", dev_root, disk);
@@ -170,7 +170,7 @@ static int describe(const char *disk, BlockdevKind kind, Blockdev *ret, Error *e
                 return r;
         }
         uint64_t sectors = 0;
-        r = read_number(disk, "size", &sectors, err);
+        r = blockdev_read_number(disk, "size", &sectors, err);
         if (r <= 0) {
                 return r;
         }
@@ -217,14 +217,14 @@ static int search_disk(Search *search, const char *disk, Error *err)
                 if (!search->device_name || !is_xen_of_attachment(disk, search->device_name)) {
                         return 0;
                 }
-                r = describe(disk, BLOCKDEV_XEN, &device, err);
+                r = blockdev_describe(disk, BLOCKDEV_XEN, &device, err);
                 if (r > 0) {
                         search->xen = device;
                         search->xen_found = true;
                 }
                 return r;
         }
-        r = describe(disk, kind, &device, err);
+        r = blockdev_describe(disk, kind, &device, err);
         if (r <= 0) {
                 return r;
         }
@@ -338,7 +338,7 @@ int blockdev_verify(const Blockdev *device, Error *err)
                 }
         }
         Blockdev now = {};
-        int r = describe(disk, device->kind, &now, err);
+        int r = blockdev_describe(disk, device->kind, &now, err);
         if (r < 0) {
                 return r;
         }

@@ -78,7 +78,7 @@ static int parse(const HttpReply *reply, json_t **ret, Error *err)
 }
 
 /* Of a status that is not what was hoped for: docker says why in "message". */
-static int refused(const Call *call, const HttpReply *reply, Error *err)
+static int docker_refused(const Call *call, const HttpReply *reply, Error *err)
 {
         json_auto_t *json = json_loadb(reply->body.data, reply->body.size, 0, NULL);
         const char *message = json_string_value(json_object_get(json, "message"));
@@ -104,7 +104,7 @@ int docker_ping(const char *socket, const Wait *wait, Error *err)
         if (r < 0) {
                 return r;
         }
-        return reply.status == 200 ? 1 : refused(&ping, &reply, err);
+        return reply.status == 200 ? 1 : docker_refused(&ping, &reply, err);
 }
 
 /* 1 and the reply's object, or 0 where docker knows nothing of that name. */
@@ -117,13 +117,13 @@ static int get(const char *socket, const char *path, const Wait *wait, json_t **
                 return r;
         }
         if (reply.status != 200) {
-                return refused(&get, &reply, err);
+                return docker_refused(&get, &reply, err);
         }
         r = parse(&reply, ret, err);
         return r < 0 ? r : 1;
 }
 
-static void copy_text(const json_t *json, const char *key, char *ret, size_t size)
+static void docker_copy_text(const json_t *json, const char *key, char *ret, size_t size)
 {
         const char *text = json_string_value(json_object_get(json, key));
         (void) snprintf(ret, size, "%s", strempty(text)); /* words of docker's; cut is fine */
@@ -138,9 +138,9 @@ int docker_info(const char *socket, const Wait *wait, DockerInfo *ret, Error *er
                              : error_set(err, ERROR_CONFIG, EPROTO,
                                          "%s: docker knows no " API "/info", socket);
         }
-        copy_text(json, "CgroupDriver", ret->cgroup_driver, sizeof(ret->cgroup_driver));
-        copy_text(json, "ServerVersion", ret->server_version, sizeof(ret->server_version));
-        copy_text(json, "Driver", ret->storage_driver, sizeof(ret->storage_driver));
+        docker_copy_text(json, "CgroupDriver", ret->cgroup_driver, sizeof(ret->cgroup_driver));
+        docker_copy_text(json, "ServerVersion", ret->server_version, sizeof(ret->server_version));
+        docker_copy_text(json, "Driver", ret->storage_driver, sizeof(ret->storage_driver));
         json_int_t running = json_integer_value(json_object_get(json, "ContainersRunning"));
         ret->containers_running = running > 0 ? (unsigned long) running : 0;
         return 0;
@@ -289,8 +289,8 @@ const char *docker_container_state_to_string(DockerContainerState state)
         return state >= 0 && state < _DOCKER_CONTAINER_STATE_MAX ? state_names[state] : "invalid";
 }
 
-static int look(const char *socket, const char *name, const char *hash, const Wait *wait,
-                DockerContainerState *ret, Error *err)
+static int docker_look(const char *socket, const char *name, const char *hash, const Wait *wait,
+                       DockerContainerState *ret, Error *err)
 {
         json_auto_t *json = NULL;
         _cleanup_free_ char *path = string_format("/containers/%s/json", name);
@@ -322,7 +322,7 @@ int docker_container_look(const char *socket, const DockerContainer *container, 
         char hash[DOCKER_HASH_SIZE];
         json_auto_t *body = NULL;
         int r = plan(socket, container, wait, &body, hash, err);
-        return r < 0 ? r : look(socket, container->name, hash, wait, ret, err);
+        return r < 0 ? r : docker_look(socket, container->name, hash, wait, ret, err);
 }
 
 int docker_container_started(const char *socket, const char *name, const Wait *wait,
@@ -340,7 +340,8 @@ int docker_container_started(const char *socket, const char *name, const Wait *w
 }
 
 /* Any status that says "it is so now" is good. */
-static int change(const Call *request, const int *good, size_t n_good, const Wait *wait, Error *err)
+static int docker_change(const Call *request, const int *good, size_t n_good, const Wait *wait,
+                         Error *err)
 {
         _cleanup_http_reply_ HttpReply reply = {};
         int r = call(request, wait, &reply, err);
@@ -352,7 +353,7 @@ static int change(const Call *request, const int *good, size_t n_good, const Wai
                         return 0;
                 }
         }
-        return refused(request, &reply, err);
+        return docker_refused(request, &reply, err);
 }
 
 static int remove_container(const char *socket, const char *name, const Wait *wait, Error *err)
@@ -367,8 +368,8 @@ static int remove_container(const char *socket, const char *name, const Wait *wa
                 { socket, "POST", stop, .timeout_ms = STOP_TIMEOUT_MS },
                 { socket, "DELETE", remove, .timeout_ms = STOP_TIMEOUT_MS },
         };
-        int r = change(&calls[0], good, ELEMENTS(good), wait, err);
-        return r < 0 ? r : change(&calls[1], good, ELEMENTS(good), wait, err);
+        int r = docker_change(&calls[0], good, ELEMENTS(good), wait, err);
+        return r < 0 ? r : docker_change(&calls[1], good, ELEMENTS(good), wait, err);
 }
 
 int docker_container_create(const char *socket, const DockerContainer *container, const Wait *wait,
@@ -382,7 +383,7 @@ int docker_container_create(const char *socket, const DockerContainer *container
         if (r < 0) {
                 return r;
         }
-        r = look(socket, container->name, hash, wait, &state, err);
+        r = docker_look(socket, container->name, hash, wait, &state, err);
         if (r < 0 || state == DOCKER_CONTAINER_STOPPED || state == DOCKER_CONTAINER_RUNNING) {
                 return r;
         }
@@ -397,6 +398,6 @@ int docker_container_create(const char *socket, const DockerContainer *container
                 return error_oom(err);
         }
         Call create = { socket, "POST", path, .body = body, .timeout_ms = STOP_TIMEOUT_MS };
-        r = change(&create, created, ELEMENTS(created), wait, err);
+        r = docker_change(&create, created, ELEMENTS(created), wait, err);
         return r < 0 ? r : 1;
 }

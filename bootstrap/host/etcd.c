@@ -45,7 +45,7 @@ static int range(EtcdClient *client, const json_t *body, const Wait *wait, EtcdA
         return etcd_demand(client, "kv/range", body, NULL, wait, ret, err);
 }
 
-static int bad_value(int r, Error *err)
+static int etcd_bad_value(int r, Error *err)
 {
         return r == -ENOMEM ? error_oom(err)
                             : error_set(err, ERROR_RETRY, EBADMSG, "etcd's reply is malformed");
@@ -64,7 +64,7 @@ int etcd_get(EtcdClient *client, const char *key, const Wait *wait, Buffer *ret,
                 return 0;
         }
         r = etcd_decode(json_object_get(kv, "value"), ret);
-        return r < 0 ? bad_value(r, err) : 1;
+        return r < 0 ? etcd_bad_value(r, err) : 1;
 }
 
 /* The range's end is the first key after all that begin with the prefix: its last byte one higher;
@@ -93,11 +93,11 @@ static int visit_one(const json_t *kv, EtcdVisit *visit, void *userdata, Error *
         _cleanup_buffer_ Buffer key = {}, value = { .wipe = true };
         int r = etcd_decode(json_object_get(kv, "key"), &key);
         if (r < 0) {
-                return bad_value(r, err);
+                return etcd_bad_value(r, err);
         }
         r = etcd_decode(json_object_get(kv, "value"), &value);
         if (r < 0) {
-                return bad_value(r, err);
+                return etcd_bad_value(r, err);
         }
         return visit(key.data, value.data, userdata, err);
 }
@@ -185,7 +185,7 @@ int etcd_role_ensure(EtcdClient *client, const char *role, const char *key, cons
         } else if (key) {
                 r = has_permission(&answer, key, range_end, permission);
                 if (r != 0) {
-                        return r < 0 ? bad_value(r, err) : 0;
+                        return r < 0 ? etcd_bad_value(r, err) : 0;
                 }
         }
         return r < 0 || !key

@@ -93,7 +93,7 @@ DiskMarker disk_marker_read(const char sector[DISK_MARKER_BYTES], const char *vo
 }
 
 /* What is there, for people. */
-static void describe(const DiskFacts *facts, char *ret, size_t size)
+static void probe_describe(const DiskFacts *facts, char *ret, size_t size)
 {
         static const char *const markers[] = {
                 [DISK_MARKER_NONE] = "",
@@ -194,7 +194,7 @@ void disk_judge(const DiskFacts *facts, const char *label, DiskProbe *ret)
                 break;
         case DISK_UNRECOGNISED:
                 if (facts->marker != DISK_MARKER_NONE) {
-                        describe(facts, ret->what, sizeof(ret->what));
+                        probe_describe(facts, ret->what, sizeof(ret->what));
                 } else {
                         (void) snprintf(ret->what, sizeof(ret->what),
                                         "unrecognised data at byte %llu", at);
@@ -205,7 +205,7 @@ void disk_judge(const DiskFacts *facts, const char *label, DiskProbe *ret)
                                 "a filesystem of ours whose making was interrupted");
                 break;
         default:
-                describe(facts, ret->what, sizeof(ret->what));
+                probe_describe(facts, ret->what, sizeof(ret->what));
         }
         (void) snprintf(ret->uuid, sizeof(ret->uuid), "%s",
                         ret->content == DISK_INTERRUPTED ? facts->marker_uuid : facts->uuid);
@@ -382,8 +382,8 @@ int disk_probe_fd(int fd, const char *name, const char *volume_id, const char *l
 /* Looks once more at a superblock that seemed damaged. The kernel (of a mounted filesystem), e2fsck
  * and mkfs hold the exclusive claim on the disk while they change a superblock, field by field, so
  * a reader may see half of a change. While the claim is held here nobody changes it. */
-static int look_again(const Blockdev *device, const char *label, const Wait *wait, DiskProbe *probe,
-                      DiskFacts *facts, Error *err)
+static int probe_look_again(const Blockdev *device, const char *label, const Wait *wait,
+                            DiskProbe *probe, DiskFacts *facts, Error *err)
 {
         _cleanup_close_ int fd = open(device->node, O_RDONLY | O_EXCL | O_CLOEXEC);
         if (fd < 0 && errno == EBUSY) {
@@ -421,7 +421,7 @@ int filesystem_probe(const Blockdev *device, const char *label, const Wait *wait
         DiskFacts facts = {};
         r = disk_probe_fd(fd, device->node, device->volume_id, label, wait, &probe, &facts, err);
         if (r >= 0 && probe.bad_superblock) {
-                r = look_again(device, label, wait, &probe, &facts, err);
+                r = probe_look_again(device, label, wait, &probe, &facts, err);
         }
         if (r < 0) {
                 return r;

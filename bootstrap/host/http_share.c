@@ -9,7 +9,7 @@
 
 static pthread_mutex_t mutexes[CURL_LOCK_DATA_LAST];
 
-static void lock(CURL *easy, curl_lock_data data, curl_lock_access access, void *userdata)
+static void share_lock(CURL *easy, curl_lock_data data, curl_lock_access access, void *userdata)
 {
         (void) easy;
         (void) access;
@@ -17,7 +17,7 @@ static void lock(CURL *easy, curl_lock_data data, curl_lock_access access, void 
         (void) pthread_mutex_lock(&mutexes[data]); /* not recursive, alive */
 }
 
-static void unlock(CURL *easy, curl_lock_data data, void *userdata)
+static void share_unlock(CURL *easy, curl_lock_data data, void *userdata)
 {
         (void) easy;
         (void) userdata;
@@ -34,9 +34,9 @@ int http_share_new(CURLSH **ret, Error *err)
         FOREACH_ARRAY(mutex, mutexes, ELEMENTS(mutexes)) {
                 (void) pthread_mutex_init(mutex, NULL); /* cannot fail without attributes */
         }
-        CURLSHcode code = curl_share_setopt(share, CURLSHOPT_LOCKFUNC, lock);
+        CURLSHcode code = curl_share_setopt(share, CURLSHOPT_LOCKFUNC, share_lock);
         if (code == CURLSHE_OK) {
-                code = curl_share_setopt(share, CURLSHOPT_UNLOCKFUNC, unlock);
+                code = curl_share_setopt(share, CURLSHOPT_UNLOCKFUNC, share_unlock);
         }
         for (size_t i = 0; code == CURLSHE_OK && i < ELEMENTS(shared); i++) {
                 code = curl_share_setopt(share, CURLSHOPT_SHARE, shared[i]);

@@ -59,7 +59,7 @@ static int match_unit(sd_journal *journal, const char *unit)
 }
 
 /* The entry's field, cut to fit; "" where it has none. */
-static void read_field(sd_journal *journal, const char *field, char *ret, size_t size)
+static void journal_read_field(sd_journal *journal, const char *field, char *ret, size_t size)
 {
         const void *data = NULL;
         size_t n = 0, name = strlen(field) + 1;
@@ -78,10 +78,10 @@ static int visit_entries(sd_journal *journal, JournalVisit *visit, void *userdat
                 if (r <= 0) {
                         break;
                 }
-                read_field(journal, "MESSAGE", line, sizeof(line));
-                read_field(journal, "_SYSTEMD_INVOCATION_ID", run, sizeof(run));
+                journal_read_field(journal, "MESSAGE", line, sizeof(line));
+                journal_read_field(journal, "_SYSTEMD_INVOCATION_ID", run, sizeof(run));
                 if (run[0] == '\0') { /* systemd's word of the unit */
-                        read_field(journal, "INVOCATION_ID", run, sizeof(run));
+                        journal_read_field(journal, "INVOCATION_ID", run, sizeof(run));
                 }
                 if (!visit(run, line, userdata)) {
                         break;
@@ -90,7 +90,7 @@ static int visit_entries(sd_journal *journal, JournalVisit *visit, void *userdat
         return r < 0 ? r : 0;
 }
 
-static int read_back(const char *unit, JournalVisit *visit, void *userdata)
+static int journal_read_entries(const char *unit, JournalVisit *visit, void *userdata)
 {
         _cleanup_(sd_journal_closep) sd_journal *journal = NULL;
         int r = sd_journal_open(&journal, SD_JOURNAL_LOCAL_ONLY);
@@ -110,7 +110,7 @@ static int read_back(const char *unit, JournalVisit *visit, void *userdata)
 
 int journal_read_back(const char *unit, JournalVisit *visit, void *userdata, Error *err)
 {
-        int r = read_back(unit, visit, userdata);
+        int r = journal_read_entries(unit, visit, userdata);
         return r < 0 ? error_errno(err, r, "read the journal of %s", unit) : 0;
 }
 

@@ -147,7 +147,8 @@ typedef struct Call {
         uint64_t timeout_ms;
 } Call;
 
-static int exchange(KubeApi *api, const Call *call, const Wait *wait, HttpReply *ret, Error *err)
+static int kube_api_exchange(KubeApi *api, const Call *call, const Wait *wait, HttpReply *ret,
+                             Error *err)
 {
         _cleanup_free_ char *url = string_format("%s%s", api->server, call->path);
         _cleanup_free_ char *effect =
@@ -204,7 +205,7 @@ static ErrorClass class_of_status(int status, int *ret_error)
 
 /* The API server's refusal, in its own words (a Status object).
  * https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/ */
-static int refused(const Call *call, const HttpReply *reply, Error *err)
+static int kube_api_refused(const Call *call, const HttpReply *reply, Error *err)
 {
         int error;
         ErrorClass class = class_of_status(reply->status, &error);
@@ -224,7 +225,7 @@ int kube_api_is_ready(KubeApi *api, const Wait *wait, Error *err)
                             .accept = "text/plain, application/json",
                             .timeout_ms = READY_TIMEOUT_MS };
         _cleanup_http_reply_ HttpReply reply = {};
-        int r = exchange(api, &call, wait, &reply, err);
+        int r = kube_api_exchange(api, &call, wait, &reply, err);
         if (r == -ECONNREFUSED || r == -ECONNRESET || r == -ETIMEDOUT) {
                 return 0;
         }
@@ -232,7 +233,7 @@ int kube_api_is_ready(KubeApi *api, const Wait *wait, Error *err)
                 return r;
         }
         if (reply.status == 401 || reply.status == 403) {
-                return refused(&call, &reply, err);
+                return kube_api_refused(&call, &reply, err);
         }
         return reply.status == 200 && streq(reply.body.data, "ok");
 }
@@ -241,7 +242,7 @@ int kube_api_is_ready(KubeApi *api, const Wait *wait, Error *err)
 static int call_json(KubeApi *api, const Call *call, const Wait *wait, json_t **ret, Error *err)
 {
         _cleanup_http_reply_ HttpReply reply = {};
-        int r = exchange(api, call, wait, &reply, err);
+        int r = kube_api_exchange(api, call, wait, &reply, err);
         if (r < 0) {
                 return r;
         }
@@ -249,7 +250,7 @@ static int call_json(KubeApi *api, const Call *call, const Wait *wait, json_t **
                 return 0;
         }
         if (reply.status < 200 || reply.status > 299) {
-                return refused(call, &reply, err);
+                return kube_api_refused(call, &reply, err);
         }
         if (!ret) {
                 return 1;

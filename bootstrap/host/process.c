@@ -382,7 +382,7 @@ static int how_it_ended(const ProcessResult *result, char *ret, size_t size)
 
 /* "exit status 1: the last lines; of what it said". The standard output of a program that succeeded
  * is its answer, which may be a secret; that of one that failed may be its complaint. */
-static void describe(const ProcessResult *result, size_t lines, char *ret, size_t size)
+static void process_describe(const ProcessResult *result, size_t lines, char *ret, size_t size)
 {
         bool output = result->errors.size == 0 && result->exit_status != 0;
         const Buffer *said = output ? &result->output : &result->errors;
@@ -429,7 +429,7 @@ int process_run(const ProcessOptions *options, const Wait *wait, ProcessResult *
                 return r;
         }
         char text[TAIL_MAX + 64];
-        describe(&result, 3, text, sizeof(text));
+        process_describe(&result, 3, text, sizeof(text));
         log_write(LOG_INFO, LOG_ID_CHILD, NULL, 0, "%s: %s", command, text);
         *ret = result;
         result = (ProcessResult) {};
@@ -446,7 +446,7 @@ int process_run_checked(const ProcessOptions *options, const Wait *wait, Process
         }
         if (result.exit_status != 0) {
                 char text[TAIL_MAX + 64];
-                describe(&result, 1, text, sizeof(text));
+                process_describe(&result, 1, text, sizeof(text));
                 return error_set(err, ERROR_FATAL, 0, "%s: %s", options->argv[0], text);
         }
         *ret = result;

@@ -10,7 +10,7 @@
 #include "host/journal.h"
 #include "host/unit_bus.h"
 
-static int read_text(sd_bus_message *message, char *ret, size_t size)
+static int unit_read_text(sd_bus_message *message, char *ret, size_t size)
 {
         const char *text;
         int r = sd_bus_message_read(message, "v", "s", &text);
@@ -38,20 +38,20 @@ static int read_invocation(sd_bus_message *message, uint64_t *ret, size_t size)
         return sd_bus_message_exit_container(message);
 }
 
-static int read_property(sd_bus_message *message, const char *name, UnitState *state)
+static int unit_read_property(sd_bus_message *message, const char *name, UnitState *state)
 {
         int flag = 0, r;
         if (streq(name, "LoadState")) {
-                return read_text(message, state->load, sizeof(state->load));
+                return unit_read_text(message, state->load, sizeof(state->load));
         }
         if (streq(name, "ActiveState")) {
-                return read_text(message, state->active, sizeof(state->active));
+                return unit_read_text(message, state->active, sizeof(state->active));
         }
         if (streq(name, "SubState")) {
-                return read_text(message, state->sub, sizeof(state->sub));
+                return unit_read_text(message, state->sub, sizeof(state->sub));
         }
         if (streq(name, "Result")) {
-                return read_text(message, state->result, sizeof(state->result));
+                return unit_read_text(message, state->result, sizeof(state->result));
         }
         if (streq(name, "InvocationID")) {
                 return read_invocation(message, state->invocation, sizeof(state->invocation));
@@ -80,7 +80,7 @@ static int read_properties(sd_bus_message *message, UnitState *ret)
                 if (r < 0) {
                         return r;
                 }
-                r = read_property(message, name, &state);
+                r = unit_read_property(message, name, &state);
                 if (r < 0) {
                         return r;
                 }
@@ -120,7 +120,7 @@ static int make_call(sd_bus *bus, const char *name, sd_bus_message **ret)
 }
 
 /* Asking for properties makes the manager load the unit. */
-static int look(sd_bus *bus, const char *name, const Wait *wait, UnitState *ret, Error *err)
+static int unit_look_at(sd_bus *bus, const char *name, const Wait *wait, UnitState *ret, Error *err)
 {
         _cleanup_message_ sd_bus_message *call = NULL, *reply = NULL;
         int r = make_call(bus, name, &call);
@@ -140,7 +140,7 @@ int unit_look(const char *name, const Wait *wait, UnitState *ret, Error *err)
         _cleanup_bus_ sd_bus *bus = NULL;
         int r = unit_bus_open(&bus, err);
         if (r >= 0) {
-                r = look(bus, name, wait, ret, err);
+                r = unit_look_at(bus, name, wait, ret, err);
         }
         if (r < 0) {
                 (void) error_prefix(err, "look at %s", name);
@@ -173,7 +173,7 @@ static int job_ended(sd_bus *bus, const char *name, const Job *job, const Wait *
                 return 0;
         }
         UnitState state = {};
-        int r = look(bus, name, wait, &state, err);
+        int r = unit_look_at(bus, name, wait, &state, err);
         if (r < 0) {
                 return r;
         }
@@ -273,7 +273,7 @@ int unit_reset_failed(const char *name, const Wait *wait, Error *err)
         return 0;
 }
 
-static int on_change(sd_bus_message *message, void *userdata, sd_bus_error *e)
+static int unit_on_change(sd_bus_message *message, void *userdata, sd_bus_error *e)
 {
         (void) message;
         (void) e;
@@ -303,13 +303,13 @@ static int wait_change(const char *name, const UnitState *seen, const Wait *wait
         if (r < 0) {
                 return r;
         }
-        r = unit_bus_subscribe(bus, path, PROPERTIES, "PropertiesChanged", on_change, &changed,
+        r = unit_bus_subscribe(bus, path, PROPERTIES, "PropertiesChanged", unit_on_change, &changed,
                                wait, err);
         while (r >= 0) {
                 if (changed) {
                         UnitState state;
                         changed = false;
-                        r = look(bus, name, wait, &state, err);
+                        r = unit_look_at(bus, name, wait, &state, err);
                         if (r < 0 || state_differs(&state, seen)) {
                                 return r < 0 ? r : 1;
                         }

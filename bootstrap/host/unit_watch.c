@@ -25,7 +25,8 @@ struct UnitWatch {
 };
 
 /* Reads a property of the signal if it is one of the two below; skips any other. */
-static int read_property(sd_bus_message *message, const char **ret_active, const char **ret_sub)
+static int unit_watch_read_property(sd_bus_message *message, const char **ret_active,
+                                    const char **ret_sub)
 {
         const char *name = NULL;
         int r = sd_bus_message_read(message, "s", &name);
@@ -54,7 +55,7 @@ static int read_states(sd_bus_message *message, const char **ret_active, const c
                 return r;
         }
         while ((r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
-                r = read_property(message, ret_active, ret_sub);
+                r = unit_watch_read_property(message, ret_active, ret_sub);
                 if (r < 0) {
                         return r;
                 }
@@ -74,7 +75,7 @@ static bool is_settled(const char *active, const char *sub)
                streq(sub, "auto-restart");
 }
 
-static int on_change(sd_bus_message *message, void *userdata, sd_bus_error *e)
+static int unit_watch_on_change(sd_bus_message *message, void *userdata, sd_bus_error *e)
 {
         (void) e;
         Ear *ear = userdata;
@@ -100,8 +101,8 @@ static int listen_to(UnitWatch *watch, size_t i, const char *name, const Wait *w
         if (r < 0) {
                 return error_errno(err, r, "path of %s", name);
         }
-        return unit_bus_subscribe(watch->bus, path, PROPERTIES, "PropertiesChanged", on_change,
-                                  &watch->ears[i], wait, err);
+        return unit_bus_subscribe(watch->bus, path, PROPERTIES, "PropertiesChanged",
+                                  unit_watch_on_change, &watch->ears[i], wait, err);
 }
 
 int unit_watch_open(const char *const *names, size_t n, UnitWatch **ret, Error *err)

@@ -65,7 +65,7 @@ int settings_check_volume(const StackConfig *config, const LineageScene *scene, 
 }
 
 /* The alternative names of the certificate in use: 1, or 0 if there is none yet. */
-static int read_names(CertificateInfo *ret, Error *err)
+static int settings_read_names(CertificateInfo *ret, Error *err)
 {
         _cleanup_buffer_ Buffer pem = {};
         _cleanup_x509_ X509 *certificate = NULL;
@@ -103,7 +103,7 @@ int settings_warn_of_names(const StackConfig *config, StepContext *context, Erro
 {
         _cleanup_certificate_info_ CertificateInfo info = {};
         char address[INET_ADDRSTRLEN], text[300];
-        int r = read_names(&info, err);
+        int r = settings_read_names(&info, err);
         if (r <= 0) {
                 return r;
         }
@@ -121,7 +121,7 @@ int settings_warn_of_address(StepContext *context, const char *public_ip, Error 
 {
         _cleanup_certificate_info_ CertificateInfo info = {};
         char text[64];
-        int r = read_names(&info, err);
+        int r = settings_read_names(&info, err);
         if (r <= 0) {
                 return r;
         }
@@ -174,7 +174,7 @@ static int refuse_without(const StackConfig *config, const CertificateInfo *info
 int settings_check_certificate(const StackConfig *config, Error *err)
 {
         _cleanup_certificate_info_ CertificateInfo info = {};
-        int r = read_names(&info, err);
+        int r = settings_read_names(&info, err);
         if (r <= 0) {
                 return r;
         }

@@ -154,7 +154,7 @@ def part(caller, called):
     """What of a boot a call belongs to, if it is such a part's outermost."""
     if caller == "step_run_job":
         return called.rpartition("_")[0].replace("_", "-")
-    if caller == "worker" and called.startswith("work_on"):
+    if caller == "parallel_worker" and called.startswith("work_on"):
         return "secrets, to and from the bucket"
     return "state.json" if called == "state_file_write" else None
 

@@ -174,6 +174,17 @@ def test_an_error_is_never_null():
                for name, text in sources.items() for found in call.finditer(text) if found[1] in takes_one])
 
 
+def test_a_function_has_a_name_of_its_own():
+    """A stack trace, a profile or a search for a static function leads to one file."""
+    files = {}
+    for name in tracked("bootstrap/*.c"):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        for function in re.findall(r"^static [^;={}()]*?\b(\w+)\([^;{}]*\)\s*\{", text, re.M):
+            files.setdefault(function, {})[name] = None
+    fail_with([f"{function}(): in {', '.join(names)}" for function, names in files.items()
+               if len(names) > 1 and function != "__attribute__"])
+
+
 @pytest.mark.parametrize("form, instead", [
     (r"\b(\w+) = \(?\1 (?:[<>]=?|[!=]=) (?:0|CURLE_OK)\b[^?]*\?", "if (r < 0) { return r; }, then the next call"),
     (r"\?.*\?", "one ?: in a statement"),

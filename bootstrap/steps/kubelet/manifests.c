@@ -44,7 +44,7 @@ static int learn_images(const Images *images, Facts *facts, Error *err)
         return 0;
 }
 
-static int learn(const Boot *boot, Facts *ret, Error *err)
+static int manifests_learn(const Boot *boot, Facts *ret, Error *err)
 {
         const StackConfig *c = &boot->config;
         *ret = (Facts) {};
@@ -142,7 +142,7 @@ int manifests_render(const Boot *boot, StepContext *context, const char *folder,
                      Manifests *ret, Error *err)
 {
         Facts facts;
-        int r = learn(boot, &facts, err);
+        int r = manifests_learn(boot, &facts, err);
         if (r < 0) {
                 return r;
         }

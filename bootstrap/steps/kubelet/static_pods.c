@@ -11,7 +11,7 @@
 #define TEMPLATES "/etc/kubernetes/static-pods"
 #define MANIFESTS "/etc/kubernetes/manifests" /* kubelet's staticPodPath */
 
-static int render(const Boot *boot, StepContext *context, Manifests *ret, Error *err)
+static int static_pods_render(const Boot *boot, StepContext *context, Manifests *ret, Error *err)
 {
         int r = manifests_render(boot, context, TEMPLATES "/all", MANIFESTS_LACK_NOTHING, ret, err);
         return r < 0 || boot->config.role != ROLE_MASTER
@@ -44,7 +44,7 @@ int static_pods_probe(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         char how[FILE_DIFFERENCE_MAX];
-        r = render(userdata, context, &manifests, err);
+        r = static_pods_render(userdata, context, &manifests, err);
         if (r < 0) {
                 return r;
         }
@@ -59,7 +59,7 @@ int static_pods_apply(void *userdata, StepContext *context, Error *err)
 {
         const Boot *boot = userdata;
         _cleanup_manifests_ Manifests manifests = {};
-        int r = render(boot, context, &manifests, err);
+        int r = static_pods_render(boot, context, &manifests, err);
         if (r >= 0 && boot->config.role == ROLE_MASTER) {
                 r = file_make_directory(MASTER_AUDIT, 0700, err);
         }

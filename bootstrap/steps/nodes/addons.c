@@ -19,7 +19,7 @@
 #define NOTES_PATH "/api/v1/namespaces/kube-system/configmaps"
 #define NOTE_PATH  NOTES_PATH "/" NOTE_NAME
 
-static int render(const Boot *boot, StepContext *context, Manifests *ret, Error *err)
+static int addons_render(const Boot *boot, StepContext *context, Manifests *ret, Error *err)
 {
         return manifests_render(boot, context, TEMPLATES, MANIFESTS_LACK_IMAGES, ret, err);
 }
@@ -103,7 +103,7 @@ int addons_probe(void *userdata, StepContext *context, Error *err)
         Boot *boot = userdata;
         _cleanup_manifests_ Manifests manifests = {};
         _cleanup_kube_api_ KubeApi *api = NULL;
-        int r = render(boot, context, &manifests, err);
+        int r = addons_render(boot, context, &manifests, err);
         if (r >= 0) {
                 r = api_open(boot, &api, err);
         }
@@ -138,7 +138,7 @@ int addons_apply(void *userdata, StepContext *context, Error *err)
         Boot *boot = userdata;
         _cleanup_manifests_ Manifests manifests = {};
         _cleanup_kube_api_ KubeApi *api = NULL;
-        int r = render(boot, context, &manifests, err);
+        int r = addons_render(boot, context, &manifests, err);
         if (r >= 0) {
                 r = api_open(boot, &api, err);
         }

@@ -89,7 +89,8 @@ static int look_at_own(TokenScene *scene, Error *err)
         return r < 0 ? r : 0;
 }
 
-static int look(const Boot *boot, StepContext *context, KubeApi *api, TokenScene *ret, Error *err)
+static int join_token_look(const Boot *boot, StepContext *context, KubeApi *api, TokenScene *ret,
+                           Error *err)
 {
         ret->now = time(NULL);
         int r = look_at_own(ret, err);
@@ -118,7 +119,7 @@ int join_token_probe(void *userdata, StepContext *context, Error *err)
         _cleanup_(scene_done) TokenScene scene = {};
         int r = api_open(boot, &api, err);
         if (r >= 0) {
-                r = look(boot, context, api, &scene, err);
+                r = join_token_look(boot, context, api, &scene, err);
         }
         return r < 0 ? r : is_so(&scene);
 }
@@ -166,7 +167,7 @@ int join_token_apply(void *userdata, StepContext *context, Error *err)
         _cleanup_(scene_done) TokenScene scene = {};
         int r = api_open(boot, &api, err);
         if (r >= 0) {
-                r = look(boot, context, api, &scene, err);
+                r = join_token_look(boot, context, api, &scene, err);
         }
         if (r >= 0 && scene.own_wanted && !scene.own_known) {
                 r = make_known(api, context, &scene.own, true, err);

@@ -134,7 +134,7 @@ typedef struct Question {
         size_t n;
 } Question;
 
-static int ask(Question *question, Error *err)
+static int look_ask(Question *question, Error *err)
 {
         Ec2Instance found[EC2_NAMES_MAX];
         if (question->n == 0) {
@@ -152,7 +152,7 @@ static int ask(Question *question, Error *err)
 
 static int ask_about(Question *question, const char *name, Ec2Instance *place, Error *err)
 {
-        int r = question->n == EC2_NAMES_MAX ? ask(question, err) : 0;
+        int r = question->n == EC2_NAMES_MAX ? look_ask(question, err) : 0;
         question->names[question->n] = name;
         question->places[question->n++] = place;
         return r;
@@ -174,7 +174,7 @@ static int ask_about_all(const Boot *boot, StepContext *context, NodesScene *sce
                         r = ask_about(&question, seen->csr.node_name, &seen->instance, err);
                 }
         }
-        return r < 0 ? r : ask(&question, err);
+        return r < 0 ? r : look_ask(&question, err);
 }
 
 static void judge(const NodesScene *scene, CsrSeen *seen)

@@ -52,8 +52,8 @@ int nodes_probe(void *userdata, StepContext *context, Error *err)
 }
 
 /* 1 done; 0 if it is gone, or somebody else has changed it meanwhile: to be looked at again. */
-static int change(KubeApi *api, StepContext *context, KubeApiMethod method, const char *path,
-                  json_t *body, Error *err)
+static int nodes_change(KubeApi *api, StepContext *context, KubeApiMethod method, const char *path,
+                        json_t *body, Error *err)
 {
         if (!body) {
                 return error_oom(err);
@@ -76,7 +76,7 @@ static int settle(KubeApi *api, StepContext *context, CsrSeen *seen, Error *err)
         if (!status || json_object_set_new(seen->object, "status", status) < 0) {
                 return error_oom(err);
         }
-        int r = change(api, context, KUBE_API_PUT, path, seen->object, err);
+        int r = nodes_change(api, context, KUBE_API_PUT, path, seen->object, err);
         if (r > 0 && approve) {
                 log_write(LOG_INFO, NULL, NULL, 0, "approved certificate request %s of %s: %s",
                           seen->csr.name, seen->csr.user, seen->reason);
@@ -101,7 +101,7 @@ static int delete (KubeApi *api, StepContext *context, const NodeSeen *node, Err
         json_auto_t *body =
                 json_pack("{s:s,s:s,s:{s:s,s:s}}", "apiVersion", "v1", "kind", "DeleteOptions",
                           "preconditions", "uid", node->uid, "resourceVersion", node->version);
-        int r = change(api, context, KUBE_API_DELETE, path, body, err);
+        int r = nodes_change(api, context, KUBE_API_DELETE, path, body, err);
         if (r > 0) {
                 log_write(LOG_INFO, NULL, NULL, 0, "deleted Node %s: its instance is gone",
                           node->name);
@@ -120,7 +120,7 @@ static int label(const Boot *boot, KubeApi *api, StepContext *context, const Nod
         json_auto_t *body = json_pack("{s:{s:{s:s?,s:s?}}}", "metadata", "labels",
                                       "node-role.kubernetes.io/master", as_master,
                                       "node-role.kubernetes.io/node", as_node);
-        return change(api, context, KUBE_API_PATCH, path, body, err);
+        return nodes_change(api, context, KUBE_API_PATCH, path, body, err);
 }
 
 int nodes_work(const Boot *boot, StepContext *context, KubeApi *api, const NodesScene *scene,

@@ -13,7 +13,7 @@
 /* From the bucket into the tmpfs. Files lie there flat, by their names; folders in it are others'
  * (kubelet's own certificates), and left alone. */
 
-static ArtifactsFolder folder_of(const Boot *boot)
+static ArtifactsFolder install_folder_of(const Boot *boot)
 {
         return boot->config.role == ROLE_MASTER ? ARTIFACTS_MASTER : ARTIFACTS_NODE;
 }
@@ -100,8 +100,9 @@ int secrets_are_installed(const Boot *boot, StepContext *context, const BucketIn
                 return r;
         }
         FOREACH_ARRAY(file, index->index.files, index->index.n_files) {
-                r = artifacts_file_is_in(file, folder_of(boot)) ? file_is_right(file, context, err)
-                                                                : 1;
+                r = artifacts_file_is_in(file, install_folder_of(boot))
+                            ? file_is_right(file, context, err)
+                            : 1;
                 if (r <= 0) {
                         return r;
                 }
@@ -174,14 +175,14 @@ static int check_files(const Fetch *fetch, const ArtifactsIndex *index, Error *e
                 }
         }
         return error_set(err, ERROR_UNSAFE, ENOENT, "index.json names no %s/GENERATION/ca.crt",
-                         artifacts_folder_to_string(folder_of(fetch->boot)));
+                         artifacts_folder_to_string(install_folder_of(fetch->boot)));
 }
 
 static int fetch_all(Fetch *fetch, const ArtifactsIndex *index, Error *err)
 {
         fetch_done(fetch);
         FOREACH_ARRAY(file, index->files, index->n_files) {
-                if (artifacts_file_is_in(file, folder_of(fetch->boot))) {
+                if (artifacts_file_is_in(file, install_folder_of(fetch->boot))) {
                         fetch->files[fetch->n++] = (Fetched) { file, SECRET_INIT };
                 }
         }
@@ -228,7 +229,7 @@ static int fetch_twice(Fetch *fetch, BucketIndex *index, Error *err)
         return fetch_all(fetch, &index->index, err);
 }
 
-static int write_files(const Fetch *fetch, Error *err)
+static int install_write_files(const Fetch *fetch, Error *err)
 {
         FOREACH_ARRAY(fetched, fetch->files, fetch->n) {
                 _cleanup_free_ char *path = path_of(fetched->file);
@@ -261,7 +262,7 @@ static int remove_stale(const Boot *boot, const ArtifactsIndex *index, Error *er
                 return 0; /* this program did not write it: it tells nothing of what it wrote */
         }
         FOREACH_ARRAY(file, old.files, old.n_files) {
-                ArtifactsFolder folder = folder_of(boot);
+                ArtifactsFolder folder = install_folder_of(boot);
                 if (!artifacts_file_is_in(file, folder) ||
                     artifacts_index_find(index, folder, artifacts_file_name(file))) {
                         continue;
@@ -286,7 +287,7 @@ int secrets_install(const Boot *boot, StepContext *context, BucketIndex *index, 
                 r = mount_tmpfs(SECRETS_DIR, SECRETS_SIZE_BYTES, err);
         }
         if (r >= 0) {
-                r = write_files(&fetch, err);
+                r = install_write_files(&fetch, err);
         }
         if (r >= 0) {
                 r = remove_stale(boot, &index->index, err);

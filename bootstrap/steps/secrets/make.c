@@ -98,8 +98,8 @@ static int format_claim(const SecretsScene *scene, const LineageIdentity *identi
 }
 
 /* The claim as it now lies there: 1 if it is ours (*ret_text), else 0. */
-static int read_back(const Boot *boot, StepContext *context, const SecretsScene *scene,
-                     const LineageIdentity *identity, Buffer *ret_text, Error *err)
+static int make_read_back(const Boot *boot, StepContext *context, const SecretsScene *scene,
+                          const LineageIdentity *identity, Buffer *ret_text, Error *err)
 {
         Claim found = {};
         int r = bucket_get(boot, context, ARTIFACTS_CLAIM_NAME, CLAIM_BYTES_MAX, ret_text, NULL,
@@ -149,7 +149,7 @@ static int hold_claim(const Boot *boot, StepContext *context, const SecretsScene
                 }
         }
         _cleanup_buffer_ Buffer text = {};
-        int r = read_back(boot, context, scene, identity, &text, err);
+        int r = make_read_back(boot, context, scene, identity, &text, err);
         if (r <= 0) {
                 return r;
         }

@@ -97,7 +97,7 @@ static bool is_missing(const Error *err)
 }
 
 /* Says of what EC2 said what to do, in front; the class stays, as a volume may be known late. */
-static int refuse_missing(const Boot *boot, Error *err)
+static int attach_refuse_missing(const Boot *boot, Error *err)
 {
         return error_prefix(err,
                             "there is no volume %s in %s: expected the master volume's id as "
@@ -107,7 +107,7 @@ static int refuse_missing(const Boot *boot, Error *err)
 }
 
 /* Looks at the volume, and refuses one that will not do. */
-static int look(const Boot *boot, const Wait *wait, Ec2Volume *ret, Error *err)
+static int attach_look(const Boot *boot, const Wait *wait, Ec2Volume *ret, Error *err)
 {
         int r = ec2_describe_volume(boot->aws, boot->config.master_volume_id, wait, ret, err);
         return r < 0 ? r : check_volume(boot, ret, err);
@@ -123,9 +123,9 @@ int volume_attach_probe(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
         Ec2Volume volume = {};
-        int r = look(boot, step_wait(context), &volume, err);
+        int r = attach_look(boot, step_wait(context), &volume, err);
         if (r < 0) {
-                return is_missing(err) ? refuse_missing(boot, err) : r;
+                return is_missing(err) ? attach_refuse_missing(boot, err) : r;
         }
         if (!is_attached_here(boot, &volume) || !streq(volume.attachment.state, "attached")) {
                 const char *state = volume.attached ? volume.attachment.state : volume.state;
@@ -150,7 +150,7 @@ static char next_letter(char letter)
 }
 
 /* Asks for it, under the first device name that is free on this instance. */
-static int ask(Attach *attach, Error *err)
+static int attach_ask(Attach *attach, Error *err)
 {
         const Boot *boot = attach->boot;
         char device[16];
@@ -262,14 +262,14 @@ static int await_holder(Attach *attach, const Ec2Volume *volume, Error *err)
 }
 
 /* One look and what follows from it: 1 attached with its disk, 0 not yet. */
-static int take_turn(Attach *attach, Error *err)
+static int attach_take_turn(Attach *attach, Error *err)
 {
         const Boot *boot = attach->boot;
         const char *id = boot->config.master_volume_id;
         Ec2Volume volume = {};
-        int r = look(boot, &attach->wait, &volume, err);
+        int r = attach_look(boot, &attach->wait, &volume, err);
         if (r < 0) {
-                return is_missing(err) ? refuse_missing(boot, err) : r;
+                return is_missing(err) ? attach_refuse_missing(boot, err) : r;
         }
         attach->held = false;
         if (is_attached_here(boot, &volume)) {
@@ -285,7 +285,7 @@ static int take_turn(Attach *attach, Error *err)
                             volume.state);
                 return 0;
         }
-        return ask(attach, err);
+        return attach_ask(attach, err);
 }
 
 static int try_turn(void *userdata, StepContext *context, Error *err)
@@ -293,7 +293,7 @@ static int try_turn(void *userdata, StepContext *context, Error *err)
         (void) context;
         Attach *attach = userdata;
         attach->failed = (Error) {};
-        int r = take_turn(attach, &attach->failed);
+        int r = attach_take_turn(attach, &attach->failed);
         if (r >= 0 || (attach->failed.class == ERROR_RETRY && r != -ECANCELED)) {
                 return r > 0;
         }

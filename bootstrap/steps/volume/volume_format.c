@@ -212,7 +212,7 @@ static void say_why(const StackConfig *config, const Look *look, char *ret, size
         }
 }
 
-static int refuse(const Boot *boot, const Look *look, Error *err)
+static int format_refuse(const Boot *boot, const Look *look, Error *err)
 {
         const StackConfig *config = &boot->config;
         const char *node = boot->volume.node;
@@ -260,7 +260,7 @@ int volume_format_probe(void *userdata, StepContext *context, Error *err)
                 step_not_yet(context, "%s holds %s", boot->volume.node, look.probe.what);
                 return 0;
         default:
-                return refuse(boot, &look, err);
+                return format_refuse(boot, &look, err);
         }
 }
 
@@ -359,7 +359,7 @@ int volume_format_apply(void *userdata, StepContext *context, Error *err)
         }
         FormatOutcome outcome = format_decide(&look.scene);
         if (outcome == FORMAT_REFUSE) {
-                return refuse(boot, &look, err);
+                return format_refuse(boot, &look, err);
         }
         if (outcome == FORMAT_MAKE) {
                 r = make_filesystem(boot, context, &look, err);
