@@ -37,7 +37,7 @@ HARMLESS = re.compile(r"""
     | mnt_(free|fs|new|optstr|table|unref)_\w+ | mnt_context_(disable|get|set|syscall)_\w+
     | sd_bus_(new|open_system|set_address|start|process|is_bus_client|path_encode|close_unref)
     | sd_bus_match_signal_async | sd_journal_sendv_with_location | sd_notify | sd_watchdog_enabled
-    | (str|mem)\w+ | v?snprintf | vasprintf | v?f?printf | f?puts | fwrite | fgets | fflush | fileno
+    | (str|mem)\w+ | v?snprintf | vasprintf | v?f?printf | f?puts | putchar | fwrite | fgets | fflush | fileno
     | \w*alloc\w* | mallopt | free | qsort | bsearch | abort | _exit | getenv | isatty | tolower
     | toupper | explicit_bzero | dirname | realpath | sysconf | syscall | time | timegm | gmtime_r
     | clock_gettime | adjtimex | get(eu|p|pp)id | getrandom | getopt_long | __isoc99_sscanf
