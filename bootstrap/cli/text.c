@@ -57,9 +57,11 @@ void text_step(const StepStatus *step, uint64_t now_us, char ret[TEXT_STEP_MAX])
         } else if (step->waiting_for[0]) {
                 add(ret, step->waiting_for, "");
         }
-        if (step->error.message[0]) {
+        /* while a step is at work, its reason is newer than its error; a probe may find another */
+        bool at_work = step->state == STEP_APPLYING || step->state == STEP_VERIFYING;
+        if (step->error.message[0] && !(at_work && step->reason[0])) {
                 add(ret, step->error.message, "");
-        } else if (step->state != STEP_PROBING) { /* which may find another one, or none */
+        } else if (step->state != STEP_PROBING) {
                 add(ret, step->reason, "");
         }
         if (step->next_retry_us) {

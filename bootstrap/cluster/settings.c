@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cluster/settings.h"
 
+#include "base/network.h"
+
 #define SETTING(key, member)                                                                      \
         {                                                                                         \
                 (key), offsetof(ClusterSettings, member), sizeof(((ClusterSettings *) 0)->member) \
@@ -16,6 +18,14 @@ static const struct {
         SETTING("CLUSTER_DOMAIN", cluster_domain),
 };
 
+/* Older clusters have a network as it was written: 10.0.0.0/08 is 10.0.0.0/8. */
+static bool is_same_setting(const char *a, const char *b)
+{
+        Network one, other;
+        return streq(a, b) || (network_parse(a, &one) == 0 && network_parse(b, &other) == 0 &&
+                               one.first == other.first && one.prefix == other.prefix);
+}
+
 size_t settings_compare(const ClusterSettings *recorded, const ClusterSettings *given,
                         SettingsDifference ret[SETTINGS_MAX])
 {
@@ -23,7 +33,7 @@ size_t settings_compare(const ClusterSettings *recorded, const ClusterSettings *
         FOREACH_ARRAY(setting, settings, SETTINGS_MAX) {
                 const char *old = (const char *) recorded + setting->offset;
                 const char *new = (const char *) given + setting->offset;
-                if (*old && !streq(old, new)) {
+                if (*old && !is_same_setting(old, new)) {
                         ret[n++] = (SettingsDifference) { setting->key, old, new };
                 }
         }

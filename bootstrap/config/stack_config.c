@@ -93,6 +93,12 @@ const char *role_to_string(Role role)
         return role == ROLE_NODE ? "node" : "";
 }
 
+static bool is_string(const ConfigKey *key)
+{
+        return key->type != KEY_ROLE && key->type != KEY_IPV4 && key->type != KEY_CIDR &&
+               key->type != KEY_SECONDS;
+}
+
 static int set_string(StackConfig *config, const ConfigKey *key, const char *value)
 {
         char *copy = strdup(value);
@@ -188,8 +194,7 @@ static int take_key(const char *path, const EnvFile *file, const ConfigKey *key,
                 config->lines[key - stack_config_keys] = entry->line;
         }
         if (isempty(value)) {
-                return key->type == KEY_ROLE || key->type == KEY_IPV4 ? 0
-                                                                      : set_string(config, key, "");
+                return is_string(key) ? set_string(config, key, "") : 0;
         }
         _cleanup_buffer_ Buffer problem = {};
         int r = key_check_value(key, value, &problem);
@@ -352,9 +357,7 @@ int stack_config_find_stack(const char *path, char **ret_name, char **ret_resour
 void stack_config_done(StackConfig *config)
 {
         FOREACH_ARRAY(key, stack_config_keys, stack_config_n_keys) {
-                bool is_string = key->type != KEY_ROLE && key->type != KEY_IPV4 &&
-                                 key->type != KEY_CIDR && key->type != KEY_SECONDS;
-                if (is_string) {
+                if (is_string(key)) {
                         freep((char *) config + key->offset);
                 }
         }

@@ -117,6 +117,7 @@ void step_run_job(Job *job)
         void *userdata = c->machine->options->userdata;
         c->error = (Error) {};
         c->looks = 0;
+        c->reason_is_news = false;
         c->result = c->settle_s ? step_await(c, c->function, userdata, c->settle, c->settle_s,
                                              &c->error)
                                 : c->function(userdata, c, &c->error);

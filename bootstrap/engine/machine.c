@@ -218,7 +218,7 @@ static int machine_loop(Machine *m, Error *err)
                         notify_alive();
                         alive_at_ms = due(alive_ms);
                 }
-                if (observer->tick && now >= tick_at_ms) {
+                if (observer->tick && !m->options->only && now >= tick_at_ms) {
                         observer->tick(&m->status, observer->userdata);
                         tick_at_ms = due(tick_ms);
                 }
@@ -282,7 +282,9 @@ static int machine_new(const MachineOptions *options, Machine **ret, Error *err)
         if (options->before) {
                 m->status.phase = options->before->phase;
                 m->status.since_us = options->before->since_us;
-                memcpy(m->told, options->before->steps, sizeof(m->told));
+                if (options->resident) { /* else it was told by another process */
+                        memcpy(m->told, options->before->steps, sizeof(m->told));
+                }
         } else {
                 m->status.since_us = machine_now_us();
         }

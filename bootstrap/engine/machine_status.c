@@ -64,7 +64,9 @@ void step_remember(StepStatus *told, const StepStatus *now)
         keep_text(told->waiting_for, before.waiting_for);
         keep_text(told->reason, before.reason);
         keep_text(told->warning, before.warning);
-        if (isempty(told->error.message)) {
+        /* a step that gives up says its last error, and that it gave up */
+        bool gave_up = now->state == STEP_FAILED && !isempty(before.error.message);
+        if (isempty(told->error.message) || gave_up) {
                 told->error = before.error;
         }
 }

@@ -96,17 +96,29 @@ int kube_api_open_file(const char *server, const char *ca_file, const char *pem_
         return 0;
 }
 
-/* Decodes the base64 that follows NAME. A kubeconfig is JSON; the bucket of an older cluster has
- * one in YAML, without quotes. Neither form has the name, or a quote, within a value. */
+/* Returns what follows a member's name and its colon, or NULL. A kubeconfig is JSON; the bucket of
+ * an older cluster has one in YAML, without quotes. */
+static const char *find_member(const char *text, const char *name)
+{
+        for (const char *found = strstr(text, name); found; found = strstr(found + 1, name)) {
+                const char *end = found + strlen(name);
+                end += *end == '"';
+                if (*end == ':') {
+                        return end + 1;
+                }
+        }
+        return NULL;
+}
+
+/* Decodes the base64 that a member has. */
 static int read_embedded(const char *path, const Secret *text, const char *name, Secret *ret,
                          Error *err)
 {
-        const char *value = text->data ? strstr(text->data, name) : NULL;
+        const char *value = find_member(strempty(text->data), name);
         if (!value) {
                 return no_credentials(path, name, err);
         }
-        value += strlen(name);
-        value += strspn(value, "\": ");
+        value += strspn(value, "\" ");
         int r = base64_decode(value, strcspn(value, "\"\n"), ret);
         if (r == -ENOMEM) {
                 return error_oom(err);

@@ -11,7 +11,8 @@
 #define RETRY_NEVER         { 0 }
 /* clang-format on */
 
-/* EC2 may describe what was until a few seconds after it took a change.
+/* EC2 may describe what was until a few seconds after it took a change. Not for private-ip, whose
+ * apply also puts back what the kernel lost.
  * https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html */
 #define SETTLE_EC2_S 10
 
@@ -77,7 +78,7 @@ const Step boot_steps[_BOOT_STEP_MAX] = {
                 .name = "private-ip", .runs_on = ROLE_MASTER, .needs = STEP(SECRETS),
                 .makes_true = "the fixed private address is on this instance, in EC2 and in the kernel",
                 .probe = private_ip_probe, .apply = private_ip_apply,
-                .retry = RETRY_AWS, .settle_s = SETTLE_EC2_S, .deadline_s = 600, .reprobe_s = 120,
+                .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 120,
         },
         [BOOT_DOCKER_BOOTSTRAP] = {
                 .name = "docker-bootstrap", .runs_on = ROLE_ALL, .needs = STEP(CONFIG),
@@ -129,7 +130,7 @@ const Step boot_steps[_BOOT_STEP_MAX] = {
                 .needs = STEP(DOCKER) | STEP(STATIC_PODS) | STEP(KUBELET_CONFIG),
                 .makes_true = "kubelet runs and its healthz answers",
                 .probe = kubelet_probe, .apply = kubelet_apply,
-                .retry = RETRY_LOCAL, .settle_s = 60, .deadline_s = 900, .reprobe_s = 30,
+                .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 30,
         },
         [BOOT_KUBELET_JOIN] = {
                 .name = "kubelet-join", .runs_on = ROLE_ALL, .needs = STEP(KUBELET),

@@ -339,6 +339,7 @@ static void test_news(void)
         MachineStatus first = status;
         MachineOptions options = options_for(steps, 1);
         options.before = &first;
+        options.resident = true;
         first.steps[0].state = STEP_FAILED;
         (void) error_set(&first.steps[0].error, ERROR_RETRY, EPERM, "apply refused");
         reset();
@@ -353,6 +354,14 @@ static void test_news(void)
         fakes[0].class = ERROR_RETRY;
         CHECK_OK(machine_run(&options, &status, &error), error);
         CHECK_INT(n_errors, 1);
+
+        /* nor is its end by the deadline, which only adds to the error */
+        StepStatus told = { .state = STEP_BACKOFF }, now = { .state = STEP_FAILED };
+        (void) error_set(&told.error, ERROR_RETRY, EPERM, "apply refused");
+        (void) error_set(&now.error, ERROR_RETRY, EPERM, "gave up after 9 s: apply refused");
+        step_remember(&told, &now);
+        CHECK_STR(told.error.message, "apply refused");
+        CHECK_INT(told.state, STEP_FAILED);
 }
 
 /* What was applied takes effect at the third look after it. */

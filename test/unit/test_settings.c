@@ -44,6 +44,11 @@ static void differences_are_of_what_is_recorded(void)
         CHECK_STR(found[0].given, "10.245.0.0/16");
         CHECK_STR(found[1].key, "CLUSTER_DOMAIN");
 
+        ClusterSettings written = made_with, same = made_with;
+        (void) snprintf(written.overlay_network, sizeof(written.overlay_network), "10.0.0.0/08");
+        (void) snprintf(same.overlay_network, sizeof(same.overlay_network), "10.0.0.0/8");
+        CHECK_INT(settings_compare(&written, &same, found), 0);
+
         recorded.service_network[0] = '1';
         CHECK(settings_complete(&recorded, &made_with));
         CHECK_STR(recorded.service_network, "1"); /* what is there stays */

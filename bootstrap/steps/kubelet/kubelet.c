@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/file.h"
 #include "host/http.h"
+#include "host/journal.h"
 #include "steps/kubelet/join.h"
 #include "steps/services/service.h"
 
@@ -8,8 +9,7 @@
 
 #define KUBELET_HEALTHZ "http://127.0.0.1:10248/healthz"
 
-/* For systemd's own start of it; a row of the table says how long one of ours may take. */
-#define SETTLE_S 60
+#define HEALTHY_S 60 /* that a start of it may take */
 
 /* 1 kubelet says ok, 0 it does not, or says nothing, or nobody listens. */
 static int kubelet_answers(void *userdata, StepContext *context, Error *err)
@@ -107,7 +107,7 @@ static int kubelet_comes(StepContext *context, Error *err)
         if (r != 0) {
                 return r < 0 ? r : 0;
         }
-        return step_await(context, kubelet_answers, NULL, service_looks, SETTLE_S, err);
+        return step_await(context, kubelet_answers, NULL, service_looks, HEALTHY_S, err);
 }
 
 int kubelet_apply(void *userdata, StepContext *context, Error *err)
@@ -117,5 +117,14 @@ int kubelet_apply(void *userdata, StepContext *context, Error *err)
         if (r != 0) {
                 return r < 0 ? r : 0;
         }
-        return kubelet_restart(context, err);
+        r = kubelet_restart(context, err);
+        if (r < 0) {
+                return r;
+        }
+        r = step_await(context, kubelet_answers, NULL, service_looks, HEALTHY_S, err);
+        if (r == 0) {
+                (void) error_set(err, ERROR_RETRY, ETIMEDOUT, "kubelet is not healthy");
+                return journal_explain(UNIT_KUBELET, err);
+        }
+        return r < 0 ? r : 0;
 }

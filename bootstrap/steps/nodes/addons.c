@@ -92,8 +92,8 @@ static int answers(void *userdata, StepContext *context, Error *err)
                 return r;
         }
         if (r <= 0) { /* where it answered, there is no message */
-                step_waiting_for(context, "the API server to be ready (see docker ps -a)%s%.150s",
-                                 not_yet ? ": " : "", why.message);
+                step_waiting_for(context, "the API server to be ready%s%.150s", not_yet ? ": " : "",
+                                 why.message);
         }
         return r > 0;
 }
@@ -111,6 +111,15 @@ int addons_probe(void *userdata, StepContext *context, Error *err)
                 r = answers(api, context, err);
         }
         return r <= 0 ? r : are_noted(api, &manifests, context, err);
+}
+
+static int await_api(KubeApi *api, StepContext *context, Error *err)
+{
+        int r = step_await(context, answers, api, api_looks, 0, err);
+        return r != -ETIMEDOUT
+                       ? r
+                       : error_set(err, ERROR_RETRY, ETIMEDOUT,
+                                   "the API server does not become ready: see docker ps -a");
 }
 
 /* Its cache of what the API server knows would lie in a home folder that there is none of. */
@@ -143,7 +152,7 @@ int addons_apply(void *userdata, StepContext *context, Error *err)
                 r = api_open(boot, &api, err);
         }
         if (r >= 0) {
-                r = step_await(context, answers, api, api_looks, 0, err);
+                r = await_api(api, context, err);
         }
         if (r >= 0) {
                 r = manifests_install(&manifests, MANIFESTS, err);

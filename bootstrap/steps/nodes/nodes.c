@@ -11,7 +11,7 @@
 /* The master's care for the cluster's Nodes: it lets in who may join, labels Nodes by role (kubelet
  * may not label itself so), and deletes those whose instance is gone. */
 
-static const StepRetry looks = { .first_ms = 1000, .max_ms = 1000 };
+static const StepRetry looks = { .first_ms = 2000, .max_ms = 2000 };
 
 bool nodes_have_work(const Boot *boot, const NodesScene *scene)
 {

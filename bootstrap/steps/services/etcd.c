@@ -173,5 +173,9 @@ int etcd_apply(void *userdata, StepContext *context, Error *err)
         }
         /* its port opens when the store is read; nothing tells of that but the port */
         r = step_await(context, etcd_answers, boot, service_looks, 0, err);
+        if (r == -ETIMEDOUT) {
+                (void) error_prefix(err, "etcd is not healthy");
+                return journal_explain(UNIT_ETCD, err);
+        }
         return r < 0 ? r : etcd_mark_data(err);
 }

@@ -20,7 +20,8 @@
 
 #define OVERLAY_DEVICE "flannel.1" /* of VXLAN, with flannel's own VNI */
 
-#define ROUTES_S 5 /* that flanneld may take to follow a lease */
+#define ROUTES_S 10 /* that flanneld may take to follow a lease */
+static const StepRetry routes_looks = { .first_ms = 500, .max_ms = 500 };
 
 static const DockerMount flanneld_mounts[] = {
         { "/run/flannel", "/run/flannel", false },
@@ -259,7 +260,7 @@ static int routes_match(void *userdata, StepContext *context, Error *err)
 /* A young lease's route may be on its way: 1 once all are there, 0 if some stay away. */
 static int await_routes(RoutesLook *look, StepContext *context, Error *err)
 {
-        return step_await(context, routes_match, look, service_looks, ROUTES_S, err);
+        return step_await(context, routes_match, look, routes_looks, ROUTES_S, err);
 }
 
 /* One that stays away means that flanneld has lost the event: begun anew, it reads all leases. */

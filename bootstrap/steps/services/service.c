@@ -76,7 +76,11 @@ int service_start(const char *unit, StepContext *context, Error *err)
                 return r;
         }
         step_waiting_for(context, "%s to start", unit);
-        return unit_start(unit, step_wait(context), err);
+        r = unit_start(unit, step_wait(context), err);
+        if (r >= 0) { /* what is waited for next is something else */
+                step_waiting_for(context, NULL);
+        }
+        return r;
 }
 
 int service_restart(const char *unit, StepContext *context, Error *err)
@@ -86,7 +90,11 @@ int service_restart(const char *unit, StepContext *context, Error *err)
                 return r;
         }
         step_waiting_for(context, "%s to restart", unit);
-        return unit_restart(unit, step_wait(context), err);
+        r = unit_restart(unit, step_wait(context), err);
+        if (r >= 0) { /* what is waited for next is something else */
+                step_waiting_for(context, NULL);
+        }
+        return r;
 }
 
 void service_not_yet(const char *unit, const char *why, StepContext *context)
