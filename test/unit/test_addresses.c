@@ -31,6 +31,8 @@ static struct {
         const char *eip_eni, *eip_private;
         const char *holder;   /* of the volume, "" if nobody has it */
         bool denies, forgets; /* changes are refused; are said to be done and are not */
+        bool is_changed;      /* an interface */
+        unsigned late;        /* looks at the interfaces after a change that do not show it */
         unsigned efa_only;    /* interfaces more, as EC2 shows those without IP */
         bool is_busy;         /* changes are an InvalidParameterValue */
 } world;
@@ -57,7 +59,11 @@ static char *describe_interfaces(const char *request)
 {
         _cleanup_buffer_ Buffer reply = {};
         bool by_address = strstr(request, "addresses.private-ip-address") != NULL;
-        FOREACH_ARRAY(interface, world.interfaces, ELEMENTS(world.interfaces)) {
+        bool is_late = world.late > 0 && world.is_changed;
+        world.late -= is_late;
+        FOREACH_ARRAY(now, world.interfaces, ELEMENTS(world.interfaces)) {
+                Interface shown = *now, *interface = &shown;
+                shown.check = shown.check || is_late;
                 bool carries = interface->has_fixed || streq(interface->primary, FIXED);
                 if (by_address ? carries : strstr(request, interface->eni_id) != NULL) {
                         append_interface(&reply, interface);
@@ -97,6 +103,7 @@ static char *change(const char *request)
                         interface->has_fixed = named;
                 } else if (named && is_action(request, "ModifyNetworkInterfaceAttribute")) {
                         interface->check = false;
+                        world.is_changed = true;
                 } else if (named && is_action(request, "AssociateAddress")) {
                         world.eip_eni = interface->eni_id;
                         world.eip_private =
@@ -178,6 +185,8 @@ static void fresh(void)
                                             .check = true };
         world.eip_eni = world.eip_private = "";
         world.denies = world.forgets = false;
+        world.is_changed = false;
+        world.late = 0;
         world.efa_only = 0;
         world.holder = INSTANCE;
         boot.config.master_eip_allocation_id = allocation;
@@ -274,6 +283,21 @@ static void changes_are_read_back(void)
         CHECK(RUN(elastic_ip, &status, &err) < 0);
         CHECK(count_action("DescribeAddresses") > 1);
         deadline_s = test_patience_s();
+}
+
+/* The row of the table gives it time: the change is not asked for again. */
+static void a_late_reading_is_waited_for(void)
+{
+        MachineStatus status;
+        Error err;
+        fresh();
+        world.late = 2;
+        Step row = boot_steps[BOOT_SOURCE_DEST_CHECK];
+        row.needs = 0;
+        CHECK_OK(run_rows(&row, 1, MACHINE_CONVERGE, &status, &err), err);
+        CHECK_INT(world.late, 0);
+        CHECK_INT(count_action("ModifyNetworkInterfaceAttribute"), 1);
+        CHECK_INT(status.steps[0].attempts, 1);
 }
 
 static void denials_name_the_action(void)
@@ -433,6 +457,8 @@ int main(void)
                 { "it is cleared by what identity saw, once", check_begins_with_what_identity_saw },
                 { "interfaces of 32 network cards", check_with_many_cards },
                 { "a change that EC2 forgot is not done", changes_are_read_back },
+                { "a change that EC2 does not show yet is waited for",
+                  a_late_reading_is_waited_for },
                 { "a denial names the action and the resource", denials_name_the_action },
                 { "the Elastic IP moves to the primary address, once", elastic_ip_moves },
                 { "the Elastic IP stays with who has the volume",
