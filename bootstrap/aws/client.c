@@ -375,6 +375,31 @@ static Verdict judge_failure(int r, const Wait *wait, const Outcome *outcome, co
                        : VERDICT_FAILED;
 }
 
+/* Waits before the next attempt: VERDICT_NOW; or VERDICT_FAILED where no attempt or no time is
+ * left, and then *failed says why the last one failed, rather than "timed out". */
+static Verdict wait_for_next(Attempts *attempts, const Wait *wait, Error *failed)
+{
+        uint64_t pause_ms = wait_backoff_ms(BACKOFF_MS, BACKOFF_MAX, attempts->n);
+        if (++attempts->n == ATTEMPTS_MAX || (uint64_t) wait_left_ms(wait) <= pause_ms) {
+                return VERDICT_FAILED;
+        }
+        return wait_sleep(wait, pause_ms, failed) < 0 ? VERDICT_FAILED : VERDICT_NOW;
+}
+
+/* A timeout says less than what AWS said in an earlier attempt. */
+static int give_reason(const Error *failed, const Error *said, Error *err)
+{
+        bool mute = failed->error == ETIMEDOUT && said->http_status;
+        *err = mute ? *said : *failed;
+        return err->error ? -err->error : -EIO;
+}
+
+static void name_call(const AwsCall *call, Error *failed)
+{
+        const char *on = call->resource ? " on " : "", *resource = strempty(call->resource);
+        (void) error_prefix(failed, "%s:%s%s%s", call->service, call->operation, on, resource);
+}
+
 int aws_client_call(AwsClient *client, const AwsCall *call, const Wait *wait, HttpReply *ret,
                     Error *err)
 {
@@ -383,35 +408,24 @@ int aws_client_call(AwsClient *client, const AwsCall *call, const Wait *wait, Ht
         for (;;) {
                 _cleanup_(outcome_done) Outcome outcome = {};
                 Error failed = {};
+                Verdict verdict;
                 int r = send_once(client, call, wait, &outcome, &failed);
                 if (r < 0) {
-                        const char *on = call->resource ? " on " : "";
-                        (void) error_prefix(&failed, "%s:%s%s%s", call->service, call->operation,
-                                            on, strempty(call->resource));
+                        name_call(call, &failed);
+                        verdict = judge_failure(r, wait, &outcome, &failed);
+                } else {
+                        verdict = judge_reply(client, call, &outcome, &attempts, &failed);
                 }
-                Verdict verdict = r < 0 ? judge_failure(r, wait, &outcome, &failed)
-                                        : judge_reply(client, call, &outcome, &attempts, &failed);
                 if (verdict == VERDICT_DONE) {
                         *ret = outcome.reply;
                         outcome.reply = (HttpReply) {};
                         return 0;
                 }
                 if (verdict == VERDICT_LATER) {
-                        uint64_t pause_ms = wait_backoff_ms(BACKOFF_MS, BACKOFF_MAX, attempts.n);
-                        if (++attempts.n == ATTEMPTS_MAX ||
-                            (uint64_t) wait_left_ms(wait) <= pause_ms) {
-                                verdict =
-                                        VERDICT_FAILED; /* and says why, rather than "timed out" */
-                        } else {
-                                r = wait_sleep(wait, pause_ms, &failed);
-                                verdict = r < 0 ? VERDICT_FAILED : VERDICT_NOW;
-                        }
+                        verdict = wait_for_next(&attempts, wait, &failed);
                 }
                 if (verdict == VERDICT_FAILED) {
-                        bool mute = failed.error == ETIMEDOUT && said.http_status;
-                        const Error *why = mute ? &said : &failed;
-                        *err = *why;
-                        return why->error ? -why->error : -EIO;
+                        return give_reason(&failed, &said, err);
                 }
                 if (failed.http_status) {
                         said = failed;

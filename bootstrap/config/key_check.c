@@ -68,57 +68,73 @@ static bool is_choice(const char *s, const char *choices)
         return false;
 }
 
+static bool is_printable(const char *s)
+{
+        size_t n = 0;
+        while (isgraph((unsigned char) s[n])) {
+                n++;
+        }
+        return s[n] == '\0';
+}
+
+static bool is_domain(const char *s)
+{
+        return is_label(s, 1, 253, "-.") && !strstr(s, "..");
+}
+
+static bool is_duration(const char *s)
+{
+        uint64_t seconds;
+        return string_parse_u64(s, 86400, &seconds) == 0 && seconds > 0;
+}
+
+static const char *expect(bool fits, const char *expected)
+{
+        return fits ? NULL : expected;
+}
+
 /* Returns NULL if the value has the form of its type, or what is expected instead. */
 static const char *misfit(const ConfigKey *key, const char *value)
 {
-        uint64_t seconds;
         struct in_addr in;
         switch (key->type) {
         case KEY_STRING:
-                for (const char *p = value; *p; p++) {
-                        if (!isgraph((unsigned char) *p)) {
-                                return "printable characters without blanks";
-                        }
+                if (strlen(value) > 256) {
+                        return "at most 256 characters";
                 }
-                return strlen(value) <= 256 ? NULL : "at most 256 characters";
+                return expect(is_printable(value), "printable characters without blanks");
         case KEY_NAME:
-                return is_label(value, 1, 63, "-")
-                               ? NULL
-                               : "lower-case letters, digits and hyphens, at most 63";
+                return expect(is_label(value, 1, 63, "-"),
+                              "lower-case letters, digits and hyphens, at most 63");
         /* https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html */
         case KEY_ROLE_NAME:
-                return is_made_of(value, ALNUM "+=,.@_-", 64)
-                               ? NULL
-                               : "a role's name without its path: letters, digits and +=,.@_-, at "
-                                 "most 64";
+                return expect(is_made_of(value, ALNUM "+=,.@_-", 64),
+                              "a role's name without its path: letters, digits and +=,.@_-, at "
+                              "most 64");
         /* https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/resources-section-structure.html
          */
         case KEY_LOGICAL_ID:
-                return is_made_of(value, ALNUM, 255) ? NULL : "letters and digits";
+                return expect(is_made_of(value, ALNUM, 255), "letters and digits");
         /* https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html */
         case KEY_BUCKET:
-                return is_label(value, 3, 63, "-.") && !strstr(value, "..") ? NULL
-                                                                            : "a bucket's name";
+                return expect(is_label(value, 3, 63, "-.") && !strstr(value, ".."),
+                              "a bucket's name");
         case KEY_PREFIX:
-                return is_prefix(value) ? NULL : "letters, digits, - _ . and single / within";
+                return expect(is_prefix(value), "letters, digits, - _ . and single / within");
         case KEY_VOLUME_ID:
-                return is_resource_id(value, "vol-") ? NULL : "vol- and 8 or 17 hex digits";
+                return expect(is_resource_id(value, "vol-"), "vol- and 8 or 17 hex digits");
         case KEY_ALLOCATION_ID:
-                return is_resource_id(value, "eipalloc-") ? NULL
-                                                          : "eipalloc- and 8 or 17 hex digits";
+                return expect(is_resource_id(value, "eipalloc-"),
+                              "eipalloc- and 8 or 17 hex digits");
         case KEY_IPV4:
-                return inet_pton(AF_INET, value, &in) == 1 ? NULL : "an IPv4 address";
+                return expect(inet_pton(AF_INET, value, &in) == 1, "an IPv4 address");
         case KEY_ROLE:
         case KEY_CHOICE:
-                return is_choice(value, key->choices) ? NULL : key->choices;
+                return expect(is_choice(value, key->choices), key->choices);
         case KEY_DOMAIN:
-                return is_label(value, 1, 253, "-.") && !strstr(value, "..")
-                               ? NULL
-                               : "a lower-case DNS name";
+                return expect(is_domain(value), "a lower-case DNS name");
         case KEY_SECONDS:
-                return string_parse_u64(value, 86400, &seconds) == 0 && seconds > 0
-                               ? NULL
-                               : "1 to 86400 seconds";
+                return expect(is_duration(value), "1 to 86400 seconds");
         case KEY_CIDR: /* networks_check_value() */
                 return NULL;
         case _KEY_TYPE_MAX:
