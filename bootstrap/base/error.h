@@ -42,8 +42,8 @@ typedef struct Error {
         char message[ERROR_MESSAGE_MAX];
 } Error;
 
-/* What a caller gives to whom the failure itself says enough. No function takes NULL for an Error.
- */
+/* Given by a caller who needs to know no more than that it failed. No function takes NULL for an
+ * Error. */
 #define ERROR_IGNORED (&(Error) {})
 
 /* All three fill *err and return a negative errno (-error, or -EIO where error is 0), so that

@@ -45,7 +45,7 @@ void observer_idle(Observer *o, const MachineStatus *status)
         tell(o, status, false);
 }
 
-/* What a run finds, beside what an earlier one found of the rest. */
+/* Tells what a run finds, and of the rest what an earlier run found. */
 static void tell_run(Observer *o, const MachineStatus *status)
 {
         MachineStatus told = *status;

@@ -24,6 +24,7 @@ typedef struct Kubeconfig {
 
 int kubeconfig_format(const Kubeconfig *config, Secret *ret, Error *err);
 
-/* What a kubelet without a certificate asks for one with: the token. The authority is a file. */
+/* Makes the kubeconfig with which a kubelet that has no certificate asks for one, by a join token.
+ * The authority is named by its file. */
 int kubeconfig_format_bootstrap(const char *server, const char *authority_file,
                                 const JoinToken *token, Secret *ret, Error *err);

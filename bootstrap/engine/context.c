@@ -5,7 +5,7 @@
 #include "base/string.h"
 #include "engine/machine_internal.h"
 
-/* What a step's functions are given: all of this runs on their workers. */
+/* The calls that a step's functions may make. All of this runs on their workers. */
 
 const Wait *step_wait(const StepContext *context)
 {

@@ -64,8 +64,8 @@ typedef struct StepChange {
 bool step_change_says(const StepChange *change);
 bool step_change_has_error(const StepChange *change); /* an error, that is */
 
-/* Has *told be the state that was told now. A text that is only empty for now stays in it until the
- * step is done, so that one that each attempt brings back is no news. */
+/* Makes *told the state that was told now. A text that is empty between two attempts stays in it
+ * until the step is done, so that one that each attempt brings back is no news. */
 void step_remember(StepStatus *told, const StepStatus *now);
 
 /* The failure that decides: an unsafe one, else the one that came first; NULL if no step failed. */
