@@ -36,7 +36,7 @@ typedef struct Error {
         ErrorSource source;
         int error;       /* positive errno, 0 if none applies */
         int http_status; /* 0 if none */
-        bool bare;       /* a wait's deadline, and nothing says yet what was waited for */
+        bool bare;       /* a deadline passed, and the message does not say of what */
         char aws_code[ERROR_CODE_MAX];
         char request_id[ERROR_REQUEST_ID_MAX];
         char message[ERROR_MESSAGE_MAX];

@@ -33,7 +33,10 @@ static inline bool isempty(const char *s)
 /* Returns s, or "" for NULL. */
 static inline const char *strempty(const char *s)
 {
-        return s ? s : "";
+        if (!s) {
+                return "";
+        }
+        return s;
 }
 
 bool string_starts_with(const char *s, const char *prefix);

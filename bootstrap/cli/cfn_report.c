@@ -65,8 +65,7 @@ void cfn_report_send_due(CfnReport *report, Boot *boot, int stop_fd)
         const Wait wait = { .deadline_ms = UINT64_MAX, .stop_fd = stop_fd };
         if (cfn_report_due_ms(report) <= wait_now_ms()) {
                 bool ready = !report->refused_since_ms;
-                (void) report_say(report, boot, ready,
-                                  &wait); /* what becomes of it is in *report */
+                (void) report_say(report, boot, ready, &wait); /* the result is in *report */
         }
 }
 

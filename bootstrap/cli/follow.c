@@ -147,8 +147,8 @@ static int follow_watch(Watch *w, StateFile *ret, Error *err)
                 if (r < 0) {
                         return r;
                 }
-                r = follow_look(w, ret,
-                                err); /* also when it is gone: it may have written just before */
+                /* also when the process is gone: it may have written just before */
+                r = follow_look(w, ret, err);
                 if (r != 0) {
                         return r < 0 ? r : 0;
                 }

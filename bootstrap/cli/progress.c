@@ -90,6 +90,7 @@ static void draw(Progress *p, const MachineStatus *status)
         char duration[TEXT_DURATION_MAX];
         uint64_t now = text_now_us();
         machine_count(status, &in_role, &done);
+        p->drawn_us = now;
         text_duration(now - p->started_us, duration);
         (void) fprintf(p->out, "%s: %zu of %zu steps done, %s" CLEAR_LINE "\n",
                        phase_to_string(status->phase), done, in_role, duration);
@@ -145,7 +146,6 @@ void progress_phase(Progress *progress, const MachineStatus *status)
 {
         uint64_t now = text_now_us();
         if (progress->terminal) {
-                progress->drawn_us = now;
                 draw(progress, status);
                 return;
         }
@@ -159,7 +159,6 @@ void progress_tick(Progress *progress, const MachineStatus *status)
 {
         uint64_t now = text_now_us();
         if (progress->terminal && now - progress->drawn_us >= DRAW_MIN_US) {
-                progress->drawn_us = now;
                 draw(progress, status);
         }
 }

@@ -58,7 +58,7 @@ void step_not_yet(StepContext *context, const char *format, ...)
 {
         va_list ap;
         va_start(ap, format);
-        /* Told with what follows from the probe, which is about to end. */
+        /* not told at once: the probe is about to end, or step_await() tells after the look */
         context->reason_is_news |= context_put(context, context->reason, false, format, ap);
         va_end(ap);
 }

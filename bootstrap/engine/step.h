@@ -41,7 +41,7 @@ typedef struct StepRetry {
 } StepRetry;
 
 /* Waits for what gives no event: calls `look`, a probe with this userdata, with pauses between,
- * until it returns something else than 0, which is returned. Returns 0 once limit_s (0: none) is
+ * until it returns something other than 0, which is returned. Returns 0 once limit_s (0: none) is
  * over, and -ETIMEDOUT once the time of the step is. */
 int step_await(StepContext *context, StepFunction *look, void *userdata, StepRetry every,
                unsigned limit_s, Error *err);
@@ -49,7 +49,7 @@ int step_await(StepContext *context, StepFunction *look, void *userdata, StepRet
 /* Returns how often the step_await() that runs has looked before. */
 unsigned step_looks(const StepContext *context);
 
-/* Told by a look that did something: the next pause is short again. */
+/* Makes the next pause short again. For a look that did something. */
 void step_look_soon(StepContext *context);
 
 #define STEP_MASK(id) (UINT64_C(1) << (id))

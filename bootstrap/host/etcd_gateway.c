@@ -143,7 +143,7 @@ static int login(EtcdClient *client, const Wait *wait, Error *err)
 {
         static const char path[] = "auth/authenticate";
         json_auto_t *body = json_pack("{s:s, s:s}", "name", client->user, "password",
-                                      client->password ? client->password : "");
+                                      strempty(client->password));
         _cleanup_etcd_answer_ EtcdAnswer answer = {};
         int r = etcd_post(client, path, body, false, wait, &answer, err);
         if (r < 0 || etcd_says(&answer, ETCD_SAYS_AUTH_OFF)) {

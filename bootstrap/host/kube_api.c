@@ -172,7 +172,7 @@ static int kube_api_exchange(KubeApi *api, const Call *call, const Wait *wait, H
         char accept_name[] = "Accept", type_name[] = "Content-Type", accept[96], type[64];
         (void) snprintf(accept, sizeof(accept), "%s",
                         call->accept ? call->accept : "application/json");
-        (void) snprintf(type, sizeof(type), "%s", call->content_type ? call->content_type : "");
+        (void) snprintf(type, sizeof(type), "%s", strempty(call->content_type));
         const HttpHeader headers[] = { { accept_name, accept }, { type_name, type } };
         const HttpRequest request = {
                 .method = call->method,
@@ -370,5 +370,5 @@ const char *kube_api_text(const json_t *object, const char *path)
                 path += n + (path[n] == '.');
         }
         const char *text = json_string_value(object);
-        return text ? text : "";
+        return strempty(text);
 }

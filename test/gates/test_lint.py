@@ -145,6 +145,7 @@ def test_named_files_exist():
     (r"json_decrefp|_cleanup_json_", "json_auto_t"),
     (r"= \{ 0 \}|\) \{ 0 \}", "{}"),
     (r"_INVALID = -\d", "-EINVAL"),
+    (r'((?:\w|\.|->)+) \? \1 : ""', "strempty()"),
 ])
 def test_one_spelling(spelling, instead):
     fail_with([f"{name}:{number}: {instead} is the spelling"
