@@ -46,8 +46,9 @@ void observer_idle(Observer *o, const MachineStatus *status)
 }
 
 /* Tells what a run finds, and of the rest what an earlier run found. */
-static void tell_run(Observer *o, const MachineStatus *status)
+static void observer_pause(const MachineStatus *status, void *userdata)
 {
+        Observer *o = userdata;
         MachineStatus told = *status;
         if (o->before) {
                 machine_keep(&told, o->before);
@@ -64,7 +65,6 @@ static void observer_step(const MachineStatus *status, const StepChange *change,
 {
         Observer *o = userdata;
         observer_learn(o, change);
-        tell_run(o, status);
         journal_step(status, change, role_of(o));
         if (o->progress) {
                 progress_step(o->progress, status, change);
@@ -73,8 +73,7 @@ static void observer_step(const MachineStatus *status, const StepChange *change,
 
 static void observer_phase(const MachineStatus *status, void *userdata)
 {
-        Observer *o = userdata;
-        tell_run(o, status);
+        const Observer *o = userdata;
         journal_phase(status, role_of(o));
         if (o->progress) {
                 progress_phase(o->progress, status);
@@ -91,6 +90,7 @@ MachineObserver observer_of_machine(Observer *observer)
 {
         return (MachineObserver) { .step = observer_step,
                                    .phase = observer_phase,
+                                   .pause = observer_pause,
                                    .tick = observer_tick,
                                    .tick_ms = progress_tick_ms(observer->progress),
                                    .userdata = observer };

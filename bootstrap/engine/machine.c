@@ -198,6 +198,7 @@ static int machine_loop(Machine *m, Error *err)
                 if (is_over(m)) {
                         return 0;
                 }
+                machine_tell_pause(m);
                 struct pollfd fds[] = {
                         { .fd = workers_fd(m->workers), .events = POLLIN },
                         { .fd = m->stopped_on_request ? -1 : m->options->stop_fd,
@@ -320,6 +321,7 @@ int machine_run(const MachineOptions *options, MachineStatus *ret_status, Error 
         if (r >= 0) {
                 r = machine_conclude(m, err);
         }
+        machine_tell_pause(m);
         if (ret_status) {
                 *ret_status = m->status;
         }

@@ -56,6 +56,7 @@ struct Machine {
         Error error;
         StepContext contexts[STEPS_MAX];
         StepStatus told[STEPS_MAX]; /* what the observer knows */
+        bool changed;               /* since its last pause */
 };
 
 static inline const Step *machine_step(const Machine *m, size_t i)
@@ -72,8 +73,9 @@ static inline uint64_t machine_needs(const Machine *m, size_t i)
 /* Asks for the role, and notes which rows a machine of it runs. */
 void machine_learn_role(Machine *m);
 
-void machine_tell_phase(const Machine *m);
+void machine_tell_phase(Machine *m);
 void machine_tell_step(Machine *m, size_t i);
+void machine_tell_pause(Machine *m);
 void machine_cancel(Machine *m);
 void phase_set(Machine *m, Phase phase);
 

@@ -27,12 +27,14 @@ void machine_learn_role(Machine *m)
         m->runs = steps_of(m->options->steps, m->options->n_steps, m->role);
 }
 
-void machine_tell_phase(const Machine *m)
+void machine_tell_phase(Machine *m)
 {
         const MachineObserver *observer = &m->options->observer;
-        if (observer->phase && !m->options->only) {
-                observer->phase(&m->status, observer->userdata);
+        if (!observer->phase || m->options->only) {
+                return;
         }
+        observer->phase(&m->status, observer->userdata);
+        m->changed = true;
 }
 
 void machine_tell_step(Machine *m, size_t i)
@@ -44,6 +46,16 @@ void machine_tell_step(Machine *m, size_t i)
         }
         observer->step(&m->status, &change, observer->userdata);
         step_remember(&m->told[i], &m->status.steps[i]);
+        m->changed = true;
+}
+
+void machine_tell_pause(Machine *m)
+{
+        const MachineObserver *observer = &m->options->observer;
+        if (observer->pause && m->changed) {
+                observer->pause(&m->status, observer->userdata);
+        }
+        m->changed = false;
 }
 
 void phase_set(Machine *m, Phase phase)

@@ -165,6 +165,20 @@ static void see_phase(const MachineStatus *status, void *userdata)
         (void) snprintf(seen + used, sizeof(seen) - used, "%s ", phase_to_string(status->phase));
 }
 
+/* At a pause: how often, how long `seen` was, and what was told of all steps together. */
+static atomic_uint n_pauses;
+static size_t seen_at_pause;
+static MachineStatus status_at_pause;
+
+static void see_pause(const MachineStatus *status, void *userdata)
+{
+        (void) userdata;
+        CHECK(strlen(seen) > seen_at_pause); /* nothing is told twice */
+        seen_at_pause = strlen(seen);
+        status_at_pause = *status;
+        n_pauses++;
+}
+
 static void see_tick(const MachineStatus *status, void *userdata)
 {
         (void) status;
@@ -181,19 +195,22 @@ static void reset(void)
         known_role = 1;
         most_running = 0;
         seen[0] = '\0';
-        n_ticks = 0;
+        n_ticks = n_pauses = 0;
+        seen_at_pause = 0;
         n_errors = n_said = 0;
         error = (Error) {};
 }
 
 static MachineOptions options_for(const Step *steps, size_t n)
 {
-        return (MachineOptions) { .steps = steps,
-                                  .n_steps = n,
-                                  .role = fake_role,
-                                  .all_roles = BOTH,
-                                  .stop_fd = -1,
-                                  .observer = { see_step, see_phase, see_tick } };
+        return (MachineOptions) {
+                .steps = steps,
+                .n_steps = n,
+                .role = fake_role,
+                .all_roles = BOTH,
+                .stop_fd = -1,
+                .observer = { .step = see_step, .phase = see_phase, .tick = see_tick }
+        };
 }
 
 static int run(const Step *steps, size_t n)
@@ -902,6 +919,41 @@ static void test_words_and_ticks(void)
         CHECK_STR(status.steps[0].waiting_for, "");
 }
 
+static atomic_bool paused_meanwhile;
+
+static void outlast_pause(int n)
+{
+        (void) n;
+        Wait wait = test_patience();
+        while (n_pauses == 0 && wait_sleep(&wait, 5, ERROR_IGNORED) >= 0) {}
+        paused_meanwhile = n_pauses > 0;
+}
+
+/* What came together is told of all steps at once, while they are at work. The rest is told at the
+ * latest when the run is over, however it ended. */
+static void test_pauses(void)
+{
+        const Step steps[] = { { ROW(0, "a") }, { ROW(1, "b") }, { ROW(2, "c") } };
+        for (int fails = 0; fails < 2; fails++) {
+                reset();
+                for (size_t i = 0; i < 3; i++) {
+                        fakes[i].so = 1;
+                }
+                fakes[0].when_probed = outlast_pause;
+                fakes[2].class = ERROR_FATAL;
+                fakes[2].probe_fails = fails ? 1 : 0;
+                MachineOptions options = options_for(steps, 3);
+                options.observer.pause = see_pause;
+                CHECK_INT(machine_run(&options, &status, &error) < 0, fails);
+                CHECK_CONTAINS(seen, "starting a:probing b:probing c:probing ");
+                CHECK(paused_meanwhile);
+                CHECK(n_pauses <= 4); /* of four words at the start, three ends and two phases */
+                CHECK_INT(seen_at_pause, strlen(seen));
+                CHECK_INT(status_at_pause.phase, status.phase);
+                CHECK_INT(status_at_pause.steps[2].state, fails ? STEP_FAILED : STEP_DONE);
+        }
+}
+
 static atomic_int n_applied;
 static atomic_bool applied_all[STEPS_MAX];
 
@@ -977,6 +1029,7 @@ int main(void)
         test_case("ready stays ready, or becomes degraded", test_ready_before);
         test_case("routine is no degradation, unless it fails", test_routine);
         test_case("what a step waits for is shown; ticks", test_words_and_ticks);
+        test_case("changes that came together are told together", test_pauses);
         test_case("64 steps", test_64_steps);
         return test_done();
 }
