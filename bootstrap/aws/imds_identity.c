@@ -154,7 +154,7 @@ int imds_identity(Imds *imds, const Wait *wait, ImdsIdentity *ret, Error *err)
                 return error_set(err, ERROR_CONFIG, EAFNOSUPPORT,
                                  "this instance has no IPv4 address (IMDS has no "
                                  "meta-data/local-ipv4): the cluster's networks are IPv4; launch "
-                                 "%s anew in a subnet that has an IPv4 block",
+                                 "%s again in a subnet that has an IPv4 block",
                                  id.instance_id);
         }
         int r = get_interfaces(imds, wait, &id, err);

@@ -27,7 +27,7 @@ static bool report_say(CfnReport *report, Boot *boot, bool ready, const Wait *wa
         if (r == -EALREADY) {
                 log_write(LOG_INFO, NULL, NULL, 0,
                           "no operation of the stack waits for this instance: nothing to tell it");
-                log_error(LOG_DEBUG, NULL, NULL, 0, &error, "CloudFormation's words");
+                log_error(LOG_DEBUG, NULL, NULL, 0, &error, "CloudFormation answered");
         } else if (r > 0) {
                 log_write(LOG_INFO, NULL, NULL, 0, "the stack was told: %s",
                           ready ? "ready" : "failed");

@@ -37,9 +37,8 @@ int confirm_overrides(const BootOverrides *overrides, Error *err)
                 return 0;
         }
         if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO)) {
-                return error_set(
-                        err, ERROR_FATAL, EPROTO,
-                        "what only a person may decide can be asked for on a terminal only");
+                return error_set(err, ERROR_FATAL, EPROTO,
+                                 "a person must confirm this: run the command on a terminal");
         }
         _cleanup_stack_config_ StackConfig config = {};
         int r = stack_config_load(STACK_CONFIG_PATH, &config, NULL, err);

@@ -34,7 +34,7 @@ static void tell(Observer *o, const MachineStatus *status, bool running)
         Error error = {};
         bool failed = state_file_write(o->runtime->state, &head, status, &error) < 0;
         if (failed && !o->state_failed) {
-                log_error(LOG_WARNING, LOG_ID_NOTIFY, NULL, 0, &error, "status cannot be told");
+                log_error(LOG_WARNING, LOG_ID_NOTIFY, NULL, 0, &error, "cannot publish the status");
         }
         o->state_failed = failed;
         notify_status(status, failed ? error.message : NULL, o->notified);

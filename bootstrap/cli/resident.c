@@ -164,7 +164,7 @@ static int resident_look_again(Run *run, uint64_t due, Error *err)
                 return r;
         }
         if (r < 0) {
-                log_error(LOG_NOTICE, NULL, NULL, 0, &error, "looked again");
+                log_error(LOG_NOTICE, NULL, NULL, 0, &error, "a periodic probe found a change");
                 return 0;
         }
         for (size_t i = 0; i < _BOOT_STEP_MAX; i++) {

@@ -31,7 +31,7 @@ static ExitStatus run_say(int r, const Error *error)
 
 static ExitStatus refuse_locked(const Run *run, int holder, StateFile *state)
 {
-        char text[NOTIFY_STATUS_MAX] = "it has not said anything yet";
+        char text[NOTIFY_STATUS_MAX] = "it has not reported a status yet";
         if (runtime_read_state(&run->runtime, state, ERROR_IGNORED) >= 0 && state->pid == holder) {
                 notify_text(&state->status, text);
         }
@@ -40,7 +40,7 @@ static ExitStatus refuse_locked(const Run *run, int holder, StateFile *state)
         if (!run->arguments->no_follow) {
                 (void) fprintf(
                         stderr,
-                        "what was asked for needs a run of its own: let that one end "
+                        "these options need a run of their own: wait for the end of that one "
                         "(kube-bootstrap status --wait), or stop the service (systemctl stop "
                         "kube-bootstrap) and start it again afterwards\n");
         }

@@ -61,12 +61,12 @@ static void print_doubt(const StateFile *state, uint64_t now_us)
         if (runtime_is_abandoned(state)) {
                 (void) printf("the daemon is not running (kube-bootstrap.service)");
                 print_looked(": last", machine_looked_us(status), now_us, "");
-                (void) printf("; what was so then:\n");
+                (void) printf("; the status at that time:\n");
         } else if (status->phase == PHASE_READY && old) {
                 (void) printf("%s:", boot_steps[old - status->steps].name);
                 print_looked(" last", old->looked_us, now_us,
-                             ", which is too long (systemctl status kube-bootstrap); what was so "
-                             "then:\n");
+                             ", which is too long (systemctl status kube-bootstrap); the "
+                             "status at that time:\n");
         }
 }
 
@@ -112,7 +112,7 @@ static void print_state(const Arguments *a, const StateFile *state)
         if (a->json) {
                 status_print_json(state);
         } else if (none) {
-                (void) printf("starting: no run has said anything since this machine booted\n");
+                (void) printf("starting: no run has reported a status since this machine booted\n");
         } else {
                 print_head(state, now);
                 (void) progress_table(stdout, &state->status, now, 0, isatty(STDOUT_FILENO) == 1);

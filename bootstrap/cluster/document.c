@@ -63,7 +63,7 @@ int document_parse(const char *what, const void *data, size_t n, size_t max_byte
                 }
                 return error_set(err, ERROR_UNSAFE, EBADMSG, "%s, line %d, column %d: %s", what,
                                  where.line, where.column,
-                                 code == json_error_duplicate_key ? "a key stands there twice"
+                                 code == json_error_duplicate_key ? "a key appears twice"
                                                                   : "not JSON");
         }
         if (!json_is_object(root)) {

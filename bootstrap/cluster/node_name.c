@@ -49,7 +49,7 @@ int node_name_from_ec2(const char *private_dns_name, char ret[NODE_NAME_MAX + 1]
                                  "EC2's private DNS name of this machine, \"%s\", cannot be a "
                                  "Node's name: expected letters, digits and hyphens between dots "
                                  "(RFC 1123); correct domain-name in the VPC's DHCP option set, "
-                                 "and launch the instance anew",
+                                 "and launch the instance again",
                                  private_dns_name);
         }
         memcpy(ret, name, n + 1);

@@ -277,7 +277,7 @@ int stack_config_check(const char *path, StackConfig *ret, StringList *ret_probl
         int r = envfile_load(path, &file, err);
         if (r == -ENOENT) {
                 return error_set(err, ERROR_CONFIG, ENOENT,
-                                 "%s does not exist: the instance's user data is to write it, as "
+                                 "%s does not exist: the instance's user data must write it, as "
                                  "#cloud-config with write_files (a user-data script runs too late "
                                  "for it)",
                                  path);

@@ -317,6 +317,7 @@ int machine_run(const MachineOptions *options, MachineStatus *ret_status, Error 
         }
         refresh_waiting(m);
         machine_tell_phase(m);
+        machine_tell_pause(m); /* before anything runs: a reader of the state file sees a run */
         r = machine_loop(m, err);
         if (r >= 0) {
                 r = machine_conclude(m, err);

@@ -12,7 +12,8 @@ typedef enum MachineMode {
 typedef struct MachineObserver {
         void (*step)(const MachineStatus *status, const StepChange *change, void *userdata);
         void (*phase)(const MachineStatus *status, void *userdata); /* also once at the start */
-        /* after all changes that came together, before the engine waits for the next */
+        /* after all changes that came together, before the engine waits for the next; and before
+         * the first step runs */
         void (*pause)(const MachineStatus *status, void *userdata);
         void (*tick)(const MachineStatus *status, void *userdata); /* about every tick_ms */
         unsigned tick_ms;                                          /* 0: no ticks */

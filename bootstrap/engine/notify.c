@@ -22,7 +22,7 @@ static void notify_send(const char *text)
                 Error error = {};
                 (void) error_errno(&error, r, "sd_notify");
                 log_error(LOG_WARNING, LOG_ID_NOTIFY, NULL, 0, &error,
-                          "systemd cannot be told how it goes");
+                          "cannot report the status to systemd");
         }
 }
 

@@ -350,7 +350,7 @@ int filesystem_check(const Blockdev *device, const Wait *wait, Error *err)
         if (status > 0 && status & FSCK_ERRORS_LEFT) {
                 return error_set(
                         err, ERROR_UNSAFE, EUCLEAN,
-                        "e2fsck -p %s: errors it does not dare to correct alone (exit "
+                        "e2fsck -p %s: errors that it does not correct without a person (exit "
                         "status %d): %s; take a snapshot of the volume, then run e2fsck %s "
                         "by hand",
                         device->node, status, said, device->node);

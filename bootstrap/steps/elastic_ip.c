@@ -42,7 +42,7 @@ static int check_volume_is_here(const Boot *boot, const Wait *wait, Error *err)
         Ec2Volume volume = {};
         int r = ec2_describe_volume(boot->aws, id, wait, &volume, err);
         if (r < 0) {
-                return error_prefix(err, "whether volume %s is still here", id);
+                return error_prefix(err, "check that volume %s is still attached", id);
         }
         if (volume.attached && streq(volume.attachment.state, "attached") &&
             streq(volume.attachment.instance_id, boot->identity.instance_id)) {
@@ -52,7 +52,7 @@ static int check_volume_is_here(const Boot *boot, const Wait *wait, Error *err)
         const char *place = volume.attached ? volume.attachment.instance_id : volume.state;
         return error_set(err, ERROR_RETRY, EBUSY,
                          "volume %s is %s%s, not attached to this instance: the Elastic IP is "
-                         "left to whoever has the volume",
+                         "left to the instance that has the volume",
                          id, with, place);
 }
 

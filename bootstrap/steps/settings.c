@@ -164,8 +164,8 @@ static int refuse_without(const StackConfig *config, const CertificateInfo *info
                 return error_oom(err);
         }
         return error_set(err, ERROR_CONFIG, EINVAL,
-                         "%s, but this cluster was made with another one and keeps it: its API "
-                         "server's certificate has %s and not %s. Write the %s of then there, for "
+                         "%s, but this cluster was made with another value and keeps it: its API "
+                         "server's certificate has %s and not %s. Set %s to the old value, for "
                          "every machine%s",
                          setting, names.data ? names.data : "none", wanted->name, wanted->key,
                          wanted->hint);

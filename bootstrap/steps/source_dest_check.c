@@ -17,7 +17,7 @@ int source_dest_check_probe(void *userdata, StepContext *context, Error *err)
         }
         for (size_t i = 0; i < boot->identity.n_interfaces; i++) {
                 if (boot->checked[i]) {
-                        step_not_yet(context, "it is on for interface %s",
+                        step_not_yet(context, "the source/destination check of interface %s is on",
                                      boot->identity.interfaces[i].eni_id);
                         return 0;
                 }

@@ -42,7 +42,7 @@ static int open_units(StepWatch *watch)
         Error error = {};
         int r = unit_watch_open(names, SERVICES_MAX, &watch->units, &error);
         if (r < 0) {
-                log_debug("units are not heard: %s", error.message);
+                log_debug("changes of units are not received: %s", error.message);
         }
         return r >= 0;
 }
@@ -64,7 +64,7 @@ static uint64_t take_units(StepWatch *watch)
         uint64_t changed = 0;
         Error error = {};
         if (watch->units && unit_watch_take(watch->units, &changed, &error) < 0) {
-                log_debug("units are not heard: %s", error.message);
+                log_debug("changes of units are not received: %s", error.message);
                 unit_watch_free(TAKE(watch->units));
                 changed = open_units(watch) ? UINT64_MAX : 0;
         }

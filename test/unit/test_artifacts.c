@@ -42,7 +42,7 @@ static const struct {
         { "a newer schema", "{\"schema\":2," HEAD ",\"files\":[" GOOD_FILE "]}", "a newer one" },
         { "schema as text", "{\"schema\":\"1\"," HEAD ",\"files\":[" GOOD_FILE "]}", "no schema" },
         { "a key twice", "{\"schema\":1,\"schema\":1," HEAD ",\"files\":[" GOOD_FILE "]}",
-          "a key stands there twice" },
+          "a key appears twice" },
         { "an unknown key", "{\"schema\":1,\"more\":1," HEAD ",\"files\":[" GOOD_FILE "]}",
           "does not know" },
         { "no files", "{\"schema\":1," HEAD "}", "files is not a list" },

@@ -237,13 +237,13 @@ static void certificate_tells_settings_that_are_not_recorded(void)
         CHECK_INT(settings_check_certificate(&boot.config, &err), -EINVAL);
         CHECK_INT(err.class, ERROR_CONFIG);
         CHECK_CONTAINS(err.message, STACK_CONFIG_PATH ":9: SERVICE_NETWORK=10.0.0.0/16, but");
-        CHECK_CONTAINS(err.message, "10.96.0.1, 127.0.0.1, ::1 and not 10.0.0.1. Write the "
-                                    "SERVICE_NETWORK of then there");
+        CHECK_CONTAINS(err.message, "10.96.0.1, 127.0.0.1, ::1 and not 10.0.0.1. Set "
+                                    "SERVICE_NETWORK to the old value");
         CHECK_OK(run_config("CLUSTER_DOMAIN=corp.example\n", &err), err);
         CHECK_INT(settings_check_certificate(&boot.config, &err), -EINVAL);
         CHECK_CONTAINS(err.message, "kubernetes.default.svc.cluster.local");
-        CHECK_CONTAINS(err.message, "not kubernetes.default.svc.corp.example. Write the "
-                                    "CLUSTER_DOMAIN of then");
+        CHECK_CONTAINS(err.message, "not kubernetes.default.svc.corp.example. Set "
+                                    "CLUSTER_DOMAIN to the old value");
 }
 
 static char *respond(const char *request, unsigned number)

@@ -37,7 +37,7 @@ static int look_at_holder(const Boot *boot, StepContext *context, SecretsScene *
         int r = ec2_describe_instance_state(boot->aws, ret->claim.instance_id, step_wait(context),
                                             ret->holder_state, err);
         if (r < 0) {
-                return error_prefix(err, "whether %s, which claims %s, still lives",
+                return error_prefix(err, "check whether instance %s, which claims %s, still exists",
                                     ret->claim.instance_id, ret->url);
         }
         if (r == 0) {

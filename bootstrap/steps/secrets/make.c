@@ -26,14 +26,13 @@ static int check_clock(const Boot *boot, Error *err)
         int64_t offset = 0;
         aws_client_clock_offset(boot->aws, &known, &offset);
         if (!known) {
-                return error_set(
-                        err, ERROR_RETRY, ETIME,
-                        "no reply of AWS has told the time yet: certificates have to wait");
+                return error_set(err, ERROR_RETRY, ETIME,
+                                 "no AWS reply has given the time yet, which certificates need");
         }
         if (offset < -CLOCK_OFFSET_MAX_S || offset > CLOCK_OFFSET_MAX_S) {
                 return error_set(err, ERROR_RETRY, ETIME,
-                                 "the clock is %lld s off by AWS's replies: certificates have to "
-                                 "wait until that is at most %d s",
+                                 "the clock differs from AWS's by %lld s: no certificate is made "
+                                 "until it is at most %d s",
                                  (long long) offset, CLOCK_OFFSET_MAX_S);
         }
         return 0;
@@ -121,9 +120,8 @@ static int check_conditions(const Boot *boot, StepContext *context, const Buffer
         int r = bucket_put(boot, context, ARTIFACTS_CLAIM_NAME, claim, S3_IF_ABSENT, NULL, err);
         if (r > 0) {
                 return error_set(err, ERROR_CONFIG, ENOTSUP,
-                                 "S3_BUCKET=%s: the store wrote over %s in spite of "
-                                 "If-None-Match: without that two masters could make a cluster "
-                                 "each",
+                                 "S3_BUCKET=%s: the store overwrote %s although the request had "
+                                 "If-None-Match: two masters could each make a cluster there",
                                  boot->config.s3_bucket, ARTIFACTS_CLAIM_NAME);
         }
         return r;

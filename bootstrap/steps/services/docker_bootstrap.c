@@ -13,7 +13,8 @@ int docker_bootstrap_probe(void *userdata, StepContext *context, Error *err)
         }
         r = docker_ping(DOCKER_BOOTSTRAP_SOCKET, step_wait(context), err);
         if (r == 0) {
-                step_not_yet(context, "it does not answer at " DOCKER_BOOTSTRAP_SOCKET);
+                step_not_yet(context,
+                             "docker-bootstrap does not answer at " DOCKER_BOOTSTRAP_SOCKET);
         }
         return r;
 }

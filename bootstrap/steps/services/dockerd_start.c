@@ -65,7 +65,8 @@ static int drop_networks(Boot *boot, Dockerd which, const char *root, StepContex
         }
         r = file_set_aside(path, err);
         if (r > 0) {
-                step_warn(context, "%s did not start over %s: renamed to .damaged, and begun anew",
+                step_warn(context,
+                          "%s did not start over %s: renamed to .damaged, and started without it",
                           dockers[which].unit, path);
         }
         return r;

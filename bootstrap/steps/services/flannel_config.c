@@ -30,7 +30,7 @@ int flannel_config_probe(void *userdata, StepContext *context, Error *err)
         }
         r = etcd_auth_is_enabled(&session.client, step_wait(context), err);
         if (r == 0) {
-                step_not_yet(context, "etcd lets anybody in: authentication is off");
+                step_not_yet(context, "etcd's authentication is off");
         }
         if (r <= 0) {
                 return r;

@@ -101,7 +101,7 @@ int docker_probe(void *userdata, StepContext *context, Error *err)
         }
         r = docker_ping(DOCKER_SOCKET, step_wait(context), err);
         if (r == 0) {
-                step_not_yet(context, "it does not answer at " DOCKER_SOCKET);
+                step_not_yet(context, "docker does not answer at " DOCKER_SOCKET);
         }
         if (r <= 0) {
                 return r;

@@ -305,7 +305,7 @@ static int put_record(const Boot *boot, StepContext *context, Look *look, const 
                 const char *writer = look->scene.has_record ? look->record.instance_id : "nobody";
                 return error_set(err, ERROR_RETRY, EBUSY,
                                  "s3://%s/%s/%s is not what was just written to it (its writer is "
-                                 "%s): volume %s is looked at again before anything is written",
+                                 "%s): volume %s is probed again before anything is written",
                                  config->s3_bucket, config->s3_prefix, name, writer,
                                  config->master_volume_id);
         }

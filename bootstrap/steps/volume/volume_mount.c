@@ -95,7 +95,7 @@ static int check_and_mount(Boot *boot, StepContext *context, Error *err)
         }
         r = look_at_mount(boot, err);
         if (r == 0) {
-                return error_set(err, ERROR_RETRY, EIO, "%s was mounted and is not any more",
+                return error_set(err, ERROR_RETRY, EIO, "%s is no longer mounted",
                                  MASTER_MOUNT_POINT);
         }
         return r < 0 ? r : 0;
