@@ -15,11 +15,13 @@
 #define BACKOFF_MS   100
 #define BACKOFF_MAX  5000
 
-/* AWS accepts 15 minutes; from less than that on the clock counts as wrong. As the SDKs do. */
+/* A clock that differs by this much counts as wrong, as in the AWS SDKs. AWS itself accepts up to
+ * 15 minutes. */
 #define SKEW_S 240
 
-/* How long what was just made, and is not known yet, is an ERROR_RETRY: since the first such answer
- * of this process. Later, what is missing is missing. */
+/* How long an unknown resource, which may have just been made, is an ERROR_RETRY. The time counts
+ * from the first such answer in this process. After it, a missing resource keeps its own error
+ * class. */
 #define APPEAR_GRACE_MS 60000
 
 /* Time between any two requests of the process, while AWS throttles: doubled by each refusal,
@@ -33,28 +35,28 @@ struct AwsClient {
         char domain[64];
         char *ca_file;
 
-        pthread_mutex_t mutex; /* over what follows */
+        pthread_mutex_t mutex; /* protects the members below */
         bool offset_known;
         int64_t offset;     /* seconds to add to our clock, as last seen */
-        int64_t correction; /* what signing adds: offset where that is large, else 0 */
+        int64_t correction; /* added when signing: offset if at least SKEW_S, else 0 */
         uint64_t pace_ms;   /* 0: no limit */
         uint64_t next_ms;   /* when the next request may go */
         uint64_t n_requests;
         uint64_t missing_since_ms; /* 0: nothing was missing yet */
 };
 
-/* What one call has spent. */
+/* The retries and corrections that one call has used up. */
 typedef struct Attempts {
         unsigned n;
         bool renewed;
         bool corrected;
 } Attempts;
 
-/* How one request went, as far as the decision about the next needs it. */
+/* The result of one request: the input for the decision about the next one. */
 typedef struct Outcome {
         HttpReply reply;
         AwsKeys keys;
-        int64_t correction; /* it was signed with */
+        int64_t correction; /* the one that signing used */
 } Outcome;
 
 static void outcome_done(Outcome *outcome)
@@ -65,7 +67,7 @@ static void outcome_done(Outcome *outcome)
 
 static void client_lock(AwsClient *client)
 {
-        (void) pthread_mutex_lock(&client->mutex); /* not recursive, alive */
+        (void) pthread_mutex_lock(&client->mutex); /* cannot fail: valid, never locked twice */
 }
 
 static void client_unlock(AwsClient *client)
@@ -137,8 +139,9 @@ uint64_t aws_client_requests(AwsClient *client)
         return n;
 }
 
-/* Only a reply that TLS has verified: anybody can put a Date into one that it has not. A clock
- * that was set meanwhile shows at the next reply, and the correction ends. */
+/* Learns the clock's offset from the Date of a reply, but only if TLS verified the reply: anybody
+ * can put a Date into another one. If this machine's clock is corrected meanwhile, the next reply
+ * shows that, and the correction ends. */
 static void learn_clock(AwsClient *client, const AwsCall *call, const HttpReply *reply)
 {
         if (reply->date == 0 || !string_starts_with(call->url, "https://")) {
@@ -152,7 +155,7 @@ static void learn_clock(AwsClient *client, const AwsCall *call, const HttpReply 
         client_unlock(client);
 }
 
-/* Takes the process's next turn; without throttling that is now. */
+/* Waits until the process may send its next request. Without throttling, it may at once. */
 static int client_take_turn(AwsClient *client, const Wait *wait, Error *err)
 {
         uint64_t now = wait_now_ms();
@@ -177,7 +180,7 @@ static void adjust_pace(AwsClient *client, bool throttled)
         client_unlock(client);
 }
 
-/* Host, path and query of a URL, copied; *ret_query is part of *ret_path's memory. */
+/* Copies host, path and query of a URL. *ret_query is part of *ret_path's memory. */
 static int split_url(const char *url, char **ret_host, char **ret_path, const char **ret_query)
 {
         const char *host = strstr(url, "://");
@@ -200,11 +203,11 @@ static int split_url(const char *url, char **ret_host, char **ret_path, const ch
 
 static void set_header(HttpHeader *headers, size_t *n, const char *name, const char *value)
 {
-        /* HttpHeader owns what replies carry, and only names what requests do. */
+        /* In a reply, HttpHeader owns its strings. In a request, it only points to the caller's. */
         headers[(*n)++] = (HttpHeader) { (char *) (uintptr_t) name, (char *) (uintptr_t) value };
 }
 
-/* Signs the call into headers, which name memory of *keys, *signature and *host. */
+/* Signs the call and fills headers, which point into *keys, *signature and *host. */
 static int sign_call(const AwsCall *call, const char *region, const char *host, const char *path,
                      const char *query, time_t now, const AwsKeys *keys, Sigv4Result *signature,
                      HttpHeader headers[SIGV4_HEADERS_MAX], size_t *ret_n, Error *err)
@@ -308,12 +311,12 @@ static bool is_accepted(const AwsCall *call, int status)
 
 typedef enum Verdict {
         VERDICT_DONE,   /* the reply is the answer */
-        VERDICT_FAILED, /* *failed is */
-        VERDICT_NOW,    /* once more, at once */
-        VERDICT_LATER,  /* once more, after a pause */
+        VERDICT_FAILED, /* *failed is the answer */
+        VERDICT_NOW,    /* retry at once */
+        VERDICT_LATER,  /* retry after a pause */
 } Verdict;
 
-/* Returns true while what AWS says is missing may still appear. */
+/* Returns true while a resource that AWS reports as missing may still appear. */
 static bool may_appear(AwsClient *client, const char *aws_code)
 {
         if (!errors_may_appear(aws_code)) {
@@ -357,7 +360,7 @@ static Verdict judge_reply(AwsClient *client, const AwsCall *call, const Outcome
         if (errors_is_passing(reply->status, failed->aws_code)) {
                 return VERDICT_LATER;
         }
-        if (may_appear(client, failed->aws_code)) { /* at the step's own pace */
+        if (may_appear(client, failed->aws_code)) { /* the step retries at its own pace */
                 failed->class = ERROR_RETRY;
                 failed->error = EAGAIN;
                 return VERDICT_FAILED;
@@ -365,8 +368,8 @@ static Verdict judge_reply(AwsClient *client, const AwsCall *call, const Outcome
         return is_accepted(call, reply->status) ? VERDICT_DONE : VERDICT_FAILED;
 }
 
-/* A failure without a reply: what TLS or the network broke may work again; what IMDS refused when
- * asked for keys has had its own retries. */
+/* Judges a failure without a reply. A failure of TLS or of the network may be retried. A failure to
+ * get keys from IMDS is not: it has had its own retries. */
 static Verdict judge_failure(int r, const Wait *wait, const Outcome *outcome, const Error *failed)
 {
         bool sent = outcome->keys.access_key_id[0];
@@ -375,8 +378,8 @@ static Verdict judge_failure(int r, const Wait *wait, const Outcome *outcome, co
                        : VERDICT_FAILED;
 }
 
-/* Waits before the next attempt: VERDICT_NOW; or VERDICT_FAILED where no attempt or no time is
- * left, and then *failed says why the last one failed, rather than "timed out". */
+/* Waits before the next attempt and returns VERDICT_NOW. Returns VERDICT_FAILED if no attempt or no
+ * time is left; *failed then says why the last attempt failed, instead of "timed out". */
 static Verdict wait_for_next(Attempts *attempts, const Wait *wait, Error *failed)
 {
         uint64_t pause_ms = wait_backoff_ms(BACKOFF_MS, BACKOFF_MAX, attempts->n);
@@ -386,7 +389,8 @@ static Verdict wait_for_next(Attempts *attempts, const Wait *wait, Error *failed
         return wait_sleep(wait, pause_ms, failed) < 0 ? VERDICT_FAILED : VERDICT_NOW;
 }
 
-/* A timeout says less than what AWS said in an earlier attempt. */
+/* Sets *err to *failed, or to AWS's answer in an earlier attempt if *failed is a timeout, which
+ * says less. */
 static int give_reason(const Error *failed, const Error *said, Error *err)
 {
         bool mute = failed->error == ETIMEDOUT && said->http_status;
@@ -404,7 +408,7 @@ int aws_client_call(AwsClient *client, const AwsCall *call, const Wait *wait, Ht
                     Error *err)
 {
         Attempts attempts = {};
-        Error said = {}; /* by AWS, in an earlier attempt */
+        Error said = {}; /* AWS's error in an earlier attempt */
         for (;;) {
                 _cleanup_(outcome_done) Outcome outcome = {};
                 Error failed = {};

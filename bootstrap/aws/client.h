@@ -7,8 +7,8 @@
 #include "base/wait.h"
 #include "host/http.h"
 
-/* What every signed call shares: credentials, region, CA bundle, the learned clock offset, the
- * retry policy and the count of calls. Thread-safe. */
+/* The state that all signed calls share: credentials, region, CA bundle, the learned clock offset,
+ * the retry policy and the count of calls. Thread-safe. */
 typedef struct AwsClient AwsClient;
 
 /* credentials is borrowed. domain may be NULL. AWS_CA_BUNDLE is read here. */
@@ -20,34 +20,35 @@ const char *aws_client_region(const AwsClient *client);
 typedef struct AwsCall {
         const char *service;   /* "ec2", "s3": signing name and endpoint */
         const char *region;    /* NULL: the client's */
-        const char *operation; /* "AttachVolume": for messages, as IAM names it behind "ec2:" */
-        const char *resource;  /* for a denial's message */
+        const char *operation; /* "AttachVolume": the IAM action without "ec2:"; for messages */
+        const char *resource;  /* for error messages; may be NULL */
         const char *method;
         const char *url;           /* whole, encoded */
-        const HttpHeader *headers; /* further ones, signed */
+        const HttpHeader *headers; /* additional headers, signed too */
         size_t n_headers;
         const void *body;
         size_t body_size;
         size_t reply_max; /* 0: default */
         bool secret_reply;
-        int accept_status[6]; /* besides 2xx: handed back to the caller, not an error; 0 ends */
+        int accept_status[6]; /* returned like 2xx, not as an error; 0 ends the list */
 } AwsCall;
 
-/* Signs and sends, and repeats what errors_is_passing() and connections that failed, with full
- * jitter (100 ms to 5 s, at most 5 attempts, within the wait). While AWS throttles, all threads
- * together slow down. Refused keys are renewed once, and a clock that the reply's Date shows to be
- * wrong is corrected once, before a reply counts as refused or accepted. An error has aws_code,
- * request_id and http_status filled where AWS answered, and names operation and resource. */
+/* Signs and sends the request. Retries errors that errors_is_passing() accepts, and connections
+ * that failed, with full jitter (100 ms to 5 s, at most 5 attempts, within the wait). While AWS
+ * throttles, all threads together slow down. Refused keys are renewed once, and a clock that the
+ * reply's Date shows to be wrong is corrected once, before a reply counts as refused or accepted.
+ * If AWS answered, an error has aws_code, request_id and http_status filled. Its message names
+ * operation and resource. */
 int aws_client_call(AwsClient *client, const AwsCall *call, const Wait *wait, HttpReply *ret,
                     Error *err);
 
-/* Seconds to add to this machine's clock to have AWS's, as the last TLS-verified reply said;
- * *ret_known false before the first one. */
+/* Sets *ret_seconds to the seconds that must be added to this machine's clock to get AWS's, by the
+ * last reply that TLS verified. *ret_known is false before the first such reply. */
 void aws_client_clock_offset(AwsClient *client, bool *ret_known, int64_t *ret_seconds);
 
-/* Requests sent so far, repeated ones too. */
+/* Returns the number of requests sent so far, including retries. */
 uint64_t aws_client_requests(AwsClient *client);
 
-/* The endpoint of a service as this client resolves it; region NULL: the client's. */
+/* Resolves the endpoint of a service; region NULL: the client's. */
 int aws_client_endpoint(const AwsClient *client, const char *service, const char *region,
                         Endpoint *ret, Error *err);

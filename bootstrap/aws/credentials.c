@@ -13,8 +13,8 @@
 #define ROLES_PATH "meta-data/iam/security-credentials/"
 
 #define REFRESH_BEFORE_S 300
-/* Keys that look old when they come (a wrong clock, or IMDS late with new ones) are used, and asked
- * for again this much later. */
+/* Keys whose expiry looks near or past when they arrive (the clock is wrong, or IMDS has new ones
+ * late) are used, and fetched again after this time. */
 #define REFETCH_AFTER_MS 60000
 
 struct Credentials {
@@ -24,7 +24,7 @@ struct Credentials {
         bool fetching;
         bool refused;
         uint64_t fetched_ms;       /* 0: never */
-        uint64_t refused_since_ms; /* by IMDS; 0: not */
+        uint64_t refused_since_ms; /* when IMDS first refused; 0: it does not */
         AwsKeys keys;
 };
 
@@ -116,7 +116,8 @@ void credentials_free(Credentials *credentials)
         free(credentials);
 }
 
-/* Fetches the role's name, then its keys. What IMDS does not have, or refuses, is ERROR_CONFIG. */
+/* Fetches the role's name, then its keys. If IMDS lacks or refuses one of them, the error is
+ * ERROR_CONFIG. */
 static int fetch_once(Credentials *c, const Wait *wait, AwsKeys *ret, Error *err)
 {
         _cleanup_buffer_ Buffer roles = { .max = 4096 };
@@ -125,7 +126,7 @@ static int fetch_once(Credentials *c, const Wait *wait, AwsKeys *ret, Error *err
                 return r;
         }
         char role[65], path[sizeof(ROLES_PATH) + sizeof(role)];
-        size_t n = roles.data ? strcspn(roles.data, "\n") : 0; /* one role, but it is a listing */
+        size_t n = roles.data ? strcspn(roles.data, "\n") : 0; /* IMDS gives a list, of one role */
         if (r == 0 || n == 0) {
                 return error_from_aws(
                         err, error_set(err, ERROR_CONFIG, ENOENT,
@@ -154,15 +155,15 @@ static int fetch_once(Credentials *c, const Wait *wait, AwsKeys *ret, Error *err
         return r < 0 ? error_prefix(err, "role %s", role) : 0;
 }
 
-/* Ends a wait for the role, of which IMDS said *said so far. */
+/* Reports that the wait for the role timed out, with IMDS's last answer, *said. */
 static int role_timed_out(const Error *said, Error *err)
 {
         return error_set(err, ERROR_RETRY, ETIMEDOUT, "wait for the IAM role's credentials: %s",
                          said->message);
 }
 
-/* A young instance's role appears late, and its credentials may be refused at first: both are
- * granted CREDENTIALS_GRACE_MS since they were seen first.
+/* Fetches keys, and retries for CREDENTIALS_GRACE_MS since IMDS first lacked the role or refused
+ * its credentials: a new instance's role appears late, and its credentials may be refused at first.
  * https://github.com/awslabs/amazon-eks-ami/issues/1970 */
 static int fetch(Credentials *c, const Wait *wait, AwsKeys *ret, Error *err)
 {
@@ -207,7 +208,7 @@ static bool usable(const Credentials *c)
                wait_now_ms() - c->fetched_ms < REFETCH_AFTER_MS;
 }
 
-/* With the mutex held, which it lets go while it asks. */
+/* Fetches new keys. Called with the mutex held, and releases it during the fetch. */
 static int refresh(Credentials *c, const Wait *wait, Error *err)
 {
         _cleanup_aws_keys_ AwsKeys keys = {};
@@ -228,13 +229,14 @@ static int refresh(Credentials *c, const Wait *wait, Error *err)
                 return 0;
         }
         if (c->fetched_ms && !c->refused && c->keys.expires > time(NULL)) {
-                return 0; /* those at hand are good for some minutes more */
+                return 0; /* the current keys are still valid */
         }
         *err = failed;
         return r;
 }
 
-/* Until the thread that fetches is done, or the wait is over; a stop request within 50 ms. */
+/* Waits up to 50 ms for the thread that fetches; the caller repeats this until the keys are there.
+ * So a stop request or the deadline ends the wait within 50 ms. */
 static int credentials_wait_for_other(Credentials *c, const Wait *wait, Error *err)
 {
         struct timespec until;
@@ -244,7 +246,7 @@ static int credentials_wait_for_other(Credentials *c, const Wait *wait, Error *e
                 until.tv_sec++;
                 until.tv_nsec -= 1000000000;
         }
-        (void) pthread_cond_timedwait(&c->changed, &c->mutex, &until); /* looked at again anyway */
+        (void) pthread_cond_timedwait(&c->changed, &c->mutex, &until); /* the caller checks again */
         int r = wait_check(wait, err);
         return r < 0 ? error_prefix(err, "wait for the IAM role's credentials") : 0;
 }

@@ -10,23 +10,24 @@
 
 typedef struct Credentials Credentials;
 
-/* How long a role that IMDS does not list, and credentials that are no "Success", are asked for
- * again, since they were first seen so: IMDS lists the role of a young instance late. */
+/* How long a fetch is retried while IMDS lists no role, or gives credentials that are not
+ * "Success". The time counts from the first such answer. IMDS lists the role of a new instance
+ * late. */
 #define CREDENTIALS_GRACE_MS 60000
 
-/* The role's credentials from IMDS: fetched when first needed, again from 5 minutes before they
- * expire. A role (-ENOENT) or credentials that are missing for longer than CREDENTIALS_GRACE_MS are
- * ERROR_CONFIG from AWS. */
+/* Makes credentials of the role that IMDS names. The keys are fetched when first needed, and again
+ * from 5 minutes before they expire. If the role (-ENOENT) or its credentials are missing for
+ * longer than CREDENTIALS_GRACE_MS, a fetch fails with ERROR_CONFIG from AWS. */
 int credentials_new_imds(Imds *imds, Credentials **ret, Error *err);
 /* Fixed keys (copied): for tests. */
 int credentials_new_static(const char *access_key_id, const char *secret, const char *token,
                            Credentials **ret, Error *err);
 void credentials_free(Credentials *credentials);
 
-/* A copy of valid keys. Thread-safe; one thread fetches, the others wait for it. */
+/* Returns a copy of valid keys. Thread-safe: one thread fetches, the others wait for it. */
 int credentials_get(Credentials *credentials, const Wait *wait, AwsKeys *ret, Error *err);
 
-/* AWS refused these keys: fetch new ones at the next call. False if there can be no new ones
- * (fixed keys). Another thread may have seen to it already: then nothing changes, and it is true.
- */
+/* Called when AWS refused these keys: the next call fetches new ones. Returns false if there can be
+ * no new ones (fixed keys), else true. Does nothing if another thread has replaced the keys
+ * already. */
 bool credentials_invalidate(Credentials *credentials, const AwsKeys *refused);

@@ -11,7 +11,7 @@
 
 static const QueryApi api = { "ec2", "2016-11-15" };
 
-/* A change, whose reply is checked for saying that it was done. */
+/* Makes a change, and checks that the reply reports it as done. */
 static int ec2_change(AwsClient *client, const char *operation, const char *resource,
                       const QueryParameter *parameters, size_t n, const Wait *wait, Error *err)
 {
@@ -76,8 +76,8 @@ int ec2_describe_instance_state(AwsClient *client, const char *instance_id, cons
         return ec2_parse_instance_state(root, ret, err);
 }
 
-/* Filters heed case, and a domain may have capitals: the host's label and any domain, then. The
- * reply is compared with the whole name. */
+/* Writes a filter for a name: the host's label and any domain. Filters are case-sensitive, and a
+ * domain may have capitals. The caller compares the reply with the whole name. */
 static void make_pattern(const char *name, char *ret, size_t size)
 {
         const char *dot = strchr(name, '.');
@@ -134,7 +134,8 @@ int ec2_describe_interfaces(AwsClient *client, const char *const *eni_ids, size_
 int ec2_find_interface_by_address(AwsClient *client, const char *subnet_id, const char *address,
                                   const Wait *wait, Ec2Interface *ret, Error *err)
 {
-        /* An address of a VPC belongs to one of its subnets, and can only be there. */
+        /* Each address of a VPC belongs to exactly one subnet, so this filter misses no
+         * interface. */
         const QueryParameter parameters[] = {
                 { "Filter.1.Name", "subnet-id" },
                 { "Filter.1.Value.1", subnet_id },

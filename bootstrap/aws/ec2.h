@@ -19,7 +19,7 @@ typedef struct Ec2Volume {
         unsigned size_gib;
         bool multi_attach;
         bool encrypted;
-        char snapshot_id[32]; /* that it was made from, "" if from none */
+        char snapshot_id[32]; /* its source, "" if none */
         char stack_id[257];   /* its tag EC2_TAG_STACK_ID, "" if it has none */
         bool attached;        /* the attachment below is filled */
         struct {
@@ -36,21 +36,24 @@ typedef struct Ec2Volume {
  */
 #define EC2_TAG_STACK_ID "aws:cloudformation:stack-id"
 
-/* InvalidVolume.NotFound is ERROR_CONFIG (the caller grants a grace period). */
+/* InvalidVolume.NotFound is ERROR_CONFIG, after the grace period that the client grants
+ * (ERROR_RETRY). */
 int ec2_describe_volume(AwsClient *client, const char *volume_id, const Wait *wait, Ec2Volume *ret,
                         Error *err);
-/* Classes by errors_classify(); VolumeInUse, IncorrectState and IncorrectInstanceState are
- * ERROR_RETRY. */
+/* The error classes are those of errors_classify(); VolumeInUse, IncorrectState and
+ * IncorrectInstanceState are ERROR_RETRY. */
 int ec2_attach_volume(AwsClient *client, const char *volume_id, const char *instance_id,
                       const char *device, const Wait *wait, Error *err);
 int ec2_detach_volume(AwsClient *client, const char *volume_id, const char *instance_id, bool force,
                       const Wait *wait, Error *err);
 
-/* State name ("running", …) of an instance: 1; 0 if EC2 does not know it. */
+/* Reads the state ("running", …) of an instance. Returns 1, or 0 if EC2 does not know the
+ * instance. */
 int ec2_describe_instance_state(AwsClient *client, const char *instance_id, const Wait *wait,
                                 char ret[24], Error *err);
 
-/* An instance with 32 network cards fills 80 KB of a reply, and replies are bounded. */
+/* One call takes at most EC2_NAMES_MAX names: an instance with 32 network cards fills 80 KB of a
+ * reply, and the size of replies is limited. */
 #define EC2_NAMES_MAX   50
 #define EC2_TAG_CLUSTER "KubernetesCluster"
 #define EC2_TAG_ROLE    "KubernetesRole"
@@ -58,15 +61,15 @@ int ec2_describe_instance_state(AwsClient *client, const char *instance_id, cons
 typedef struct Ec2Instance {
         char instance_id[32]; /* "": EC2 knows none */
         char state[24];       /* pending, running, shutting-down, terminated, stopping, stopped */
-        char role[16];        /* its tag KubernetesRole; "" if it has none, or another's */
-        bool other_domain;    /* EC2 has the host of that name under another domain only */
+        char role[16];        /* its tag KubernetesRole; "" if none, or too long to be ours */
+        bool other_domain;    /* EC2 has this host's name only under another domain */
 } Ec2Instance;
 
-/* The instances of which the primary interface has these private DNS names and which have the tag
- * KubernetesCluster=CLUSTER, in one call, ret[i] for names[i] (at most EC2_NAMES_MAX). An
- * instance's own private DNS name may follow the VPC's DHCP options, an interface's is EC2's. Names
- * are compared without regard to case. An address is given anew when its instance has ended, so of
- * several instances with one name the one that runs counts. */
+/* Finds, in one call, the instances that have the tag KubernetesCluster=CLUSTER and whose primary
+ * interface has one of these private DNS names: ret[i] for names[i] (at most EC2_NAMES_MAX). The
+ * interface's name counts because EC2 sets it; an instance's own private DNS name may follow the
+ * VPC's DHCP options. Names are compared without regard to case. EC2 reuses an address when its
+ * instance has ended, so among several instances with one name the running one counts. */
 int ec2_find_instances_by_name(AwsClient *client, const char *cluster, const char *const *names,
                                size_t n, const Wait *wait, Ec2Instance *ret, Error *err);
 
@@ -79,18 +82,18 @@ typedef struct Ec2Interface {
         char vpc_id[32];
         char mac[18];
         char private_dns_name[256]; /* "" where the VPC's DNS host names are switched off */
-        bool source_dest_check;     /* false also where there is none to clear (EFA-only) */
+        bool source_dest_check;     /* also false if the interface has none (EFA-only) */
         char instance_id[32];       /* of its attachment, "" if none */
         char primary_ip[16];
         size_t n_addresses; /* all private ones, the primary too */
         char addresses[EC2_ADDRESSES_MAX][16];
 } Ec2Interface;
 
-/* The named interfaces, in one call; every one must be in the reply. */
+/* Describes the named interfaces in one call. An interface missing from the reply is an error. */
 int ec2_describe_interfaces(AwsClient *client, const char *const *eni_ids, size_t n,
                             const Wait *wait, Ec2Interface *ret, Error *err);
-/* The interface of the subnet's VPC which carries a private address, by filter: 1; 0 if none does.
- */
+/* Finds, by filter, the interface that has this private address in the subnet. Returns 1, or 0 if
+ * there is none. */
 int ec2_find_interface_by_address(AwsClient *client, const char *subnet_id, const char *address,
                                   const Wait *wait, Ec2Interface *ret, Error *err);
 int ec2_set_source_dest_check(AwsClient *client, const char *eni_id, bool value, const Wait *wait,

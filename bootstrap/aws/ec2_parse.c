@@ -58,7 +58,7 @@ static int copy_bool(const XmlNode *node, const char *path, bool absent, bool *r
         return 0;
 }
 
-/* The "item" of a set whose text at `path` is `value`. */
+/* Returns the "item" of a set whose text at `path` is `value`, or NULL. */
 static const XmlNode *find_item(const XmlNode *root, const char *set, const char *path,
                                 const char *value)
 {
@@ -71,7 +71,7 @@ static const XmlNode *find_item(const XmlNode *root, const char *set, const char
         return NULL;
 }
 
-/* The attachment that holds the volume, if any does; one that is over may still be listed. */
+/* Returns the attachment that holds the volume, or NULL. EC2 may still list one that has ended. */
 static const XmlNode *find_attachment(const XmlNode *volume)
 {
         const XmlNode *set = xml_find(volume, "attachmentSet");
@@ -180,15 +180,15 @@ static int parse_instance(const XmlNode *node, Ec2Instance *ret, Error *err)
         }
         const XmlNode *tag = find_item(node, "tagSet", "key", EC2_TAG_ROLE);
         const char *role = tag ? xml_text(tag, "value") : "";
-        if (strlen(role) < sizeof(instance.role)) { /* else it is none that we know */
+        if (strlen(role) < sizeof(instance.role)) { /* a longer one is not ours */
                 (void) snprintf(instance.role, sizeof(instance.role), "%s", role);
         }
         *ret = instance;
         return 0;
 }
 
-/* The private DNS name of the primary interface: device 0 of network card 0, which types with one
- * card leave out. "" if there is none. */
+/* Returns the private DNS name of the primary interface, or "" if there is none. That is device 0
+ * of network card 0; instance types with one card leave out the card's index. */
 static const char *primary_name(const XmlNode *instance)
 {
         const XmlNode *set = xml_find(instance, "networkInterfaceSet");
@@ -209,7 +209,8 @@ static bool is_same_host(const char *a, const char *b)
         return n > 0 && n == strcspn(b, ".") && strncasecmp(a, b, n) == 0;
 }
 
-/* The whole name before the host alone, then one that runs before others. */
+/* Returns a higher number for a better match: the whole name before the host alone, then a running
+ * instance before others. */
 static unsigned rank(const Ec2Instance *instance)
 {
         if (isempty(instance->instance_id)) {
@@ -219,7 +220,7 @@ static unsigned rank(const Ec2Instance *instance)
         return by_name + streq(instance->state, "running");
 }
 
-/* An instance of the reply takes its place, unless a better one has it. */
+/* Stores an instance of the reply for each name that it matches, unless a better match is there. */
 static int place_instance(const XmlNode *node, const char *const *names, size_t n, Ec2Instance *ret,
                           Error *err)
 {
@@ -282,7 +283,7 @@ static int parse_interface(const XmlNode *node, Ec2Interface *ret, Error *err)
         if (r < 0) {
                 return r;
         }
-        /* Absent, it is neither on nor off, but where there are no IPv4 packets to check. */
+        /* sourceDestCheck may only be absent where there are no IPv4 packets to check. */
         if (!*xml_text(node, "sourceDestCheck") && interface.primary_ip[0]) {
                 return bad_reply(err, "no sourceDestCheck");
         }

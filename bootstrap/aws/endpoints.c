@@ -24,7 +24,8 @@ static bool environment_true(const char *name)
         return value && strcasecmp(value, "true") == 0;
 }
 
-/* AWS_ENDPOINT_URL_EC2 before AWS_ENDPOINT_URL; NULL if neither is set. */
+/* Returns the value of AWS_ENDPOINT_URL_<SERVICE>, else of AWS_ENDPOINT_URL, or NULL if neither is
+ * set. name is the variable's name. */
 static const char * override(const char *service, char name[64])
 {
         int n = snprintf(name, 64, "AWS_ENDPOINT_URL_%s", service);

@@ -10,12 +10,12 @@
 
 typedef struct Endpoint {
         char url[ENDPOINT_MAX]; /* scheme, host, port: no path, no trailing slash */
-        bool overridden;        /* from the environment: S3 is addressed by path there */
+        bool overridden;        /* from the environment; S3 is then addressed by path */
 } Endpoint;
 
-/* The endpoint of "ec2", "s3", … in a region. `domain` as IMDS says (NULL: derived from the
- * region's prefix: cn- amazonaws.com.cn, else amazonaws.com). Overridden by
- * AWS_ENDPOINT_URL_<SERVICE>, then AWS_ENDPOINT_URL; AWS_USE_FIPS_ENDPOINT and
+/* Resolves the endpoint of a service ("ec2", "s3", …) in a region. `domain` is the one that IMDS
+ * gives; if it is NULL, the region's prefix decides: amazonaws.com.cn for cn-, else amazonaws.com.
+ * AWS_ENDPOINT_URL_<SERVICE>, then AWS_ENDPOINT_URL override the result. AWS_USE_FIPS_ENDPOINT and
  * AWS_USE_DUALSTACK_ENDPOINT are honoured.
  * https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html */
 int endpoint_resolve(const char *service, const char *region, const char *domain, Endpoint *ret,

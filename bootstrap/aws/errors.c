@@ -13,7 +13,7 @@
 #define THROTTLING (ERRORS_AGAIN | ERRORS_THROTTLING)
 
 static const ErrorsRow table[] = {
-        /* AWS is slow, or has a bad moment */
+        /* AWS is slow, or has a temporary fault */
         { "RequestLimitExceeded", ERROR_RETRY, THROTTLING },
         { "RequestThrottled", ERROR_RETRY, THROTTLING },
         { "RequestThrottledException", ERROR_RETRY, THROTTLING },
@@ -39,14 +39,14 @@ static const ErrorsRow table[] = {
         { "OperationAborted", ERROR_RETRY, AGAIN },
         { "ConditionalRequestConflict", ERROR_RETRY, AGAIN },
 
-        /* the world must change first, and may: the step's own pace decides */
+        /* something else must change first, and may: the step retries at its own pace */
         { "VolumeInUse", ERROR_RETRY, 0 },
         { "IncorrectState", ERROR_RETRY, 0 },
         { "IncorrectInstanceState", ERROR_RETRY, 0 },
         { "InvalidInstanceID", ERROR_RETRY, 0 }, /* "is not in a valid state": still pending */
         { "Resource.AlreadyAssociated", ERROR_RETRY, 0 },
         { "PendingVerification", ERROR_RETRY, 0 },
-        /* ids that the instance itself was told: EC2's views agree only eventually */
+        /* ids that AWS gave to this instance: EC2 is eventually consistent */
         { "InvalidInstanceID.NotFound", ERROR_RETRY, 0 },
         { "InvalidNetworkInterfaceID.NotFound", ERROR_RETRY, 0 },
 
@@ -76,11 +76,11 @@ static const ErrorsRow table[] = {
         { "OptInRequired", ERROR_DENIED, 0 },
         { "NotSignedUp", ERROR_DENIED, 0 },
         { "InvalidPayer", ERROR_DENIED, 0 },
-        { "CustomerKeyHasBeenRevoked", ERROR_DENIED, ERRORS_KMS }, /* EC2's, of an attachment */
+        { "CustomerKeyHasBeenRevoked", ERROR_DENIED, ERRORS_KMS }, /* from EC2, for an attachment */
         { "KMS.AccessDeniedException", ERROR_DENIED, ERRORS_KMS },
         { "KMSAccessDeniedException", ERROR_DENIED, ERRORS_KMS },
 
-        /* stack-config.sh or the stack names what is not there, or cannot be */
+        /* stack-config.sh or the stack names something that does not exist or cannot be */
         { "InvalidVolume.ZoneMismatch", ERROR_CONFIG, 0 },
         { "InvalidVolumeID.ZoneMismatch", ERROR_CONFIG, 0 },
         { "InvalidParameterValue", ERROR_CONFIG, 0 },
@@ -106,7 +106,7 @@ static const ErrorsRow table[] = {
         { "KMS.InvalidKeyUsageException", ERROR_CONFIG, 0 },
         { "InvalidKmsKey.InvalidState", ERROR_CONFIG, 0 },
 
-        /* answers to conditions and questions, which callers know how to read */
+        /* answers to conditional requests and look-ups, which callers handle themselves */
         { "NoSuchKey", ERROR_FATAL, 0 },
         { "PreconditionFailed", ERROR_FATAL, 0 },
 };
@@ -156,7 +156,7 @@ ErrorClass errors_classify(int http_status, const char *aws_code)
         if (http_status == 401 || http_status == 403 || http_status == 407) {
                 return ERROR_DENIED;
         }
-        /* a redirect that nobody followed: the endpoint is not the service's */
+        /* a redirect that was not followed: the endpoint is not the service's */
         return http_status >= 300 && http_status < 400 ? ERROR_CONFIG : ERROR_FATAL;
 }
 
@@ -189,7 +189,7 @@ bool errors_may_appear(const char *aws_code)
         return flags(aws_code) & ERRORS_MAY_APPEAR;
 }
 
-/* What others wrote, for a message: one line of printable text, cut after max characters. */
+/* Copies foreign text for a message: one line of printable text, cut after max characters. */
 static void excerpt(const char *text, size_t max, char *ret, size_t size)
 {
         size_t n = 0;
@@ -210,7 +210,7 @@ static void excerpt(const char *text, size_t max, char *ret, size_t size)
         memcpy(ret + n, end, strlen(end) + 1);
 }
 
-/* Code, message and request id as far as the reply has them. */
+/* Reads code, message and request id, as far as the reply has them. */
 static void read_envelope(const HttpReply *reply, Error *err, char *message, size_t size)
 {
         _cleanup_xml_ XmlNode *root = NULL;
@@ -242,7 +242,8 @@ static void read_envelope(const HttpReply *reply, Error *err, char *message, siz
         excerpt(strempty(id), ERROR_REQUEST_ID_MAX, err->request_id, sizeof(err->request_id));
 }
 
-/* "… is not authorized to perform: kms:GenerateDataKey on resource: …" -> the action. */
+/* Copies the action from AWS's message: "… is not authorized to perform: kms:GenerateDataKey on
+ * resource: …". If there is none, it is "service:operation". */
 static void denied_action(const char *message, const char *service, const char *operation,
                           char *ret, size_t size)
 {
@@ -256,9 +257,9 @@ static void denied_action(const char *message, const char *service, const char *
         }
 }
 
-/* "… because no VPC endpoint policy allows …", "… with an explicit deny in a service control
- * policy …": copies the reason, true; false where AWS gives none, or it is the role's own policy
- * that does not allow the action. */
+/* Copies the reason that AWS gives ("… because no VPC endpoint policy allows …", "… with an
+ * explicit deny in a service control policy …") and returns true. Returns false if AWS gives none,
+ * or if the role's own policy does not allow the action. */
 static bool other_reason(const char *message, char *ret, size_t size)
 {
         static const char none[] = "because no ";

@@ -7,16 +7,15 @@
 #include "base/error.h"
 #include "host/http.h"
 
-/* What an AWS error code tells besides its class. */
+/* Properties of an AWS error code besides its class. */
 enum {
-        ERRORS_AGAIN = 1 << 0,      /* passing: the same call, a moment later, may work */
+        ERRORS_AGAIN = 1 << 0,      /* passing: the same call may work a moment later */
         ERRORS_THROTTLING = 1 << 1, /* AWS wants fewer calls */
         ERRORS_EXPIRED = 1 << 2,    /* the keys may be old: new ones may be accepted */
         ERRORS_SKEW = 1 << 3,       /* the clock may be wrong: compare the reply's Date */
-        ERRORS_KEYS = 1 << 4,       /* the keys were not accepted: no matter of a policy */
-        ERRORS_MAY_APPEAR =
-                1 << 5,      /* what was just made: AWS's views of it agree only eventually */
-        ERRORS_KMS = 1 << 6, /* the key that the volume or the object is encrypted with */
+        ERRORS_KEYS = 1 << 4,       /* AWS did not accept the keys: no policy is the cause */
+        ERRORS_MAY_APPEAR = 1 << 5, /* may just have been made: AWS is eventually consistent */
+        ERRORS_KMS = 1 << 6,        /* about the KMS key of the volume or the object */
 };
 
 typedef struct ErrorsRow {
@@ -31,28 +30,29 @@ typedef struct ErrorsRow {
  * https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html */
 const ErrorsRow *errors_table(size_t *ret_n);
 
-/* By the table; a code that is not in it: "….NotFound", "….Malformed" and "…LimitExceeded" are
- * ERROR_CONFIG, all else by HTTP status. */
+/* Returns the class by the table. For a code that is not in the table: "….NotFound", "….Malformed"
+ * and "…LimitExceeded" are ERROR_CONFIG, the HTTP status decides all others. */
 ErrorClass errors_classify(int http_status, const char *aws_code);
 
-/* Whether the client is to repeat the call by itself. An ERROR_RETRY without this waits for the
- * world to change (VolumeInUse): the caller's own pace decides. */
+/* Returns true if the client should retry the call itself. Any other ERROR_RETRY (VolumeInUse)
+ * needs a change elsewhere first: the caller retries it at its own pace. */
 bool errors_is_passing(int http_status, const char *aws_code);
 
-/* Whether the code tells that the keys are no longer good, that the clock may be skewed, that AWS
- * throttles. RequestExpired is both of the first two. */
+/* Return true if the code means that the keys may have expired, that the clock may be skewed, or
+ * that AWS throttles. RequestExpired is both of the first two. */
 bool errors_is_expired_credentials(const char *aws_code);
 bool errors_is_clock_skew(const char *aws_code);
 bool errors_is_throttling(int http_status, const char *aws_code);
 
-/* Returns true if what the code says is missing may be there in a minute. */
+/* Returns true if the resource that the code reports as missing may appear within a minute. */
 bool errors_may_appear(const char *aws_code);
 
 /* Fills *err from a reply that is not a success: code, message and request id from EC2's envelope
- * (Response/Errors/Error), S3's (Error), IAM's (ErrorResponse/Error), or the status alone where the
- * body is none of these. A denial names "service:Operation" and the resource, or the action that
- * AWS itself names (S3 says so when it is KMS that denies); where AWS names another policy than the
- * role's, that reason comes first. Returns a negative errno.
+ * (Response/Errors/Error), S3's (Error) or IAM's (ErrorResponse/Error). For any other body, the
+ * message has the status, and the beginning of a body that is not XML. The message of a denial
+ * names "service:Operation" and the resource, or the action that AWS itself names (S3 does so if
+ * KMS denies). If AWS names another policy than the role's, that reason comes first. Returns a
+ * negative errno.
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html */
 int errors_from_reply(const HttpReply *reply, const char *service, const char *operation,
                       const char *resource, Error *err);

@@ -25,7 +25,7 @@ struct Imds {
         char endpoints[2][ENDPOINT_MAX];
         size_t n_endpoints;
         pthread_mutex_t mutex;
-        size_t current; /* the endpoint that answered last, or is to be tried */
+        size_t current; /* the endpoint that answered last, or the next to try */
         bool answered;
         Secret token; /* empty: none */
         unsigned token_number;
@@ -79,7 +79,7 @@ void imds_free(Imds *imds)
         }
 }
 
-/* What a stranger sent, fit for a message. */
+/* Copies the beginning of a reply's body, made printable for a message. */
 static void beginning(const HttpReply *reply, char ret[96])
 {
         size_t n = 0;
@@ -121,7 +121,8 @@ static bool is_page(const HttpReply *reply)
         return (type && strstr(type, "html")) || imds_is_markup(reply->body.data, reply->body.size);
 }
 
-/* One exchange with the endpoint that is current; moves on to the next where nobody answers. */
+/* Sends one request to the current endpoint. If no reply comes, the next endpoint becomes
+ * current. */
 static int imds_exchange(Imds *imds, const char *method, const char *path, const HttpHeader *header,
                          const Wait *wait, HttpReply *ret, Error *err)
 {
@@ -186,7 +187,8 @@ static int token_fetch(Imds *imds, const Wait *wait, Error *err)
         return r < 0 ? error_oom(err) : 0;
 }
 
-/* A copy of the token, and its number. Two threads without one may both fetch: either is good. */
+/* Returns a copy of the token, and its number. Two threads may fetch one at the same time: both
+ * tokens are valid. */
 static int token_get(Imds *imds, const Wait *wait, Secret *ret, unsigned *ret_number, Error *err)
 {
         for (bool fetched = false;; fetched = true) {
@@ -201,7 +203,7 @@ static int token_get(Imds *imds, const Wait *wait, Secret *ret, unsigned *ret_nu
                 if (known) {
                         return 0;
                 }
-                if (fetched) { /* and dropped again by another thread, whom it did not serve */
+                if (fetched) { /* another thread dropped it: IMDS refused it there */
                         return error_set(err, ERROR_RETRY, EAGAIN,
                                          "instance metadata: the session token was lost");
                 }
@@ -221,7 +223,8 @@ static void token_drop(Imds *imds, unsigned number)
         (void) pthread_mutex_unlock(&imds->mutex);
 }
 
-/* One read with a token, which is renewed once; the reply may have any status but the first 401. */
+/* Reads a path with a token. After the first 401 the token is renewed and the read is repeated
+ * once; a reply with any other status is returned. */
 static int get_reply(Imds *imds, const char *path, const Wait *wait, HttpReply *ret, Error *err)
 {
         char full[256], name[] = "X-aws-ec2-metadata-token";
@@ -247,7 +250,8 @@ static int get_reply(Imds *imds, const char *path, const Wait *wait, HttpReply *
         }
 }
 
-/* Says that no reply came; only where none ever came may the instance's options be the reason. */
+/* Reports that no reply came. The message suggests the instance's metadata options as the reason
+ * only if no reply ever came. */
 static int unreachable(Imds *imds, const char *path, uint64_t since_ms, Error *err)
 {
         char last[256];
@@ -276,7 +280,7 @@ int imds_get(Imds *imds, const char *path, const Wait *wait, Buffer *ret, Error 
 {
         _cleanup_http_reply_ HttpReply reply = {};
         uint64_t start_ms = wait_now_ms();
-        Error said = {}; /* by the last attempt that the end of the wait did not cut */
+        Error said = {}; /* error of the last attempt that the deadline did not cut */
         for (unsigned attempt = 0;; attempt++) {
                 Error failed = {};
                 int r = get_reply(imds, path, wait, &reply, &failed);
@@ -285,7 +289,7 @@ int imds_get(Imds *imds, const char *path, const Wait *wait, Buffer *ret, Error 
                 }
                 if (failed.http_status || failed.class != ERROR_RETRY || r == -ECANCELED) {
                         *err = failed;
-                        return r; /* somebody answered, if not well */
+                        return r; /* an answer came, or a retry does not help */
                 }
                 if (attempt == 0 || wait_left_ms(wait) > 0) {
                         said = failed;

@@ -24,7 +24,7 @@ static int get_checked(Imds *imds, const char *path, Check *check, const Wait *w
         return check(ret) ? 0 : imds_identity_bad_value(path, ret, err);
 }
 
-/* The first line, or word, of a value that need not be there: *ret is "" then. */
+/* Reads the first word of a value that may be missing; *ret is "" then. */
 static int get_first(Imds *imds, const char *path, Check *check, const Wait *wait, char *ret,
                      size_t size, Error *err)
 {
@@ -50,7 +50,7 @@ static bool is_region(const char *s)
                strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(s);
 }
 
-/* A tag may say anything; who reads it compares. */
+/* Accepts any value: a tag may have any text, and the reader of the tag compares it. */
 static bool is_anything(const char *s)
 {
         (void) s;
@@ -83,7 +83,8 @@ static int put_first(ImdsIdentity *identity, const char *mac, Error *err)
                          mac);
 }
 
-/* The subnet's block is asked for of the primary interface alone: others may have no IPv4. */
+/* Reads all interfaces. The subnet's block is read for the primary interface only: others may have
+ * no IPv4. */
 static int get_interfaces(Imds *imds, const Wait *wait, ImdsIdentity *identity, Error *err)
 {
         _cleanup_buffer_ Buffer text = {};

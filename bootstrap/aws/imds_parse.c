@@ -45,7 +45,8 @@ bool imds_copy_word(const char *text, size_t n, char *ret, size_t size)
         return true;
 }
 
-/* "i-0123456789abcdef0", or the eight digits of old. */
+/* Returns true for an id with this prefix: "i-0123456789abcdef0", or the older form with eight
+ * digits. */
 static bool is_id(const char *s, const char *prefix)
 {
         if (!string_starts_with(s, prefix)) {
@@ -89,8 +90,9 @@ bool imds_is_ipv4_cidr(const char *s)
         return network_parse(s, &network) >= 0;
 }
 
-/* A region ends with its number, so that one cut short is none. us-east-1 has us-east-1a, and
- * us-west-2 the local zone us-west-2-lax-1a.
+/* Returns true if the zone is in the region. A region must end with its number, so that one that
+ * was cut short does not match. us-east-1 has us-east-1a, and us-west-2 has the local zone
+ * us-west-2-lax-1a.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-regions-availability-zones.html */
 bool imds_is_zone_of(const char *zone, const char *region)
 {
@@ -171,7 +173,7 @@ static int imds_parse_copy_secret(const json_t *root, const char *key, bool opti
         }
         for (size_t i = 0; i < n; i++) {
                 if (text[i] <= ' ' || text[i] > '~') {
-                        n = 0; /* it becomes part of a header: nothing but printable text may */
+                        n = 0; /* it becomes part of a header: only printable text is allowed */
                 }
         }
         if (n == 0 || n > 16384) {

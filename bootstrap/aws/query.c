@@ -28,7 +28,8 @@ static int format_body(const QueryApi *api, const char *operation, const QueryPa
         return 0;
 }
 
-/* A page of somebody in between may be well-formed too: it is no answer, least of all a yes. */
+/* Refuses a reply whose root element is not named "…Response". The page of a proxy may be
+ * well-formed XML too, and must not be taken for AWS's answer, least of all for a success. */
 static int check_answer(const QueryApi *api, const XmlNode *root, Error *err)
 {
         return string_ends_with(root->name, "Response")

@@ -21,8 +21,8 @@ typedef struct QueryParameter {
         const char *value;
 } QueryParameter;
 
-/* One call, and aws_client_call()'s retries: its answer, parsed. resource is for messages, and may
- * be NULL. */
+/* Makes one call, with aws_client_call()'s retries, and returns the parsed answer. resource is for
+ * messages, and may be NULL. */
 int query_call(AwsClient *client, const QueryApi *api, const char *operation, const char *resource,
                const QueryParameter *parameters, size_t n, const Wait *wait, XmlNode **ret,
                Error *err);

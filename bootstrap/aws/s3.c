@@ -27,10 +27,10 @@ struct S3Bucket {
         char owner[OWNER_MAX];
         char *kms_key_id; /* NULL: the bucket's default */
         pthread_mutex_t mutex;
-        char region[REGION_MAX]; /* "": not known to be another than the client's */
+        char region[REGION_MAX]; /* "": the client's, as far as known */
 };
 
-/* One request to the bucket, before it is known where that is. */
+/* One request to the bucket, whatever the bucket's region. */
 typedef struct Request {
         const char *operation; /* as IAM names it */
         const char *method;
@@ -136,7 +136,7 @@ static int send_to(const S3Bucket *bucket, const char *region, const Request *re
         return aws_client_call(bucket->client, &call, wait, ret, err);
 }
 
-/* The region that a reply says the bucket is in, if it is another one than was asked. */
+/* Returns the bucket's region if the reply names another one than was asked, else NULL. */
 static const char *other_region(const HttpReply *reply, const char *asked)
 {
         const char *region = http_reply_header(reply, "x-amz-bucket-region");
@@ -149,14 +149,14 @@ static const char *other_region(const HttpReply *reply, const char *asked)
         return region[n] ? NULL : region;
 }
 
-/* What S3's plain "Access Denied" may hide. */
+/* Adds to the message the causes that S3's plain "Access Denied" may hide. */
 static void explain_denial(const S3Bucket *bucket, const Request *request, Error *err)
 {
         if (err->class != ERROR_DENIED || err->http_status != 403 ||
             !streq(err->aws_code, "AccessDenied") ||
             string_starts_with(err->message, "denied with") ||
             string_starts_with(err->message, "denied because")) {
-                return; /* or it says itself what denies it */
+                return; /* not S3's plain denial, or it names its reason */
         }
         bool get = streq(request->operation, "GetObject");
         const char *kms = get ? "kms:Decrypt" : "kms:GenerateDataKey and kms:Decrypt";
@@ -180,8 +180,8 @@ static void explain_denial(const S3Bucket *bucket, const Request *request, Error
                         "%s; so does a bucket of another account than %s", more, bucket->owner);
 }
 
-/* Sends, follows the bucket to its region once, and refuses what no caller expects: on success the
- * status is 2xx, 404 for a missing key, or 412. */
+/* Sends the request, and sends it once more if S3 names another region. A status that no caller
+ * expects is an error: on success the status is 2xx, 404 for a missing key, or 412. */
 static int s3_exchange(S3Bucket *bucket, const Request *request, const Wait *wait, HttpReply *ret,
                        Error *err)
 {
@@ -225,7 +225,8 @@ static int s3_exchange(S3Bucket *bucket, const Request *request, const Wait *wai
         }
 }
 
-/* An ETag longer than there is room for would be no use: a condition with it would never hold. */
+/* Copies the reply's ETag. An ETag that does not fit is an error: a condition with a cut one would
+ * never hold. */
 static int copy_etag(const HttpReply *reply, const char *key, char *ret, Error *err)
 {
         const char *etag = http_reply_header(reply, "etag");
@@ -317,7 +318,7 @@ int s3_put(S3Bucket *bucket, const char *key, const void *data, size_t n, S3Cond
         if (reply.status >= 300) {
                 return errors_from_reply(&reply, "s3", "PutObject", key, err);
         }
-        /* Whoever has not stored it has no ETag of it. */
+        /* A server that stored the object returns its ETag. A reply without one is an error. */
         char stored[S3_ETAG_MAX];
         r = copy_etag(&reply, key, ret_etag ? ret_etag : stored, err);
         return r < 0 ? r : 1;

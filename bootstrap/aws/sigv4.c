@@ -42,7 +42,7 @@ int sigv4_uri_encode(const char *s, bool keep_slash, Buffer *ret)
         return 0;
 }
 
-/* RFC 3986 section 5.2.4, and empty segments removed as AWS does. */
+/* Removes dot segments (RFC 3986 section 5.2.4), and also empty segments, as AWS does. */
 static int normalize_path(const char *path, Buffer *ret)
 {
         const char *segments[PATH_SEGMENTS_MAX];
@@ -99,7 +99,7 @@ static int canonical_path(const Sigv4Request *request, Buffer *ret)
         return r < 0 ? r : buffer_append_string(ret, "\n");
 }
 
-/* Appends what s..end means, encoded as AWS wants it, whatever the encoding it came in. */
+/* Decodes s..end and appends it, encoded as AWS wants it. */
 static int reencode(const char *s, const char *end, Buffer *ret)
 {
         for (; s < end; s++) {
@@ -120,7 +120,7 @@ static int reencode(const char *s, const char *end, Buffer *ret)
 
 static int compare_parameters(const void *a, const void *b)
 {
-        /* "name\0value\0": names first, so that "a=1" comes before "a-b=0". */
+        /* "name\0value\0": names are compared first, so that "a=1" comes before "a-b=0". */
         const char *x = *(char *const *) a, *y = *(char *const *) b;
         int r = strcmp(x, y);
         return r ? r : strcmp(x + strlen(x) + 1, y + strlen(y) + 1);
@@ -182,7 +182,8 @@ static int compare_headers(const void *a, const void *b)
         return r ? r : (x->position > y->position) - (x->position < y->position);
 }
 
-/* White space at the ends is cut, runs of it inside become one blank. */
+/* Appends a header's value without white space at its ends. A run of white space inside becomes one
+ * blank. */
 static int append_header_value(const char *value, Buffer *ret)
 {
         bool started = false, gap = false;
@@ -234,7 +235,7 @@ static int append_header_name(const SignedHeader *headers, size_t i, Buffer *ret
         return buffer_append_format(ret_names, "%s%s", i > 0 ? ";" : "", headers[i].name);
 }
 
-/* The canonical headers into *ret, their names into *ret_names ("host;x-amz-date"). */
+/* Appends the canonical headers to *ret, and their names to *ret_names ("host;x-amz-date"). */
 static int canonical_headers(SignedHeader *headers, size_t n, Buffer *ret, Buffer *ret_names)
 {
         qsort(headers, n, sizeof(headers[0]), compare_headers);
@@ -319,7 +320,7 @@ static bool hmac(const void *key, size_t key_size, const char *text, unsigned ch
         return ok;
 }
 
-/* The chain of HMACs that ends in the signature. */
+/* Computes the chain of HMACs that ends in the signature. */
 static int signature(const Sigv4Request *request, const AwsKeys *keys, const char *date,
                      const char *to_sign, char ret[65])
 {

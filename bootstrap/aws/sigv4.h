@@ -19,7 +19,7 @@ typedef struct Sigv4Request {
         const char *method;
         const char *path;          /* as it goes on the wire: percent-encoded, without query */
         const char *query;         /* as on the wire, without "?"; "" if none */
-        const HttpHeader *headers; /* all that are to be signed, Host among them */
+        const HttpHeader *headers; /* all headers to sign, Host among them */
         size_t n_headers;
         const void *body;
         size_t body_size;

@@ -131,7 +131,7 @@ static int xml_error(const Tree *tree, Error *err)
         }
         int error = tree->error ? tree->error : EBADMSG;
         const char *reason = tree->error ? tree->reason : XML_ErrorString(code);
-        /* Not AWS's words but something in between: it may have passed at the next try. */
+        /* AWS did not send this, but something on the way: the next attempt may succeed. */
         return error_set(err, ERROR_RETRY, error, "reply is no acceptable XML: line %lu: %s",
                          (unsigned long) XML_GetCurrentLineNumber(tree->parser), reason);
 }

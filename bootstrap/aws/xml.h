@@ -7,7 +7,7 @@
 #include "base/error.h"
 
 /* AWS's XML as a small tree, by expat: element names without namespaces, text, no attributes.
- * Bounded: depth 32, 20000 elements, 4 MiB; a DOCTYPE is refused (no entities). */
+ * Bounded: depth 32, 100000 elements, 4 MiB; a DOCTYPE is refused (no entities). */
 typedef struct XmlNode {
         char *name;
         char *text; /* never NULL; white space at both ends cut where there are child elements */
@@ -20,7 +20,7 @@ void xml_free(XmlNode *node);
 DEFINE_CLEANUP(XmlNode *, xml_free);
 #define _cleanup_xml_ _cleanup_(xml_freep)
 
-/* The first descendant along a path of names below node ("Errors/Error/Code"), or NULL; and its
- * text ("" if absent). */
+/* xml_find() returns the first descendant along a path of names below node ("Errors/Error/Code"),
+ * or NULL. xml_text() returns its text ("" if absent). */
 const XmlNode *xml_find(const XmlNode *node, const char *path);
 const char *xml_text(const XmlNode *node, const char *path);

@@ -6,7 +6,7 @@
 
 #define GROUPS_AT_ONCE 16
 
-/* 0 to 63, or -1. */
+/* Returns 0 to 63, or -1. */
 static int digit_value(char c)
 {
         static const char digits[] =
@@ -15,7 +15,8 @@ static int digit_value(char c)
         return at ? (int) (at - digits) : -1;
 }
 
-/* A group of four characters, of which the first n are digits: n - 1 bytes. */
+/* Decodes a group of four characters, of which the first n are digits, to n - 1 bytes. Returns 0,
+ * or -EBADMSG. */
 static int decode_group(const char *text, size_t n, unsigned char ret[3])
 {
         static const uint32_t unused[] = { [2] = 0xffff, [3] = 0xff, [4] = 0 };

@@ -5,11 +5,11 @@
 
 #include "base/string.h"
 
-/* Appends the n bytes as RFC 4648, section 4, writes them, with padding: 0, or as buffer_append().
- * Its own copy is wiped too where *ret is to be wiped. */
+/* Appends the n bytes in base64 with padding (RFC 4648, section 4). Returns what buffer_append()
+ * returns. The function wipes its own copy of the text. */
 int base64_encode(const void *data, size_t n, Buffer *ret);
 
-/* The n characters as RFC 4648, section 4, has them: whole groups of four, "=" at the end alone,
- * nothing between, unused bits zero, so that a text has one meaning and a meaning one text. The
- * bytes are appended to *ret: 0, -EBADMSG, or as buffer_append(). */
+/* Decodes n characters of base64 (RFC 4648, section 4) and appends the bytes to *ret. Only one text
+ * is accepted for the same bytes: whole groups of four characters, "=" only at the end, nothing
+ * between the groups, unused bits zero. Returns 0, -EBADMSG, or what buffer_append() returns. */
 int base64_decode(const char *text, size_t n, Buffer *ret);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* What must be released is declared with one of these and a value at once (NULL, -EBADF); success
- * hands over with TAKE() or TAKE_FD(). After systemd's cleanup-util.h, whose idea this is. */
+/* A variable that owns something is declared with one of these attributes, and gets a value at once
+ * (NULL, -EBADF). On success the function hands the value over with TAKE() or TAKE_FD(). The idea
+ * is from systemd's cleanup-util.h. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@
 #define TAKE(pointer) TAKE_GENERIC(pointer, NULL)
 #define TAKE_FD(fd)   TAKE_GENERIC(fd, -EBADF)
 
-/* One line per foreign type: DEFINE_CLEANUP(DIR *, closedir) makes closedirp(). */
+/* Defines the cleanup function of a type: DEFINE_CLEANUP(DIR *, closedir) makes closedirp(). */
 #define DEFINE_CLEANUP(type, function)          \
         static inline void function##p(type *p) \
         {                                       \

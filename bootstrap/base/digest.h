@@ -10,5 +10,5 @@
 
 void digest_sha256(const void *data, size_t n, unsigned char ret[DIGEST_BYTES]);
 
-/* The same in lower-case hexadecimal. */
+/* Writes the digest in lower-case hexadecimal. */
 void digest_sha256_hex(const void *data, size_t n, char ret[DIGEST_HEX_MAX]);

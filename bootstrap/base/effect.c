@@ -35,13 +35,14 @@ static void effect_log(unsigned number, const char *when, const char *kind, cons
         (void) close(fd);
 }
 
-/* Whether the effect is the one to stop at: the N-th whose "kind what" begins so. */
+/* Returns true if the process is to stop at this effect. `spec` is "N:TEXT", the N-th effect whose
+ * "kind what" begins with TEXT. */
 static bool is_chosen(const char *spec, unsigned number, const char *kind, const char *what)
 {
         char name[512], *begin;
         unsigned long nth = strtoul(spec, &begin, 10);
         if (*begin++ != ':') {
-                abort(); /* see above */
+                abort(); /* a test with a wrong spec would prove nothing */
         }
         (void) snprintf(name, sizeof(name), "%s %s", kind, what);
         if (strncmp(name, begin, strlen(begin)) != 0 || atomic_fetch_add(&n_named, 1) + 1 != nth) {

@@ -3,27 +3,29 @@
 
 #include <stdint.h>
 
-/* Every effect on the outside is announced here, before and after it happens: HTTP requests,
- * children, mounts, files, addresses, bus calls (test/gates/test_effects.py checks that none is
- * forgotten, and that each is told the end of). Where debugging is on (log_set_max_priority()), the
- * journal gets a line for each, with its result and how long it took. */
+/* Every effect on the outside is announced here before and after it happens: HTTP requests,
+ * children, mounts, files, addresses, bus calls. test/gates/test_effects.py checks that no effect
+ * is without an announcement, and that every announcement has an end. With debug logging on
+ * (log_set_max_priority()), the journal gets a line for each effect, with its result and its
+ * duration. */
 
 typedef struct Effect {
-        const char *kind, *what; /* the caller's, which keeps them until effect_after() */
-        uint64_t began_us;       /* CLOCK_MONOTONIC; 0: nobody traces */
+        const char *kind, *what; /* the caller keeps them until effect_after() */
+        uint64_t began_us;       /* CLOCK_MONOTONIC; 0: debug logging is off */
         unsigned number;         /* with EFFECT_POINTS, below */
 } Effect;
 
-/* Announces an effect that is about to happen. kind is a word, such as "http"; what names the
- * object and never holds a secret: both are logged. */
+/* Announces an effect that is about to happen. `kind` is one word, such as "http". `what` names the
+ * object. Both are logged, so they must not hold a secret. */
 Effect effect_before(const char *kind, const char *what);
 
-/* Announces its end, good or bad. r is -errno where it failed. result may say more, such as "HTTP
- * status 404"; NULL: what r says. */
+/* Announces the end of the effect. r is -errno if the effect failed. `result` is the text to log,
+ * such as "HTTP status 404"; with NULL it follows from r. */
 void effect_after(const Effect *effect, int r, const char *result);
 
 /* A build with EFFECT_POINTS also numbers the announcements, appends them to the file named by
- * KUBE_BOOTSTRAP_EFFECTS_LOG, and kills the process with SIGKILL at the one that
- * KUBE_BOOTSTRAP_EFFECTS_KILL names, so that a test can stop the daemon at each: "before:2:http ec2
- * Describe" is the second whose kind and text begin so, "after:12:" the twelfth of all. Steps run
- * side by side, so only names are the same from run to run. */
+ * KUBE_BOOTSTRAP_EFFECTS_LOG, and kills the process with SIGKILL at the announcement that
+ * KUBE_BOOTSTRAP_EFFECTS_KILL names. So a test can stop the daemon at each effect: "before:2:http
+ * ec2 Describe" is the second effect whose kind and text begin with these words, "after:12:" is the
+ * twelfth effect of all. Steps run at the same time, so the numbers differ from run to run, but the
+ * names do not. */

@@ -86,9 +86,10 @@ static char *temporary_name(const char *path)
                              (unsigned long long) draw);
 }
 
-/* A new file in the folder of path that has no name yet, filled and on the disk: who is killed now
- * leaves nothing behind. Not every filesystem has such files (open(2)); overlayfs has since Linux
- * 6.3. There it is `temporary` already. Its descriptor. */
+/* Makes a file without a name in the folder of path, writes the data and syncs it. A process that
+ * is killed now leaves nothing behind. Not every filesystem has such files (open(2)); overlayfs has
+ * them since Linux 6.3. On other filesystems the file has the name `temporary` at once. Returns its
+ * descriptor. */
 static int write_new(const char *path, const char *temporary, const void *data, size_t n,
                      mode_t mode)
 {
@@ -110,8 +111,8 @@ static int write_new(const char *path, const char *temporary, const void *data, 
         return fsync(fd) < 0 ? -errno : TAKE_FD(fd);
 }
 
-/* The file is whole: gives it the name, in place of what has it now. No call does that for a file
- * without a name, so it gets another one in between. */
+/* Gives the complete file its name, in place of the file that has the name now. No system call does
+ * that for a file without a name, so the file is named `temporary` in between. */
 static int give_name(int fd, const char *temporary, const char *path)
 {
         struct stat st;

@@ -6,10 +6,11 @@
 #include "base/error.h"
 #include "base/string.h"
 
-/* jansson copies every string that it is given or reads. From this call on it wipes all memory that
- * it frees, so a secret may stand in a document. To be called before there are threads. */
+/* Makes jansson wipe all memory that it frees from this call on, so that a document may hold a
+ * secret: jansson copies every string that it is given or reads. Must be called before the first
+ * thread is made. */
 void json_wipe_freed(void);
 
-/* Appends the document's text, and makes no copy of it elsewhere: it is wiped if *ret is to be
- * wiped. flags: those of json_dumps(). A document that is NULL could not be made: -ENOMEM. */
+/* Appends the document's text to *ret and makes no other copy of it, so the text is wiped if *ret
+ * is. `flags` are those of json_dumps(). A NULL document is one that could not be made: -ENOMEM. */
 int json_write(const json_t *json, size_t flags, Buffer *ret, Error *err);

@@ -76,7 +76,7 @@ static void entry_send(Entry *e, int priority, const char *message_id, const Log
         }
         e->fields[e->n++] =
                 (struct iovec) { e->message, n < 0 ? 0 : strnlen(e->message, sizeof(e->message)) };
-        /* sd_journal_sendv() keeps silent where there is no journal */
+        /* sd_journal_sendv() reports no error if there is no journal */
         bool sent = access("/run/systemd/journal/socket", F_OK) == 0 &&
                     sd_journal_sendv(e->fields, (int) e->n) == 0;
         if (!sent || (verbose && priority == LOG_DEBUG)) {

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 
-/* The journal's fields that are ours; a query is `journalctl BOOTSTRAP_STEP=volume-mount`. */
+/* The fields that we write to the journal; a query is `journalctl BOOTSTRAP_STEP=volume-mount`. */
 #define LOG_FIELD_STEP        "BOOTSTRAP_STEP"
 #define LOG_FIELD_STATE       "BOOTSTRAP_STATE"
 #define LOG_FIELD_PHASE       "BOOTSTRAP_PHASE"
@@ -37,12 +37,12 @@ typedef struct LogField {
         const char *value; /* NULL: left out */
 } LogField;
 
-/* One structured entry; to standard error where there is no journal.
- * message_id may be NULL. Thread-safe. Never give it a secret. */
+/* Writes one structured entry, to standard error if there is no journal. message_id may be NULL.
+ * Thread-safe. Must not be given a secret. */
 void log_write(int priority, const char *message_id, const LogField *fields, size_t n_fields,
                const char *format, ...) __attribute__((format(printf, 5, 6)));
 
-/* An Error's own fields are added. */
+/* Does what log_write() does, and adds the message and the fields of the Error. */
 void log_error(int priority, const char *message_id, const LogField *fields, size_t n_fields,
                const Error *error, const char *format, ...) __attribute__((format(printf, 6, 7)));
 
@@ -54,5 +54,6 @@ void log_set_max_priority(int priority);
 /* Keeps entries with LOG_DEBUG, and prints these to standard error too. */
 void log_set_verbose(void);
 
-/* Returns whether entries with LOG_DEBUG are kept, so that nobody makes them in vain. */
+/* Returns true if entries with LOG_DEBUG are kept, so that a caller need not prepare an entry that
+ * would be dropped. */
 bool log_has_debug(void);

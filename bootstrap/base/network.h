@@ -13,12 +13,12 @@ typedef struct Network {
 
 #define NETWORK_TEXT_MAX sizeof("255.255.255.255/32")
 
-/* Reads "10.244.0.0/16". 0; 1 where address bits are set behind the prefix (10.244.0.1/16), *ret is
- * then the network around that address; -EINVAL for any other text. */
+/* Reads a network such as "10.244.0.0/16". Returns 0; 1 if address bits behind the prefix are set
+ * (10.244.0.1/16), *ret is then the network around that address; -EINVAL for any other text. */
 int network_parse(const char *s, Network *ret);
 
-/* Reads an interface's address with the length of its network's prefix ("10.244.5.1/24"): 0, or
- * -EINVAL. */
+/* Reads an interface's address with the length of its network's prefix ("10.244.5.1/24"). Returns
+ * 0, or -EINVAL. */
 int network_parse_address(const char *s, struct in_addr *ret_address, unsigned *ret_prefix);
 
 void network_format(Network network, char ret[NETWORK_TEXT_MAX]);
@@ -29,7 +29,7 @@ void network_format_address(struct in_addr address, unsigned prefix, char ret[NE
 /* Writes the nth address of the network, counted from 0. */
 void network_format_nth(Network network, uint32_t n, char ret[INET_ADDRSTRLEN]);
 
-/* The network of one address, /32. */
+/* Returns the network of one address, a /32. */
 Network network_of_address(struct in_addr address);
 
 /* Returns true if at least one address belongs to both. */

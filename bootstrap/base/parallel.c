@@ -14,7 +14,7 @@ typedef struct Work {
         size_t n;
         atomic_size_t next;
         pthread_mutex_t mutex;
-        int result; /* of the first that failed, with its error */
+        int result; /* of the first job that failed, as is `error` */
         Error error;
 } Work;
 
@@ -28,7 +28,7 @@ static int work_on(Work *work)
                 Error failed = {};
                 int r = work->job(work->userdata, i, &failed);
                 if (r < 0) {
-                        atomic_store(&work->next, work->n); /* nobody begins another */
+                        atomic_store(&work->next, work->n); /* no thread begins another job */
                         (void) pthread_mutex_lock(&work->mutex);
                         if (work->result >= 0) {
                                 work->result = r;
@@ -54,12 +54,12 @@ int parallel_do(size_t n, ParallelJob *job, void *userdata, Error *err)
         (void) pthread_mutex_init(&work.mutex, NULL); /* cannot fail without attributes */
         while (started < ELEMENTS(threads) && started + 1 < n &&
                pthread_create(&threads[started], NULL, parallel_worker, &work) == 0) {
-                started++; /* where there is no room for more threads, fewer do */
+                started++; /* if the kernel gives no more threads, fewer do the work */
         }
         (void) work_on(&work);
         for (size_t i = 0; i < started; i++) {
                 (void) pthread_join(threads[i],
-                                    NULL); /* fails for a thread that is not ours only */
+                                    NULL); /* fails only for a thread that is not ours */
         }
         (void) pthread_mutex_destroy(&work.mutex);
         if (work.result < 0) {

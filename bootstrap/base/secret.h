@@ -12,9 +12,9 @@ typedef Buffer Secret;
 #define SECRET_INIT      ((Secret) { .wipe = true, .max = (size_t) 1 << 20 })
 #define _cleanup_secret_ _cleanup_(buffer_done)
 
-/* n_bytes from the kernel's generator, as lower-case hexadecimal (so 2 * n_bytes characters).
- * Returns 0, or -ENOMEM/-EIO (ERROR_RETRY). *ret must be SECRET_INIT. */
+/* Appends n_bytes from the kernel's generator to *ret, as lower-case hexadecimal (so 2 * n_bytes
+ * characters). Returns 0, or -ENOMEM/-EIO (ERROR_RETRY). *ret must be SECRET_INIT. */
 int secret_random_hex(size_t n_bytes, Secret *ret, Error *err);
 
-/* The process's memory is not dumped or traced (prctl(2) PR_SET_DUMPABLE, RLIMIT_CORE 0). */
+/* Forbids dumps and traces of this process's memory (prctl(2) PR_SET_DUMPABLE, RLIMIT_CORE 0). */
 int secret_protect_process(Error *err);

@@ -10,7 +10,7 @@
 
 #define ELEMENTS(array) (sizeof(array) / sizeof((array)[0]))
 
-/* An array of no elements may be NULL, to which C lets nobody add even 0. */
+/* Loops over the n elements. An empty array may be NULL: C does not allow NULL + 0. */
 #define FOREACH_ARRAY(item, array, n) \
         for (typeof((array)[0]) *item = (array); item && item < (array) + (n); item++)
 
@@ -42,22 +42,24 @@ static inline const char *strempty(const char *s)
 bool string_starts_with(const char *s, const char *prefix);
 bool string_ends_with(const char *s, const char *suffix);
 
-/* A decimal number and nothing else, at most max; 0, -EINVAL (no number) or -ERANGE. */
+/* Reads a decimal number and nothing else. Returns 0, -EINVAL (no number) or -ERANGE (more than
+ * max). */
 int string_parse_u64(const char *s, uint64_t max, uint64_t *ret_value);
 
-/* malloc'ed; NULL when out of memory. */
+/* Returns a malloc'ed string, or NULL when out of memory. */
 char *string_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* malloc'ed: a trailing run of white space is cut, in place; returns s. */
+/* Trims trailing white space in place. Returns s. */
 char *string_strip_end(char *s);
 
-/* Lower-case hexadecimal; ret must hold 2 * n + 1 bytes. */
+/* Writes lower-case hexadecimal. ret must hold 2 * n + 1 bytes. */
 void string_hex(const void *bytes, size_t n, char *ret);
 
-/* A growing string with a maximum. Append functions return 0, -ENOMEM, or -EFBIG once the maximum
- * would be passed; after a failure the content is what it was. `data` is always terminated once
- * anything was appended (the terminator is not counted in `size`), so text and bytes both fit.
- * Where it may hold a secret, `wipe` makes growth and buffer_done() clear the memory first. */
+/* A growing string with a maximum. Append functions return 0, -ENOMEM, or -EFBIG if the maximum
+ * would be passed; after a failure the content is unchanged. `data` is always terminated once
+ * anything was appended (the terminator is not counted in `size`), so text and bytes both fit. A
+ * buffer that may hold a secret has `wipe` set: growth and buffer_done() then clear memory before
+ * they free it. */
 typedef struct Buffer {
         char *data;
         size_t size;

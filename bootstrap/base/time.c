@@ -28,7 +28,7 @@ static int parse_second(const char *text, int ret[6])
         return 0;
 }
 
-/* Reads ".5Z" or "Z" to its end. */
+/* Reads the rest of the text, ".5Z" or "Z", into nanoseconds. */
 static int parse_fraction(const char *text, long *ret_ns)
 {
         long ns = 0, unit = 100000000;
@@ -59,8 +59,7 @@ int time_parse(const char *text, struct timespec *ret)
                                .tm_min = n[4],
                                .tm_sec = n[5] };
         struct tm again = tm;
-        time_t seconds =
-                timegm(&again); /* which makes the first of March of the 30th of February */
+        time_t seconds = timegm(&again); /* makes the 30th of February a day of March */
         if (again.tm_mon != tm.tm_mon || again.tm_mday != tm.tm_mday ||
             again.tm_hour != tm.tm_hour || again.tm_min != tm.tm_min || again.tm_sec != tm.tm_sec) {
                 return -EINVAL;

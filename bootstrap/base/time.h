@@ -19,5 +19,6 @@ void time_format(time_t seconds, char ret[TIME_TEXT_MAX]);
 /* Writes microseconds since 1970: "2026-02-03T04:05:06.000007Z". */
 void time_format_us(uint64_t us, char ret[TIME_TEXT_MAX]);
 
-/* Writes ISO 8601's basic format, "20260203T040506Z", which AWS signs and names of objects have. */
+/* Writes ISO 8601's basic format, "20260203T040506Z", for signatures of AWS and names of
+ * objects. */
 void time_format_basic(time_t seconds, char ret[TIME_TEXT_MAX]);

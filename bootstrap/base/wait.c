@@ -101,7 +101,7 @@ uint64_t wait_backoff_ms(uint64_t first_ms, uint64_t max_ms, unsigned attempt)
                 limit = max_ms;
         }
         uint64_t draw = 0;
-        (void) getrandom(&draw, sizeof(draw), GRND_NONBLOCK); /* without it: the least wait */
+        (void) getrandom(&draw, sizeof(draw), GRND_NONBLOCK); /* if it fails: the shortest pause */
         uint64_t ms = draw % (limit + 1), least = first_ms / 4;
         return ms < least ? least : ms;
 }

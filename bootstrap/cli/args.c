@@ -135,7 +135,7 @@ static int take_option(OptionId id, const char *value, Arguments *ret, Error *er
         return 0;
 }
 
-/* Returns what getopt_long(3) calls an option with this argument in the table. */
+/* Returns the has_arg of getopt_long(3) for an option with this `argument` in the table. */
 static int has_argument(const char *argument)
 {
         if (!argument) {
@@ -154,13 +154,13 @@ static void long_options(struct option ret[_OPTION_MAX + 1])
         ret[_OPTION_MAX] = (struct option) {};
 }
 
-/* The options, into *ret; which were given, into *ret_given. */
+/* Parses the options into *ret, and sets in *ret_given the bits of those that were given. */
 static int parse_options(int argc, char *const *argv, Arguments *ret, unsigned *ret_given,
                          Error *err)
 {
         struct option list[_OPTION_MAX + 1];
         long_options(list);
-        optind = 0; /* glibc: begin anew, as tests parse more than once */
+        optind = 0; /* glibc: start again, as tests parse more than once */
         opterr = 0;
         for (;;) {
                 int c = getopt_long(argc, argv, ":h", list, NULL);

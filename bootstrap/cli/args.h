@@ -37,7 +37,7 @@ typedef struct Arguments {
 
 typedef struct Option {
         const char *name;
-        unsigned verbs;       /* bits 1 << VERB_… it belongs to */
+        unsigned verbs;       /* bits 1 << VERB_… of the verbs that take it */
         const char *argument; /* as help names it; NULL: none. In brackets: may be left out */
         const char *help;
 } Option;
@@ -48,7 +48,8 @@ extern const size_t cli_n_options;
 
 const char *verb_to_string(Verb verb);
 
-/* ERROR_CONFIG says what is wrong with the command line; the exit status is then EXIT_USAGE. */
+/* Parses the command line. Returns 0, or ERROR_CONFIG with what is wrong; the exit status is then
+ * EXIT_USAGE. */
 int arguments_parse(int argc, char *const *argv, Arguments *ret, Error *err);
 
 bool overrides_any(const BootOverrides *overrides);

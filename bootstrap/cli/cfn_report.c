@@ -8,17 +8,19 @@
 #include "engine/outcome.h"
 #include "steps/cfn_signal.h"
 
-/* One attempt, with AWS's own repetitions in it: short enough for what else the daemon does. */
+/* The timeout of one attempt, with the retries of the AWS client in it. It is short, because the
+ * daemon does nothing else meanwhile. */
 #define ATTEMPT_MS 15000
 
-/* Between attempts. No creation policy waits longer than 12 h, but an answer costs little. */
+/* The pauses between attempts. No creation policy waits longer than 12 h, but the daemon goes on
+ * until it has an answer, because an attempt costs little. */
 #define AGAIN_FIRST_MS 1000
 #define AGAIN_MAX_MS   60000
 
-/* How long an end is put off for its being told. */
+/* The time by which the daemon's end may be delayed to tell the stack of it. */
 #define FAREWELL_MS 45000
 
-/* Whether that is the end of it. */
+/* Sends the signal once. Returns true if no other attempt is needed. */
 static bool report_say(CfnReport *report, Boot *boot, bool ready, const Wait *wait)
 {
         Error error = {};
@@ -90,7 +92,7 @@ void cfn_report_failed(CfnReport *report, Boot *boot, const Error *why, int stop
                 uint64_t now = wait_now_ms();
                 if (wait_sleep(&wait, report->due_ms > now ? report->due_ms - now : 0,
                                ERROR_IGNORED) < 0) {
-                        return; /* given up: the stack's own timeout will tell */
+                        return; /* give up: the stack has its own timeout */
                 }
         }
 }

@@ -11,9 +11,10 @@
 
 static int protect(Error *err)
 {
-        /* workers mostly wait: more than two heaps would be memory for nothing */
+        /* workers mostly wait: more than two heaps would waste memory */
         (void) mallopt(M_ARENA_MAX, 2);
-        /* or a large piece that was freed lets the next of its size stay in a heap for good */
+        /* otherwise glibc raises the threshold when a large block is freed (mallopt(3)), and the
+         * next block of its size stays in a heap for good */
         (void) mallopt(M_MMAP_THRESHOLD, 128 << 10);
         json_wipe_freed();
         return secret_protect_process(err);
@@ -41,7 +42,8 @@ static ExitStatus dispatch(const Arguments *a)
         }
 }
 
-/* For the service, which has no --verbose: KUBE_BOOTSTRAP_LOG=debug in its environment. */
+/* Turns debug logging on if it is asked for: by --verbose, or, for the service, by
+ * KUBE_BOOTSTRAP_LOG=debug in its environment. */
 static void set_verbosity(const Arguments *a)
 {
         const char *level = getenv("KUBE_BOOTSTRAP_LOG");
@@ -71,7 +73,7 @@ int cli_main(int argc, char *const *argv)
         set_verbosity(&arguments);
         ExitStatus status = dispatch(&arguments);
         if (fflush(stdout) != 0 && status == EXIT_DONE) {
-                return EXIT_FAILED; /* a full disk: what was asked for was not told */
+                return EXIT_FAILED; /* a full disk: the output is not complete */
         }
         return (int) status;
 }

@@ -18,7 +18,7 @@ MachineOptions converge_options(Run *run)
 
 int converge(Run *run, Error *err)
 {
-        boot_reset(&run->boot); /* what it knew may be what is no longer so */
+        boot_reset(&run->boot); /* what it knew may no longer be true */
         run->boot.overrides = run->arguments->overrides;
         MachineOptions options = converge_options(run);
         options.force = run->arguments->force;

@@ -16,19 +16,19 @@ typedef struct Run {
         Progress progress;
         Observer observer;
         Boot boot;
-        MachineStatus status; /* how the last converging ended */
-        MachineStatus known;  /* the same, with what earlier ones found of steps that it left out */
-        bool was_ready;       /* once; from then on it is mended, not given up */
-        unsigned n_failed;    /* runs in a row */
+        MachineStatus status; /* how the last converge() ended */
+        MachineStatus known;  /* the same, with older results of steps that it did not probe */
+        bool was_ready;       /* the machine was ready once: failures are repaired, not final */
+        unsigned n_failed;    /* failed runs in a row */
         unsigned n_denied;    /* ready runs in a row in which a denial was only a warning */
-        uint64_t again_at_ms; /* the next one; UINT64_MAX: none is due */
-        int lock_fd;          /* of inotify: another run has let go of the lock */
+        uint64_t again_at_ms; /* when the table is run again; UINT64_MAX: not planned */
+        int lock_fd;          /* of inotify: another run has released the lock */
         StepWatch *watch;
         CfnReport cfn_report;
         bool has_http;
 } Run;
 
-/* Runs the table, with facts learned anew. The caller holds the lock. */
+/* Runs the table; the steps learn all facts again. The caller holds the lock. */
 int converge(Run *run, Error *err);
 
 /* Returns the options that every pass over this run's table has in common. */

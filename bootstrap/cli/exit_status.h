@@ -4,8 +4,8 @@
 #include "base/error.h"
 #include "engine/machine.h"
 
-/* What the program's exit status says; sysexits(3) where that has a number for it. The unit names
- * those that systemd is not to restart. */
+/* The program's exit status. The numbers are those of sysexits(3) where it has one that fits. The
+ * unit names those after which systemd must not restart the daemon. */
 typedef enum ExitStatus {
         EXIT_DONE = 0,
         EXIT_FAILED = 1,
@@ -17,7 +17,7 @@ typedef enum ExitStatus {
         EXIT_TEMPORARY = 75,
         EXIT_DENIED = 77,
         EXIT_CONFIG = 78,
-        EXIT_INTERRUPTED = 130, /* as a shell has it of SIGINT */
+        EXIT_INTERRUPTED = 130, /* as in a shell after SIGINT */
 } ExitStatus;
 
 ExitStatus exit_status_from_class(ErrorClass class);

@@ -22,7 +22,7 @@ typedef struct Watch {
 
 static int open_process(int pid)
 {
-        /* glibc 2.36 has pidfd_open(3); the kernel, since 5.3, is what counts */
+        /* glibc has pidfd_open(3) only since 2.36, the kernel since 5.3 */
         return pid > 0 ? (int) syscall(SYS_pidfd_open, pid, 0) : -1;
 }
 
@@ -39,7 +39,7 @@ int follow_process(int pid, const Wait *wait, Error *err)
         return r < 0 ? r : 0;
 }
 
-/* The folder may not be there yet: then what is made beside it is watched. */
+/* Watches the folder. If it does not exist yet, watches its parent until the folder is made. */
 static int watch_folder(Watch *w, Error *err)
 {
         const char *folder = w->options->runtime->folder;
@@ -57,14 +57,14 @@ static int watch_folder(Watch *w, Error *err)
         if (errno != ENOENT || inotify_add_watch(w->inotify_fd, parent, IN_CREATE) < 0) {
                 return error_errno(err, errno, "watch %s", folder);
         }
-        /* made in between: the first watch missed it, the second too */
+        /* the folder may have been made between the two calls, and neither watch tells of that */
         if (inotify_add_watch(w->inotify_fd, folder, IN_MOVED_TO | IN_CLOSE_WRITE) >= 0) {
                 w->in_folder = true;
         }
         return 0;
 }
 
-/* Until something happened: 1; 0 when the holder is gone. */
+/* Waits until something happens. Returns 1, or 0 when the holder has ended. */
 static int watch_wait(Watch *w, Error *err)
 {
         const Wait *wait = &w->options->wait;
@@ -110,9 +110,10 @@ static void tell_changes(Watch *w, const StateFile *now)
         w->pid = now->pid;
 }
 
-/* Returns true if that is a result: of a holder's run once it is over, which an earlier one's phase
- * does not tell of, and also where the daemon will run the table again; else of whoever wrote last,
- * unless a daemon that is gone said ready. */
+/* Returns true if the state is a result. With a holder: its run is over, also if the daemon will
+ * run the table again. `running` tells that, because the phase may be that of an earlier run.
+ * Without a holder: the phase is failed, or it is ready and a process is left that keeps it up to
+ * date. */
 static bool has_result(const Watch *w, const StateFile *now)
 {
         Phase phase = now->status.phase;
@@ -122,7 +123,7 @@ static bool has_result(const Watch *w, const StateFile *now)
         return phase == PHASE_FAILED || (phase == PHASE_READY && !runtime_is_abandoned(now));
 }
 
-/* 1 once the followed run has a result. */
+/* Reads the state file. Returns 1 if the followed run has a result, else 0. */
 static int follow_look(Watch *w, StateFile *ret, Error *err)
 {
         int r = runtime_read_state(w->options->runtime, ret, err);
@@ -133,7 +134,7 @@ static int follow_look(Watch *w, StateFile *ret, Error *err)
                 return r;
         }
         if (w->options->holder && ret->pid != w->options->holder) {
-                return 0; /* it has not written yet: this is an earlier one's */
+                return 0; /* the holder has not written yet: this state is of an earlier run */
         }
         tell_changes(w, ret);
         return has_result(w, ret);
@@ -147,7 +148,7 @@ static int follow_watch(Watch *w, StateFile *ret, Error *err)
                 if (r < 0) {
                         return r;
                 }
-                /* also when the process is gone: it may have written just before */
+                /* also when the process has ended: it may have written just before */
                 r = follow_look(w, ret, err);
                 if (r != 0) {
                         return r < 0 ? r : 0;

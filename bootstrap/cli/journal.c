@@ -20,7 +20,7 @@ static void tell_step(const Step *step, const StepStatus *s, const char *role, P
                 { LOG_FIELD_ATTEMPT, attempts },
         };
         const size_t n = ELEMENTS(fields);
-        /* a step that is looked at again and found as it was is no news */
+        /* a step that is probed again and still holds is no news */
         bool was_ready = phase == PHASE_READY || phase == PHASE_DEGRADED;
         int done_priority = was_ready && s->attempts == 0 ? LOG_DEBUG : LOG_INFO;
         switch (s->state) {
@@ -66,7 +66,7 @@ void journal_step(const MachineStatus *status, const StepChange *change, const c
 {
         const StepStatus *before = change->before, *s = change->after;
         bool news = s->state != before->state || s->attempts != before->attempts;
-        if (s->state == STEP_BACKOFF) { /* one that is only waiting has nothing to tell */
+        if (s->state == STEP_BACKOFF) { /* a retry without a new error is no news */
                 news = step_change_has_error(change);
         } else if (s->state == STEP_APPLYING) {
                 news = news && s->attempts == 1;

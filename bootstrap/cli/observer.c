@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/string.h"
 
-/* What a step learned may be read once it is done, not before: until then its worker writes it. */
+/* Copies the facts of a step that is done. Before that, the step's worker may be writing them. */
 static void observer_learn(Observer *o, const StepChange *change)
 {
         if (change->after->state != STEP_DONE) {
@@ -21,8 +21,8 @@ static void observer_learn(Observer *o, const StepChange *change)
         }
 }
 
-/* Writes the state file and systemd's status line. A run does not depend on who reads about it, so
- * a file that cannot be written is a warning, once, and a word in the other place. */
+/* Writes the state file and systemd's status line. A run must not depend on its state file. If the
+ * file cannot be written, a warning is logged once, and systemd's status line has the error. */
 static void tell(Observer *o, const MachineStatus *status, bool running)
 {
         const StateFileHead head = { .instance_id = o->instance_id,

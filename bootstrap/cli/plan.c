@@ -40,7 +40,7 @@ static void print_step(const Step *step, const StepStatus *s)
         }
 }
 
-/* Prints the state file of a run that has no process and writes no file. */
+/* Prints the plan in the form of the state file. It names no process, and no file is written. */
 static int plan_print_json(Boot *boot, const MachineStatus *status, Error *err)
 {
         const unsigned role = boot_role(boot);

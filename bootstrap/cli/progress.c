@@ -7,11 +7,12 @@
 #include "base/string.h"
 #include "cli/text.h"
 
-/* A step can change state many times in a blink; a serial console draws some 200 lines a second. */
+/* A step can change its state many times within one tick; a serial console draws some 200 lines a
+ * second. */
 #define TICK_MS     200
 #define DRAW_MIN_US 100000
 
-/* A lower terminal would scroll what is to be redrawn. */
+/* In a terminal with fewer rows the table would scroll, and could not be redrawn in place. */
 #define ROWS_MIN 24
 
 /* ECMA-48: what xterm, the Linux console and EC2's serial console all know. */
@@ -96,13 +97,14 @@ static void draw(Progress *p, const MachineStatus *status)
                        phase_to_string(status->phase), done, in_role, duration);
         unsigned n = 1 + progress_table(p->out, status, now, columns, true);
         for (unsigned i = n; i < p->n_drawn; i++) {
-                (void) fprintf(p->out, CLEAR_LINE "\n"); /* the role is known: fewer steps */
+                (void) fprintf(p->out, CLEAR_LINE "\n"); /* fewer rows than before */
         }
         p->n_drawn = n > p->n_drawn ? n : p->n_drawn;
         (void) fflush(p->out);
 }
 
-/* A look that finds what it should, or a wait that goes on as before, is not worth a line. */
+/* Returns true if the change is worth a line. A probe that holds, or a wait that goes on as before,
+ * is not. */
 static bool is_worth_a_line(const StepChange *change)
 {
         const StepStatus *s = change->after;

@@ -16,14 +16,15 @@ typedef struct Progress {
 
 void progress_init(Progress *progress, FILE *out);
 
-/* How often a terminal wants to be redrawn; 0: never. */
-unsigned progress_tick_ms(const Progress *progress); /* of NULL: 0 */
+/* Returns how often a terminal is to be redrawn; 0: never. */
+unsigned progress_tick_ms(const Progress *progress); /* 0 for NULL */
 
-/* Shows what changed; a terminal's clock goes on at a tick. */
+/* Show what changed. A tick also redraws the times on a terminal. */
 void progress_step(Progress *progress, const MachineStatus *status, const StepChange *change);
 void progress_phase(Progress *progress, const MachineStatus *status);
 void progress_tick(Progress *progress, const MachineStatus *status);
 
-/* The table of steps, as `status` prints it: returns the lines printed. `columns` 0: not cut. */
+/* Prints the table of steps, as `status` shows it. Returns the number of lines. `columns` 0: lines
+ * are not cut. */
 unsigned progress_table(FILE *out, const MachineStatus *status, uint64_t now_us, unsigned columns,
                         bool colour);

@@ -15,10 +15,10 @@
 #include "engine/notify.h"
 #include "engine/outcome.h"
 
-/* Steps that fall due within this of each other are looked at in one go. */
+/* Steps that are due within this time of each other are probed together. */
 #define TOGETHER_MS 1000
 
-/* One that took the lock but has not said who it is yet. */
+/* The pause while a run that has the lock has not written its pid yet. */
 #define UNKNOWN_HOLDER_MS 200
 
 static uint64_t alive_part_ms(void)
@@ -27,7 +27,8 @@ static uint64_t alive_part_ms(void)
         return ms ? ms : UINT64_MAX;
 }
 
-/* An administrator's run has the lock: until it is over, or for a while. */
+/* Waits until the administrator's run that has the lock is over, but only for a while. Returns 0 in
+ * both cases. */
 static int resident_wait_for_other(const Run *run, int holder, Error *err)
 {
         const Wait wait = { .deadline_ms = UINT64_MAX, .stop_fd = run->signals.stop_fd };
@@ -102,7 +103,8 @@ static uint64_t schedule_due(const Schedule *s)
         return mask;
 }
 
-/* Something has happened to these steps: those that were done are due. */
+/* Makes these steps due now, because something has happened to them. A step without a next probe
+ * stays so. */
 static void schedule_now(Schedule *s, uint64_t mask)
 {
         for (size_t i = 0; i < _BOOT_STEP_MAX; i++) {
@@ -112,8 +114,9 @@ static void schedule_now(Schedule *s, uint64_t mask)
         }
 }
 
-/* Whether the state file still tells what this process wrote: else there was another run since, and
- * what this one knows, and what it told, may be old. */
+/* Returns true if the state file is still what this process wrote, or if that cannot be known.
+ * Otherwise another run has written it since, and what this process knows, and what it told, may be
+ * old. */
 static bool state_is_ours(const Run *run)
 {
         _cleanup_free_ StateFile *state = malloc(sizeof(*state));
@@ -122,7 +125,7 @@ static bool state_is_ours(const Run *run)
                 state->pid == (int) getpid());
 }
 
-/* Tells of each run that lets go of the lock, however it ends. */
+/* Watches the lock: each other run that releases it, however it ends, is an event of lock_fd. */
 static void watch_lock(Run *run)
 {
         if (run->lock_fd < 0) {
@@ -133,7 +136,8 @@ static void watch_lock(Run *run)
         }
 }
 
-/* Returns 1 if this process has the last word, 0 after another run, and -EBUSY during one. */
+/* Returns 1 if no other run came since this process wrote the state, 0 if one did, and -EBUSY
+ * during one. */
 static int has_last_word(Run *run, Error *err)
 {
         Lock lock = LOCK_INIT;
@@ -142,7 +146,7 @@ static int has_last_word(Run *run, Error *err)
         int r = lock_try(run->runtime.lock, &lock, &holder, err);
         lock_release(&lock);
         while (run->lock_fd >= 0 && read(run->lock_fd, events, sizeof(events)) > 0) {
-                /* that was our own hand on the lock; another run has written the state */
+                /* our own lock_try() makes such events; another run is seen by the state file */
         }
         if (r < 0) {
                 return r;
@@ -150,8 +154,9 @@ static int has_last_word(Run *run, Error *err)
         return r == 0 ? -EBUSY : state_is_ours(run);
 }
 
-/* Probes what is due: 1 all hold, 0 the table is to be run again. The lock is not held
- * meanwhile, as probes change nothing and an administrator's run is not to wait for them. */
+/* Probes the steps that are due. Returns 1 if all hold, 0 if the table must be run again. The lock
+ * is not held meanwhile: probes change nothing, and an administrator's run must not wait for
+ * them. */
 static int resident_look_again(Run *run, uint64_t due, Error *err)
 {
         MachineOptions options = converge_options(run);
@@ -181,7 +186,7 @@ static uint64_t least(uint64_t a, uint64_t b)
         return a < b ? a : b;
 }
 
-/* When idling is over without anything that happens. */
+/* Returns a wait that ends when the idle daemon has something to do, even if nothing happens. */
 static Wait idle_wait(Run *run, const Schedule *schedule)
 {
         const Wait stop = { .deadline_ms = UINT64_MAX, .stop_fd = run->signals.stop_fd };
@@ -192,8 +197,9 @@ static Wait idle_wait(Run *run, const Schedule *schedule)
         return wait;
 }
 
-/* Waits until the table is to be run again: 0; -ECANCELED when asked to end. While an
- * administrator's run has the lock nothing is probed, and after it the table is run. */
+/* Waits until the table must be run again. Returns 0, or -ECANCELED when the daemon is asked to
+ * end. While an administrator's run has the lock nothing is probed, and after it the table is
+ * run. */
 static int idle(Run *run, Error *err)
 {
         Schedule schedule;
@@ -241,7 +247,7 @@ static int idle(Run *run, Error *err)
         }
 }
 
-/* Tells when the table is run again, beside the failure that decided. */
+/* Logs when the table is run again, and adds this time to the step whose failure decided. */
 static void tell_again(Run *run, uint64_t ms)
 {
         char duration[TEXT_DURATION_MAX];
@@ -255,8 +261,8 @@ static void tell_again(Run *run, uint64_t ms)
         }
 }
 
-/* Plans to run the table again, ever more slowly, while AWS denies what the machine is ready
- * without: IAM may only lag, and the row is looked at again too late for that. */
+/* Plans to run the table again, with pauses that grow, while AWS denies something that is only a
+ * warning. IAM may only lag, and the interval of the row is too long for that. */
 static void ask_again_where_denied(Run *run)
 {
         bool denied = false;

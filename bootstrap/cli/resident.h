@@ -3,6 +3,6 @@
 
 #include "cli/converge.h"
 
-/* Converges, stays, looks again now and then, and mends. Returns only with a failure, or -ECANCELED
- * once it was asked to end. */
+/* Runs the table, stays, probes again now and then, and repairs. Returns only with a failure, or
+ * with -ECANCELED when the daemon is asked to end. */
 int resident_run(Run *run, Error *err);

@@ -14,8 +14,9 @@
 #include "engine/notify.h"
 #include "host/http.h"
 
-/* A failure for whoever started the run by hand. That of a step was told step by step already; this
- * is the last line, with what decides. */
+/* Prints the failure for the person who started the run by hand. The failures of steps were already
+ * shown as they happened; this is the last line, with the one that decides. Returns the exit
+ * status. */
 static ExitStatus run_say(int r, const Error *error)
 {
         if (r >= 0) {
@@ -80,8 +81,8 @@ static ExitStatus follow_other(Run *run, int holder)
         return run_say(r, &error);
 }
 
-/* Learns from the state file what the daemon, if it lives, has found ready: that stays so until
- * this run finds otherwise. */
+/* Takes over from the state file what the daemon has found, if the daemon lives. This stays valid
+ * until this run finds something else. */
 static void learn_from_daemon(Run *run)
 {
         _cleanup_free_ StateFile *state = malloc(sizeof(*state));
@@ -128,15 +129,16 @@ static ExitStatus run_as_service(Run *run)
         }
         cfn_report_failed(&run->cfn_report, &run->boot, &error, run->signals.stop_fd);
         notify_stopping();
-        return run_say(r, &error); /* on the console too, where an instance that nobody can enter is
-                                  read from outside */
+        return run_say(r, &error); /* on the console, too: it can be read from outside when nobody
+                                      can log in */
 }
 
 static int prepare(Run *run, Error *err)
 {
         if (run->observer.progress && access("/run/systemd/journal/socket", F_OK) < 0 &&
             !log_has_debug()) {
-                log_set_max_priority(-1); /* it would go where the progress is shown, twice */
+                log_set_max_priority(-1); /* entries would go to the terminal, which shows the same
+                                             as progress */
         }
         int r = runtime_init(&run->runtime, err);
         if (r >= 0) {
@@ -145,7 +147,7 @@ static int prepare(Run *run, Error *err)
         if (r >= 0) {
                 r = confirm_overrides(&run->arguments->overrides, err);
         }
-        if (r >= 0) { /* after the question, which Ctrl-C may still answer */
+        if (r >= 0) { /* after the question, so that Ctrl-C can still end it */
                 r = signals_open(run->arguments->resident, &run->signals, err);
         }
         if (r >= 0) {
@@ -180,7 +182,7 @@ ExitStatus cli_run(const Arguments *arguments)
         run->signals = SIGNALS_INIT;
         run->lock_fd = -EBADF;
         progress_init(&run->progress, stdout);
-        run->progress.terminal &= !arguments->verbose; /* a table redrawn would tear the trace */
+        run->progress.terminal &= !arguments->verbose; /* a redrawn table would hide the trace */
         run->observer = (Observer) { .runtime = &run->runtime,
                                      .boot = &run->boot,
                                      .progress = arguments->resident ? NULL : &run->progress };

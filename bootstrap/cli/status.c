@@ -9,8 +9,8 @@
 #include "cli/text.h"
 #include "cli/verbs.h"
 
-/* A look is old after three times its step's interval, but never sooner than this: a look at other
- * steps, which takes a minute at most, may have been in the way. */
+/* A probe is old after three times its step's interval, but never sooner than this: probes of other
+ * steps, which take a minute at most, may have delayed it. */
 #define LOOK_OLD_S 120
 
 static uint64_t age_us(uint64_t then_us, uint64_t now_us)
@@ -18,7 +18,7 @@ static uint64_t age_us(uint64_t then_us, uint64_t now_us)
         return now_us > then_us ? now_us - then_us : 0;
 }
 
-/* The step whose look is old, the oldest first, or NULL. */
+/* Returns the step whose last probe is the oldest of those that are too old, or NULL. */
 static const StepStatus *find_old_look(const StateFile *state, uint64_t now_us)
 {
         const StepStatus *oldest = NULL;
@@ -43,7 +43,7 @@ static ExitStatus exit_status_of(const StateFile *state)
                        : exit_status_from_phase(state->status.phase);
 }
 
-/* "last looked 12 min 03 s ago"; nothing where nobody has looked. */
+/* Prints "last looked 12 min 03 s ago", or nothing if there was no probe. */
 static void print_looked(const char *before, uint64_t looked_us, uint64_t now_us, const char *after)
 {
         char duration[TEXT_DURATION_MAX];
@@ -53,7 +53,7 @@ static void print_looked(const char *before, uint64_t looked_us, uint64_t now_us
         }
 }
 
-/* Says why what was seen last may no longer be so. */
+/* Prints why the state that was seen last may no longer be true. */
 static void print_doubt(const StateFile *state, uint64_t now_us)
 {
         const MachineStatus *status = &state->status;
@@ -119,7 +119,8 @@ static void print_state(const Arguments *a, const StateFile *state)
         }
 }
 
-/* --wait and --follow: until ready or failed, or the time is over, or a signal came. */
+/* Waits for --wait and --follow until the machine is ready or has failed, the time is over, or a
+ * signal came. */
 static int wait_for_end(const Arguments *a, const Runtime *runtime, StateFile *state, Error *err)
 {
         _cleanup_signals_ Signals signals = SIGNALS_INIT;

@@ -39,7 +39,8 @@ void text_step_duration(const StepStatus *step, uint64_t now_us, char ret[TEXT_D
         }
 }
 
-/* Adds a part to a line, "; " between; an empty part is none. */
+/* Appends `part` and `more` to the line, behind "; " if it is not empty. An empty `part` adds
+ * nothing. */
 static void add(char *text, const char *part, const char *more)
 {
         if (!part[0]) {
@@ -57,7 +58,8 @@ void text_step(const StepStatus *step, uint64_t now_us, char ret[TEXT_STEP_MAX])
         } else if (step->waiting_for[0]) {
                 add(ret, step->waiting_for, "");
         }
-        /* while a step is at work, its reason is newer than its error; a probe may find another */
+        /* During an apply and its verification, the reason is newer than the error. A probe may
+         * find another reason. */
         bool at_work = step->state == STEP_APPLYING || step->state == STEP_VERIFYING;
         if (step->error.message[0] && !(at_work && step->reason[0])) {
                 add(ret, step->error.message, "");

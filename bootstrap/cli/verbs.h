@@ -11,5 +11,5 @@ ExitStatus cli_plan(const Arguments *arguments);
 ExitStatus cli_check_config(const Arguments *arguments);
 ExitStatus cli_graph(void);
 
-/* The whole program: parses, does what is asked for, returns main()'s result. */
+/* Runs the whole program: parses the command line, runs the verb. Returns main()'s result. */
 int cli_main(int argc, char *const *argv);

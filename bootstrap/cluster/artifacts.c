@@ -85,8 +85,8 @@ const ArtifactsFile *artifacts_index_find(const ArtifactsIndex *index, Artifacts
         return NULL;
 }
 
-/* FOLDER/GENERATION/NAME. The name becomes one in the secrets' folder: it cannot be hidden, be
- * "..", or stand in the place where the index itself is kept. */
+/* Returns true for FOLDER/GENERATION/NAME. NAME becomes a file in the secrets' folder: it must not
+ * be hidden, ".." or the name of the index itself. */
 static bool key_is_valid(const ArtifactsFile *file)
 {
         const char *slash = strchr(file->key, '/');
@@ -110,7 +110,7 @@ static bool mode_is_valid(const ArtifactsFile *file)
         return streq(file->mode, "0600") || streq(file->mode, "0644");
 }
 
-/* What the tables of fields cannot say. */
+/* Checks what the tables of fields cannot express. */
 static int check_file(const ArtifactsIndex *index, const ArtifactsFile *file, ErrorClass class,
                       Error *err)
 {

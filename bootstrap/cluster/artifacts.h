@@ -11,7 +11,7 @@
 #include "base/string.h"
 #include "cluster/settings.h"
 
-/* What lies in the bucket, below S3_PREFIX:
+/* The objects in the bucket, below S3_PREFIX:
  *
  *     claim                         who is making the cluster's secrets (claim.h)
  *     master/GENERATION/NAME        for the master alone: the only place with keys of CAs
@@ -19,9 +19,9 @@
  *     admin/GENERATION/NAME         for the administrator's own machine
  *     index.json                    written last, conditionally: names every file and its SHA-256
  *
- * Readers trust what the index names, and nothing else: a generation that was not finished, or lost
- * a race, is never looked at. A file's digest tells a reader of the index nothing, for whatever is
- * secret in one has at least 128 random bits. */
+ * Readers trust the files that the index names, and nothing else. They never look at a generation
+ * that was not finished, or that lost a race. Publishing SHA-256 digests is safe: every secret file
+ * has at least 128 random bits. */
 
 typedef enum ArtifactsFolder {
         ARTIFACTS_MASTER,
@@ -54,7 +54,7 @@ typedef struct ArtifactsIndex {
         char created[24];
         char ca_sha256[65]; /* fingerprint of ca.crt */
         ClusterSettings settings;
-        uint64_t revision; /* from 1, one more with every index written over another */
+        uint64_t revision; /* from 1; each index written over another adds 1 */
         ArtifactsFile *files;
         size_t n_files;
 } ArtifactsIndex;
@@ -62,15 +62,15 @@ typedef struct ArtifactsIndex {
 void artifacts_index_done(ArtifactsIndex *index);
 #define _cleanup_artifacts_index_ _cleanup_(artifacts_index_done)
 
-/* Strict: what is not an index as artifacts_index_format() writes them is ERROR_UNSAFE (-EBADMSG):
- * another schema, unknown or doubled keys, a key outside of its folder, two files of one name for
- * one folder, too many or too large ones. */
+/* Parses an index, strictly. Anything that artifacts_index_format() does not write is ERROR_UNSAFE
+ * (-EBADMSG): another schema, unknown or duplicate keys, a file's key outside of the folders, two
+ * files of one name in one folder, too many or too large files. */
 int artifacts_index_parse(const void *data, size_t n, ArtifactsIndex *ret, Error *err);
 
-/* Appended to *ret. */
+/* Appends the index's JSON to *ret. */
 int artifacts_index_format(const ArtifactsIndex *index, Buffer *ret, Error *err);
 
-/* Adds the file, its size and digest computed. */
+/* Adds the file to the index, and computes its size and digest. */
 int artifacts_index_add(ArtifactsIndex *index, ArtifactsFolder folder, const char *name,
                         mode_t mode, const void *data, size_t n, Error *err);
 
@@ -78,16 +78,17 @@ bool artifacts_file_is_in(const ArtifactsFile *file, ArtifactsFolder folder);
 const char *artifacts_file_name(const ArtifactsFile *file); /* without its folders */
 mode_t artifacts_file_mode(const ArtifactsFile *file);
 
-/* The file with this name for this folder, or NULL. */
+/* Returns the file with this name in this folder, or NULL. */
 const ArtifactsFile *artifacts_index_find(const ArtifactsIndex *index, ArtifactsFolder folder,
                                           const char *name);
 
-/* 0 if the bytes are those that the index promised, else ERROR_UNSAFE with the key and both digests
- * (or sizes). */
+/* Returns 0 if the bytes are those that the index promised, else ERROR_UNSAFE. The message has the
+ * key and both digests (or sizes). */
 int artifacts_file_verify(const ArtifactsFile *file, const void *data, size_t n, Error *err);
 
-/* A name for a new generation: the time, so that people can tell which is newer, and random. */
+/* Makes a name for a new generation: the time, so that people can tell which is newer, and a random
+ * part. */
 int artifacts_generation_new(char ret[40], Error *err);
 
-/* 128 random bits, for a cluster or a claim. */
+/* Makes an id of 128 random bits, for a cluster or a claim. */
 int artifacts_random_id(char ret[40], Error *err);

@@ -23,7 +23,8 @@ DEFINE_CLEANUP(BIGNUM *, BN_free);
 /* Bits of KeyUsage, RFC 5280, 4.2.1.3. */
 enum { KEY_USAGE_DIGITAL_SIGNATURE = 0, KEY_USAGE_CERT_SIGN = 5, KEY_USAGE_CRL_SIGN = 6 };
 
-/* OpenSSL's own reason; with sound arguments it fails for want of memory or randomness only. */
+/* Reports OpenSSL's own reason. With valid arguments, OpenSSL fails only if memory or randomness is
+ * short. */
 static int openssl_failed(Error *err, const char *what)
 {
         char reason[160];
@@ -151,12 +152,12 @@ static bool add_alternative_names(X509 *x, const StringList *names, bool critica
                     !sk_GENERAL_NAME_push(list, name)) {
                         return false;
                 }
-                name = NULL; /* the list's */
+                name = NULL; /* the list owns it now */
         }
         return X509_add1_ext_i2d(x, NID_subject_alt_name, list, critical, X509V3_ADD_DEFAULT) == 1;
 }
 
-/* Key identifiers tell a CA from a later one of the same name. */
+/* Adds key identifiers, which distinguish a CA from a later one of the same name. */
 static bool add_key_identifiers(X509 *x, X509 *issuer)
 {
         unsigned char sha1[EVP_MAX_MD_SIZE];

@@ -12,8 +12,8 @@
 #include "base/secret.h"
 #include "base/string.h"
 
-/* X.509 certificates on ECDSA P-256, as RFC 5280 wants them, with OpenSSL. What Kubernetes asks of
- * them: https://kubernetes.io/docs/setup/best-practices/certificates/ */
+/* X.509 certificates on ECDSA P-256, as RFC 5280 wants them, with OpenSSL. Kubernetes'
+ * requirements: https://kubernetes.io/docs/setup/best-practices/certificates/ */
 
 DEFINE_CLEANUP(EVP_PKEY *, EVP_PKEY_free);
 DEFINE_CLEANUP(X509 *, X509_free);
@@ -39,15 +39,15 @@ typedef struct CertificateRequest {
         unsigned days; /* a leaf never outlives its issuer */
 } CertificateRequest;
 
-/* A new key, of the kernel's randomness. Caller frees. */
+/* Makes a new key from OpenSSL's random generator, which the kernel seeds. The caller frees it. */
 int certificate_key_new(EVP_PKEY **ret, Error *err);
 
-/* A certificate for the public half of key, signed by the issuer; by key itself where issuer is
- * NULL. Caller frees. */
+/* Makes a certificate for the public half of key, signed by the issuer, or by key itself if issuer
+ * is NULL. The caller frees it. */
 int certificate_issue(const CertificateRequest *request, EVP_PKEY *key, X509 *issuer,
                       EVP_PKEY *issuer_key, X509 **ret, Error *err);
 
-/* PEM, appended. The private key is PKCS#8 without a passphrase. */
+/* Append PEM to *ret. The private key is PKCS#8 without a passphrase. */
 int certificate_to_pem(X509 *certificate, Buffer *ret, Error *err);
 int certificate_key_to_pem(EVP_PKEY *key, Secret *ret, Error *err);
 int certificate_public_key_to_pem(EVP_PKEY *key, Buffer *ret, Error *err);
@@ -55,8 +55,8 @@ int certificate_public_key_to_pem(EVP_PKEY *key, Buffer *ret, Error *err);
 /* SHA-256 of the DER form, 64 hexadecimal digits. */
 int certificate_fingerprint(const X509 *certificate, char ret[65], Error *err);
 
-/* The first certificate, or private key, of a PEM text. Caller frees. What cannot be read is
- * ERROR_FATAL (-EBADMSG). */
+/* Read the first certificate, or private key, of a PEM text. The caller frees it. Text that cannot
+ * be read is ERROR_FATAL (-EBADMSG). */
 int certificate_from_pem(const void *pem, size_t n, X509 **ret, Error *err);
 int certificate_key_from_pem(const void *pem, size_t n, EVP_PKEY **ret, Error *err);
 
@@ -74,10 +74,10 @@ typedef struct CertificateInfo {
 void certificate_info_done(CertificateInfo *info);
 #define _cleanup_certificate_info_ _cleanup_(certificate_info_done)
 
-/* What a certificate says. */
+/* Reads the fields of a certificate. */
 int certificate_inspect(X509 *certificate, CertificateInfo *ret, Error *err);
 
-/* Whether the authority's name and key are those that signed the certificate; whether the private
- * key belongs to it. */
+/* certificate_is_signed_by() returns true if the authority's name and key signed the certificate.
+ * certificate_has_key() returns true if the private key belongs to it. */
 bool certificate_is_signed_by(X509 *certificate, X509 *authority);
 bool certificate_has_key(const X509 *certificate, const EVP_PKEY *key);

@@ -19,7 +19,7 @@ static int unreadable(Error *err, const char *what)
         return error_set(err, ERROR_FATAL, EBADMSG, "%s", what);
 }
 
-/* A key that asks for a passphrase is not one of ours: answer none, do not prompt. */
+/* Gives no passphrase, instead of prompting for one: a key that needs one is not ours. */
 static int no_passphrase(char *buffer, int size, int writing, void *userdata)
 {
         (void) buffer;
@@ -147,7 +147,7 @@ static int read_times(const X509 *x, CertificateInfo *info)
 
 static void read_usage(X509 *x, CertificateInfo *info)
 {
-        if (X509_get_extension_flags(x) & EXFLAG_XKUSAGE) { /* else the next answers "any" */
+        if (X509_get_extension_flags(x) & EXFLAG_XKUSAGE) { /* else the next call answers "any" */
                 uint32_t usage = X509_get_extended_key_usage(x);
                 if (usage & XKU_SSL_CLIENT) {
                         info->usage |= CERTIFICATE_CLIENT;

@@ -7,9 +7,10 @@
 #include "base/error.h"
 #include "base/string.h"
 
-/* The claim: S3_PREFIX/claim, created with If-None-Match: * before anything is made, so that of
- * masters that start together one alone makes secrets. It names who does, for which cluster, on
- * which volume. It is no lease and has no age: whether its holder lives is EC2's to say.
+/* The claim is the object S3_PREFIX/claim. A master creates it with If-None-Match: * before it
+ * makes anything, so that only one of several masters that start together makes secrets. The claim
+ * names that master, its cluster and its volume. The claim is no lease and never expires: EC2 tells
+ * whether its holder still lives.
  * https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html */
 
 #define CLAIM_BYTES_MAX ((size_t) 4 << 10)
@@ -19,16 +20,17 @@ typedef struct Claim {
         char cluster_id[40];
         char volume_id[32];
         char instance_id[32];
-        char nonce[40]; /* tells one writing of it from another by the same instance */
+        char nonce[40]; /* distinguishes two claims that one instance wrote */
         char created[24];
 } Claim;
 
-/* Strict, as artifacts_index_parse(). */
+/* Parses strictly, as artifacts_index_parse() does. */
 int claim_parse(const void *data, size_t n, Claim *ret, Error *err);
 int claim_format(const Claim *claim, Buffer *ret, Error *err); /* appended */
 
-/* Whether a holder in this state (ec2:DescribeInstances; known false: EC2 has no such instance) can
- * never again go on. EC2 forgets a terminated instance after about an hour. One that is stopped can
- * be started, one that is shutting down may still be writing.
+/* Returns true if a holder in this state can never continue. state is that of
+ * ec2:DescribeInstances; known is false if EC2 has no such instance. EC2 forgets a terminated
+ * instance after about an hour. A stopped instance can be started again, and one that is shutting
+ * down may still be writing.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html */
 bool claim_holder_is_gone(bool known, const char *state);

@@ -34,7 +34,7 @@ const char *csr_verdict_to_string(CsrVerdict verdict)
         return verdict >= 0 && verdict < _CSR_VERDICT_MAX ? verdict_names[verdict] : NULL;
 }
 
-/* The first flaw stands. */
+/* Records a flaw. Only the first one is kept. */
 static void flawed(Csr *csr, const char *format, ...) __attribute__((format(printf, 2, 3)));
 static void flawed(Csr *csr, const char *format, ...)
 {
@@ -46,8 +46,8 @@ static void flawed(Csr *csr, const char *format, ...)
         }
 }
 
-/* The one value of the subject's entry, as it lies in the request: what Go writes, and a form that
- * has one reading. */
+/* Returns true if the subject has exactly one entry of this type, and its bytes. Only the string
+ * types that Go writes are accepted: their bytes have one reading. */
 static bool entry_text(X509_NAME *subject, int nid, const char **ret, size_t *ret_n)
 {
         int i = X509_NAME_get_index_by_NID(subject, nid, -1);
@@ -90,8 +90,8 @@ static void csr_read_subject(X509_REQ *request, Csr *csr)
         }
 }
 
-/* One request in PEM and nothing behind it; signed with the key it is for; no extensions, which is
- * where further names would be. */
+/* Checks the request: one request in PEM and nothing after it; signed with its own key; no
+ * extensions, because those could hold further names. */
 static void read_request(const Buffer *pem, Csr *csr)
 {
         static const char end[] = "-----END CERTIFICATE REQUEST-----";
@@ -131,8 +131,8 @@ static int decode_request(const json_t *spec, Csr *csr, Error *err)
         return 0;
 }
 
-/* What a kubelet asks for: "key encipherment" is of use with RSA keys only, and later ones leave it
- * out. */
+/* Checks that the usages are those of a kubelet's request. "key encipherment" is useful with RSA
+ * keys only, and later kubelets leave it out. */
 static void check_usages(const json_t *spec, Csr *csr)
 {
         const json_t *usages = json_object_get(spec, "usages"), *usage;
@@ -164,7 +164,7 @@ static bool has_group(const json_t *spec, const char *name)
         return false;
 }
 
-/* Who asks: the API server has filled it in, no client can. */
+/* Reads who asks. The API server fills in these fields; no client can. */
 static void read_user(const json_t *spec, Csr *csr)
 {
         if (string_starts_with(csr->user, USER_NODE) && has_group(spec, GROUP_NODES)) {
@@ -181,8 +181,8 @@ static void read_user(const json_t *spec, Csr *csr)
         }
 }
 
-/* The API server takes nearly any name; kubelet's are "csr-" or "node-csr-" and base64url. It goes
- * into a path. */
+/* Returns true if a name has only the characters of kubelet's names: "csr-" or "node-csr-" and
+ * base64url. The API server accepts nearly any name, and the name becomes part of a path. */
 static bool is_object_name(const char *s)
 {
         return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") ==

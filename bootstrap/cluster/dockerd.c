@@ -9,8 +9,8 @@
 #include "base/cleanup.h"
 #include "base/string.h"
 
-/* The flags that dockerd is started with, by the units and by render_docker_environment(), and the
- * key of each in daemon.json: the same name, but for lists, whose flag is the singular
+/* The flags that the units and render_docker_environment() give to dockerd, and the key of each in
+ * daemon.json. Flag and key have the same name, except for lists, whose flag is the singular
  * (findConfigurationConflicts() in moby's daemon/config/config.go). */
 static const struct {
         Dockerd dockerd;
@@ -19,7 +19,7 @@ static const struct {
         { DOCKERD, "-H", "hosts" },
         { DOCKERD, "--containerd", "containerd" },
         { DOCKERD, "--bridge", "bridge" },
-        { DOCKERD, "--bridge", "bip" }, /* of a bridge that docker makes: "mutually exclusive" */
+        { DOCKERD, "--bridge", "bip" }, /* for docker's own bridge; "mutually exclusive" */
         { DOCKERD, "--mtu", "mtu" },
         { DOCKERD, "--ip-masq", "ip-masq" },
         { DOCKERD, "--userland-proxy", "userland-proxy" },
@@ -80,8 +80,9 @@ int dockerd_check_config(Dockerd dockerd, const char *text, char ret_root[DOCKER
         return r;
 }
 
-/* Its store, libkv's or its successor's, is in the sentence or on the stack. Other databases of
- * dockerd, of its volumes say, are of the same kind of file, and must not be taken for this one. */
+/* Looks for the database's store (libkv's or its successor's), which the message or the stack trace
+ * names. dockerd's other databases, e.g. that of its volumes, are files of the same kind and must
+ * not match. */
 bool dockerd_blames_networks(const char *line)
 {
         return strstr(line, "store/boltdb.") ||

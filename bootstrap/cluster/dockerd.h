@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-/* The file that dockerd reads, and the words that it says. Pure.
+/* Checks of dockerd's configuration file and of its log lines. Pure.
  * https://docs.docker.com/reference/cli/dockerd/#daemon-configuration-file */
 
 typedef enum Dockerd {
@@ -16,13 +16,14 @@ typedef enum Dockerd {
 
 #define DOCKERD_ROOT_MAX 256
 
-/* Reads the text of its daemon.json. dockerd does not start where a key of the file is also given
- * as a flag: such keys, and what is no JSON, are ERROR_CONFIG and named. *ret_root is where it
- * keeps its data; untouched where the file does not say. */
+/* Checks the text of a dockerd's daemon.json. dockerd does not start if a key of the file is also
+ * given as a flag: such keys are ERROR_CONFIG, and the message names them. Text that is not a JSON
+ * object is ERROR_CONFIG too. *ret_root is set to the folder of dockerd's data if the file names
+ * it. */
 int dockerd_check_config(Dockerd dockerd, const char *text, char ret_root[DOCKERD_ROOT_MAX],
                          Error *err);
 
-/* Returns true for a line of a dockerd that ends, if its database of networks is the reason. */
+/* Returns true if a failed dockerd's log line names its database of networks as the reason. */
 bool dockerd_blames_networks(const char *line);
 
 /* Returns true if the flag, "--mtu", is one of those that dockerd_check_config() knows of. */

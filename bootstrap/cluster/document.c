@@ -89,7 +89,7 @@ static int bad_field(const char *what, const DocumentField *field, ErrorClass cl
                          forms[field->syntax].help);
 }
 
-/* 1 if the object has the field, 0 if it lacks one that is optional. */
+/* Returns 1 if the object has the field, 0 if it lacks an optional one. */
 static int document_read_field(const char *what, const json_t *object, const DocumentField *field,
                                void *ret, Error *err)
 {

@@ -12,8 +12,8 @@
 
 /* The small JSON documents that one master leaves for the next, and for nodes: index, claim, volume
  * identity. They come from a bucket or a disk, so each is read strictly: bounded, "schema" 1, no
- * key twice, no key unknown, every value of a known form. What does not fit is ERROR_UNSAFE
- * (-EBADMSG): waiting will not mend it, and to guess what was meant could make a second cluster. */
+ * key twice, no key unknown, every value of a known form. Anything else is ERROR_UNSAFE (-EBADMSG):
+ * waiting does not help, and a guess at what was meant could make a second cluster. */
 
 #define DOCUMENT_SCHEMA 1
 
@@ -68,10 +68,11 @@ typedef struct DocumentField {
                 .size = sizeof(((type *) 0)->member), .max = (limit)                          \
         }
 
-/* Whether s has the form; never true for DOCUMENT_NUMBER. */
+/* Returns true if s has the form. Never true for DOCUMENT_NUMBER. */
 bool document_is(DocumentSyntax syntax, const char *s);
 
-/* The object of a whole document of schema 1. `what` names it in messages. */
+/* Parses a whole document of schema 1 and returns its object. `what` names the document in
+ * messages. */
 int document_parse(const char *what, const void *data, size_t n, size_t max_bytes, json_t **ret,
                    Error *err);
 
@@ -84,8 +85,8 @@ int document_read(const char *what, const json_t *object, const DocumentField *f
 int document_write(const char *what, const DocumentField *fields, size_t n, const void *value,
                    json_t *object, Error *err);
 
-/* The text of the object, appended to *ret. An object that is NULL could not be made: -ENOMEM. */
+/* Appends the text of the object to *ret. A NULL object (out of memory) is -ENOMEM. */
 int document_dump(const json_t *object, Buffer *ret, Error *err);
 
-/* Now, as DOCUMENT_TIME has it. */
+/* Writes the current time as a DOCUMENT_TIME. */
 void document_now(char ret[24]);

@@ -10,7 +10,8 @@
 
 #define WHAT "join.json"
 
-/* A kubelet asks within moments of reading it. */
+/* A token is alive if more than this time is left: a kubelet uses a token within moments after
+ * reading it. */
 #define ALIVE_S 30
 
 /* The part of the document that is no secret. */
@@ -27,7 +28,7 @@ void join_token_done(JoinToken *token)
         explicit_bzero(token, sizeof(*token));
 }
 
-/* 32 characters, so that each byte gives one without a bias. */
+/* Writes n random characters. The alphabet has 32, so that each byte gives one without a bias. */
 static int random_text(char *ret, size_t n, Error *err)
 {
         static const char alphabet[33] = "abcdefghijklmnopqrstuvwxyz234567";
@@ -80,7 +81,7 @@ int join_document_format(const JoinToken *token, Secret *ret, Error *err)
         return document_dump(document, ret, err);
 }
 
-/* Six characters, a dot, sixteen more. */
+/* Splits a token: six characters, a dot, sixteen more. Returns false for any other text. */
 static bool split_token(const char *text, JoinToken *ret)
 {
         static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz0123456789";

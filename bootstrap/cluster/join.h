@@ -19,7 +19,7 @@
 #define JOIN_SECRET_TYPE        "bootstrap.kubernetes.io/token"
 
 typedef struct JoinToken {
-        char id[7];      /* no secret: names the Secret, and the user */
+        char id[7];      /* not secret: part of the Secret's and the user's name */
         char secret[17]; /* 80 random bits */
         time_t expires;
 } JoinToken;
@@ -27,22 +27,23 @@ typedef struct JoinToken {
 void join_token_done(JoinToken *token); /* wipes */
 #define _cleanup_join_token_ _cleanup_(join_token_done)
 
-/* A new one that lives so many seconds. */
+/* Makes a new token that expires after life_s seconds. */
 int join_token_new(time_t now, unsigned life_s, JoinToken *ret, Error *err);
 
-/* Whether half of its life, or more, lies before it; whether it lives for a while at all. */
+/* join_token_is_fresh() returns true if at least half of the token's life is left.
+ * join_token_is_alive() returns true if enough time is left to use the token. */
 bool join_token_is_fresh(const JoinToken *token, time_t now, unsigned life_s);
 bool join_token_is_alive(const JoinToken *token, time_t now);
 
-/* The document, appended; and read, strictly. One of another form is ERROR_RETRY (-EBADMSG): the
- * master renews it. */
+/* join_document_format() appends the document to *ret. join_document_parse() reads it strictly; a
+ * document of another form is ERROR_RETRY (-EBADMSG), because the master renews it. */
 int join_document_format(const JoinToken *token, Secret *ret, Error *err);
 int join_document_parse(const void *data, size_t n, JoinToken *ret, Error *err);
 
-/* The name of the token's Secret, "bootstrap-token-abcdef"; ret: 32 bytes. */
+/* Writes the name of the token's Secret, "bootstrap-token-abcdef"; ret: 32 bytes. */
 void join_secret_name(const JoinToken *token, char ret[32]);
 
-/* The Secret that makes the API server know the token; NULL when out of memory. Its bearer may ask
- * for certificates: as a member of CSR_GROUP_NODE, and of CSR_GROUP_MASTER where `master` is set.
- */
+/* Returns the Secret that makes the API server know the token, or NULL when out of memory. The
+ * token's holder may ask for certificates as a member of CSR_GROUP_NODE, and also of
+ * CSR_GROUP_MASTER if `master` is set. */
 json_t *join_secret_new(const JoinToken *token, bool master);

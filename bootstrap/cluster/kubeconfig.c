@@ -4,14 +4,14 @@
 #include "base/base64.h"
 #include "cluster/document.h"
 
-/* The bytes as text in base64; NULL when out of memory. */
+/* Returns the bytes as base64 text, or NULL when out of memory. */
 static json_t *embedded(const Buffer *bytes)
 {
         _cleanup_secret_ Secret text = SECRET_INIT;
         return base64_encode(bytes->data, bytes->size, &text) < 0 ? NULL : json_string(text.data);
 }
 
-/* Takes the endpoint and the credentials; they are NULL when out of memory. */
+/* Takes ownership of endpoint and credentials, which are NULL when out of memory. */
 static int format(const char *cluster, json_t *endpoint, const char *user, json_t *credentials,
                   Secret *ret, Error *err)
 {

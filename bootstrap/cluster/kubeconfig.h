@@ -8,11 +8,11 @@
 
 #define KUBECONFIG_SERVER "https://%s:443" /* the API server at an address */
 
-/* Kubeconfigs of one cluster and one user, appended as JSON: kubectl, kubelet and all else that
- * reads them as YAML reads JSON too, for every JSON text is YAML.
+/* Kubeconfigs of one cluster and one user, appended as JSON. kubectl, kubelet and other programs
+ * read them as YAML, and every JSON text is YAML.
  * https://kubernetes.io/docs/concepts/configuration/organize-cluster-access-kubeconfig/ */
 
-/* With everything embedded: the user has a client certificate. */
+/* A kubeconfig with everything embedded. The user has a client certificate. */
 typedef struct Kubeconfig {
         const char *cluster; /* name of the cluster, and of the context */
         const char *server;  /* https://… */

@@ -41,7 +41,7 @@ static const char *const outcome_names[_LINEAGE_OUTCOME_MAX] = {
         [LINEAGE_FETCH] = "fetch",
 };
 
-/* What does not fit, and what a person can do about it. */
+/* Reasons of a refusal: what does not fit, and what a person can do about it. */
 typedef enum Reason {
         REASON_NONE,
         REASON_FOREIGN,
@@ -94,7 +94,7 @@ static const char *const reasons[_REASON_MAX] = {
 typedef struct Cell {
         LineageOutcome outcome;
         Reason reason;    /* of a refusal */
-        LineageFlag flag; /* makes it `flagged` instead; 0: none does */
+        LineageFlag flag; /* changes the outcome to `flagged`; 0: none does */
         LineageOutcome flagged;
 } Cell;
 
@@ -106,8 +106,8 @@ typedef struct Cell {
           .flag = LINEAGE_##with_flag, .flagged = LINEAGE_##then }
 #define BUCKET(state)               [LINEAGE_BUCKET_##state]
 
-/* THE table. A claim that lives is waited for, and never taken over: while EC2 says that its holder
- * may go on there is no flag for it, however old it is. */
+/* THE table. A live claim is waited for or refused, and never taken over: while EC2 says that the
+ * claim's holder may continue, no flag changes this, however old the claim is. */
 static const Cell cells[_LINEAGE_VOLUME_MAX][_LINEAGE_BUCKET_MAX] = {
         [LINEAGE_VOLUME_BLANK] = {
                 BUCKET(EMPTY)          = GO(BEGIN),
@@ -167,7 +167,8 @@ static const Cell cells[_LINEAGE_VOLUME_MAX][_LINEAGE_BUCKET_MAX] = {
 };
 /* clang-format on */
 
-/* A cluster that is complete has a CA and replaces none; one that is pending has no CA yet. */
+/* Returns true if the fields fit the state: a complete identity has a CA and replaces no cluster; a
+ * pending one has no CA yet. */
 static bool identity_is_sound(const LineageIdentity *identity)
 {
         return identity->complete ? *identity->ca_sha256 && !*identity->replaces

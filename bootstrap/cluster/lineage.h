@@ -11,9 +11,9 @@
 #include "cluster/claim.h"
 #include "cluster/settings.h"
 
-/* Which cluster a volume belongs to, and what may be done where volume and bucket meet.
+/* Decides which cluster a volume belongs to, and what may be done with this volume and bucket.
  *
- * The order of a first boot, each step of which is safe to be the last before a crash:
+ * The order of a first boot. A crash is safe after each step:
  *
  *     1. an identity, pending, on the volume: a cluster id that is new and random
  *     2. the claim in the bucket, which names that id and the volume
@@ -21,8 +21,8 @@
  *     4. the index, conditionally: from here on the cluster's keys are these
  *     5. the identity complete, with the fingerprint of the CA; only then does etcd start
  *
- * "The volume has data" is an identity that is complete, or an etcd member. "The bucket has data"
- * is an index. */
+ * "The volume has data" means a complete identity, or an etcd member. "The bucket has data" means
+ * an index. */
 
 #define LINEAGE_IDENTITY_BYTES_MAX ((size_t) 4 << 10)
 
@@ -35,10 +35,10 @@ typedef struct LineageIdentity {
         char created[24];
         ClusterSettings settings;
         bool complete;
-        bool etcd_member; /* etcd has been healthy on this volume: without its data, that is lost */
+        bool etcd_member; /* etcd was healthy on this volume; if its data is missing, it was lost */
 } LineageIdentity;
 
-/* Strict, as artifacts_index_parse(). */
+/* Parses strictly, as artifacts_index_parse() does. */
 int lineage_identity_parse(const void *data, size_t n, LineageIdentity *ret, Error *err);
 int lineage_identity_format(const LineageIdentity *identity, Buffer *ret, Error *err);
 
@@ -52,16 +52,15 @@ typedef enum LineageVolume {
         _LINEAGE_VOLUME_INVALID = -EINVAL,
 } LineageVolume;
 
-/* "Ours" is what names the cluster id of the volume's identity. Files that no index names cannot be
- * told from an empty bucket, and need not be: nobody reads them, and generations never share a
- * name.
- */
+/* An index or claim is "ours" if it names the cluster id of the volume's identity. A bucket that
+ * only has files that no index names counts as empty: nobody reads those files, and generations
+ * never share a name. */
 typedef enum LineageBucket {
         LINEAGE_BUCKET_EMPTY,          /* neither index nor claim */
-        LINEAGE_BUCKET_CLAIM_OURS,     /* of this cluster id and volume, whoever wrote it */
-        LINEAGE_BUCKET_CLAIM_LIVE,     /* another's, who may still go on */
-        LINEAGE_BUCKET_CLAIM_DEAD,     /* another's, who is gone (or us), for this volume */
-        LINEAGE_BUCKET_CLAIM_DEAD_FAR, /* another's, who is gone, for another volume */
+        LINEAGE_BUCKET_CLAIM_OURS,     /* of this cluster id and volume, from any instance */
+        LINEAGE_BUCKET_CLAIM_LIVE,     /* another claim, whose holder may still continue */
+        LINEAGE_BUCKET_CLAIM_DEAD,     /* another claim, for this volume; holder ended, or is us */
+        LINEAGE_BUCKET_CLAIM_DEAD_FAR, /* the same, but for another volume */
         LINEAGE_BUCKET_INDEX_OURS,
         LINEAGE_BUCKET_INDEX_REPLACED, /* of the cluster that a person chose to replace */
         LINEAGE_BUCKET_INDEX_OTHER_CA, /* our cluster id, but not the CA the volume knows */
@@ -72,12 +71,12 @@ typedef enum LineageBucket {
 
 typedef enum LineageOutcome {
         LINEAGE_REFUSE,    /* touch nothing; lineage_refusal() says why */
-        LINEAGE_WAIT,      /* for the claimant: its index, or its end */
-        LINEAGE_BEGIN,     /* identity pending, then as RESUME */
-        LINEAGE_RESUME,    /* claim, files, index */
+        LINEAGE_WAIT,      /* until the claim's holder writes the index, or ends */
+        LINEAGE_BEGIN,     /* write a pending identity, then as RESUME */
+        LINEAGE_RESUME,    /* write claim, files, index */
         LINEAGE_TAKE_OVER, /* as RESUME (BEGIN where no identity is pending), over the dead claim */
-        LINEAGE_COMPLETE,  /* the index is there: identity complete */
-        LINEAGE_FETCH,     /* nothing to decide: the files are those of the index */
+        LINEAGE_COMPLETE,  /* the index exists: make the identity complete */
+        LINEAGE_FETCH,     /* nothing to decide: fetch the files of the index */
         _LINEAGE_OUTCOME_MAX,
         _LINEAGE_OUTCOME_INVALID = -EINVAL,
 } LineageOutcome;
@@ -86,7 +85,8 @@ const char *lineage_volume_to_string(LineageVolume volume);
 const char *lineage_bucket_to_string(LineageBucket bucket);
 const char *lineage_outcome_to_string(LineageOutcome outcome);
 
-/* What only a person may decide: flags of `run`. One changes nothing but the cells that name it. */
+/* Decisions that only a person may make: flags of `run`. A flag changes only the cells that name
+ * it. */
 typedef enum LineageFlag {
         LINEAGE_NEW_CLUSTER = 1 << 0,
         LINEAGE_NEW_KEYS = 1 << 1,
@@ -114,14 +114,14 @@ LineageBucket lineage_bucket(const LineageScene *scene);
  * were made with them. Before that they follow stack-config.sh. */
 bool lineage_settings_are_fixed(const LineageScene *scene);
 
-/* The decision: the cell of the table where the scene's volume and bucket meet. */
+/* Returns the outcome of the table's cell for the scene's volume and bucket, with these flags. */
 LineageOutcome lineage_decide(const LineageScene *scene, unsigned flags);
 
-/* As lineage_decide(), of a named cell. *ret_flag (may be NULL): the flag that would change it, 0
- * if none does. */
+/* Returns the outcome of a given cell, as lineage_decide() does. ret_flag may be NULL; *ret_flag is
+ * the flag that would change the outcome, 0 if none does. */
 LineageOutcome lineage_cell(LineageVolume volume, LineageBucket bucket, unsigned flags,
                             LineageFlag *ret_flag);
 
-/* For LINEAGE_REFUSE: fills *err (ERROR_UNSAFE) with what was found in both places, what does not
- * fit, and what a person can do. */
+/* Fills *err (ERROR_UNSAFE) for LINEAGE_REFUSE, with what was found in volume and bucket, what does
+ * not fit, and what a person can do. */
 int lineage_refusal(const LineageScene *scene, Error *err);

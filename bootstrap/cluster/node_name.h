@@ -16,6 +16,6 @@
 /* Returns true if s, of n characters, is such a name. */
 bool node_name_is_valid(const char *s, size_t n);
 
-/* The name of the Node of a machine that EC2 calls by this private DNS name: the same in lower
- * case. ERROR_CONFIG (-EINVAL) if Kubernetes cannot carry it. */
+/* Makes the Node's name of a machine from its private DNS name in EC2: the same name in lower case.
+ * ERROR_CONFIG (-EINVAL) if Kubernetes does not accept it. */
 int node_name_from_ec2(const char *private_dns_name, char ret[NODE_NAME_MAX + 1], Error *err);

@@ -18,7 +18,7 @@ int overlay_config_parse(const char *text, char ret_network[20], char ret_backen
                 return 0;
         }
         (void) snprintf(ret_network, 20, "%s",
-                        network); /* a longer one is none of ours, and differs */
+                        network); /* a longer one is not ours, and differs from ours */
         (void) snprintf(ret_backend, 16, "%s", backend);
         return 1;
 }

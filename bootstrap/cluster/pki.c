@@ -34,7 +34,7 @@ const PkiArtifact pki_artifacts[] = {
         { "etcd-server", PKI_LEAF, "etcd-ca", NULL, NULL, CLIENT | SERVER, PKI_NAMES_ETCD, MASTER },
         { "apiserver-etcd-client", PKI_LEAF, "etcd-ca", "kube-apiserver", NULL, CLIENT, 0, MASTER },
         { "flanneld", PKI_LEAF, "etcd-ca", "flanneld", NULL, CLIENT, 0, MASTER | NODE },
-        /* etcd's gateway takes no certificate with a common name; who asks is told by password */
+        /* etcd's gateway accepts no certificate with a common name; a password tells who asks */
         { "etcd-gateway", PKI_LEAF, "etcd-ca", NULL, "etcd-gateway", CLIENT, 0, MASTER | NODE },
 
         { "kube-controller-manager.kubeconfig", PKI_KUBECONFIG, "ca",
@@ -134,7 +134,7 @@ int pki_names(PkiNames names, const PkiFacts *facts, StringList *ret, Error *err
         }
 }
 
-/* An authority, while the rest of the table is made. */
+/* An authority, kept to sign the rest of the table. */
 typedef struct Authority {
         const char *name;
         X509 *certificate;
@@ -170,7 +170,7 @@ static const Authority *find_authority(const Maker *maker, const char *name)
         return NULL;
 }
 
-/* One file in one folder; content is copied. */
+/* Adds one file in one folder; content is copied. */
 static int add_file(Maker *maker, ArtifactsFolder folder, const char *name, const char *suffix,
                     mode_t mode, const Buffer *content, Error *err)
 {
@@ -198,7 +198,7 @@ static int add_files(Maker *maker, unsigned folders, const char *name, const cha
         return 0;
 }
 
-/* A new key and the certificate that a row asks for; PEM texts appended. */
+/* Makes a new key and the certificate that a row asks for, and appends their PEM texts. */
 static int issue(Maker *maker, const PkiArtifact *row, X509 **ret_certificate, EVP_PKEY **ret_key,
                  Buffer *certificate_pem, Secret *key_pem, Error *err)
 {
@@ -206,7 +206,7 @@ static int issue(Maker *maker, const PkiArtifact *row, X509 **ret_certificate, E
         _cleanup_string_list_ StringList names = {};
         _cleanup_key_ EVP_PKEY *key = NULL;
         _cleanup_x509_ X509 *certificate = NULL;
-        if (row->signer && !signer) { /* never a certificate that signs itself instead */
+        if (row->signer && !signer) { /* else the certificate would sign itself */
                 return error_set(err, ERROR_FATAL, ENOENT, "there is no authority %s", row->signer);
         }
         int r = pki_names(row->names, maker->facts, &names, err);
@@ -254,7 +254,7 @@ static int make_authority(Maker *maker, const PkiArtifact *row, Error *err)
         Authority *authority = &maker->authorities[maker->n_authorities];
         int r = issue(maker, row, &authority->certificate, &authority->key, &authority->pem,
                       &key_pem, err);
-        maker->n_authorities++; /* to be released, also after a failure */
+        maker->n_authorities++; /* maker_done() frees it, also after a failure */
         if (r < 0) {
                 return r;
         }
@@ -294,7 +294,7 @@ static int make_key_pair(Maker *maker, const PkiArtifact *row, Error *err)
         return r < 0 ? r : add_files(maker, row->folders, row->name, ".key", 0600, &key_pem, err);
 }
 
-/* Where a file in this folder finds the API server. */
+/* Returns the API server's address for a file in this folder. */
 static const char *server_host(const PkiFacts *facts, ArtifactsFolder folder)
 {
         switch (folder) {
@@ -345,8 +345,9 @@ static int make_password(Maker *maker, const PkiArtifact *row, Error *err)
         return r < 0 ? r : add_files(maker, row->folders, row->name, "", 0600, &text, err);
 }
 
-/* secretbox is what the documentation recommends where no KMS is at hand; "identity" reads what was
- * stored in clear. https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/ */
+/* Makes the API server's EncryptionConfiguration. The documentation recommends secretbox if there
+ * is no KMS. "identity" reads what was stored in clear.
+ * https://kubernetes.io/docs/tasks/administer-cluster/encrypt-data/ */
 static int make_encryption(Maker *maker, const PkiArtifact *row, Error *err)
 {
         unsigned char key[32];

@@ -14,19 +14,24 @@
 #include "base/string.h"
 #include "cluster/artifacts.h"
 
-/* THE table of a cluster's secrets, and their making. Who may do what follows from it:
+/* THE table of a cluster's secrets, and the functions that make them. The table decides who may do
+ * what:
  *
- * - Three authorities, so that none of one answers for another: what a node's flanneld holds opens
- *   no API server, and a front proxy's certificate no kubelet. Their keys are below master/ alone.
- * - One administrator (group system:masters), and kube-bootstrap on the master as a second name in
- *   that group, so that an audit log tells the two apart. Nobody else is in it.
- * - The API server meets kubelets as kube-apiserver-kubelet-client, in no group: kubelet asks the
+ * - There are three authorities, so that a certificate of one does not count for another:
+ *   flanneld's certificate on a node opens no API server, and a front proxy's opens no kubelet. The
+ *   authorities' keys are below master/ alone.
+ * - There is one administrator (group system:masters). kube-bootstrap on the master has a name of
+ *   its own in that group, so that an audit log tells the two apart. Nobody else is in the group.
+ * - The API server calls kubelets as kube-apiserver-kubelet-client, in no group. kubelet asks the
  *   API server what that user may do, and a ClusterRoleBinding to system:kubelet-api-admin is
- * enough. https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/
- * - etcd knows who asks by a certificate's common name. Its server certificate has an empty one and
- *   both usages: etcd's JSON gateway presents it as a client to etcd itself.
+ *   enough.
+ *   https://kubernetes.io/docs/reference/access-authn-authz/kubelet-authn-authz/
+ * - etcd identifies a client by the common name of its certificate. etcd's server certificate has
+ *   an empty common name and both usages, because etcd's JSON gateway presents it as a client to
+ *   etcd itself.
  *   https://etcd.io/docs/v3.4/op-guide/authentication/
- *   That gateway goes by user and password: one for root, one that may read the overlay's leases.
+ *   The gateway identifies a client by user and password. One password is for root, one is for a
+ *   user that may read the overlay's leases.
  *
  * Names and usages: https://kubernetes.io/docs/setup/best-practices/certificates/ */
 
@@ -63,7 +68,7 @@ typedef struct PkiArtifact {
 extern const PkiArtifact pki_artifacts[];
 extern const size_t pki_n_artifacts;
 
-/* What names and addresses are made of. */
+/* The facts that names and addresses are made of. */
 typedef struct PkiFacts {
         const char *cluster_name;
         const char *public_ip;   /* the Elastic IP */
@@ -95,7 +100,7 @@ typedef struct PkiFiles {
 void pki_files_done(PkiFiles *files); /* wipes */
 #define _cleanup_pki_files_ _cleanup_(pki_files_done)
 
-/* Makes every file of the table anew. */
+/* Makes new files for the whole table. */
 int pki_make(const PkiFacts *facts, PkiFiles *ret, Error *err);
 
 /* Writes the first address of the service network, which Kubernetes gives to the service
@@ -103,6 +108,5 @@ int pki_make(const PkiFacts *facts, PkiFiles *ret, Error *err);
  * https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/ */
 void pki_service_address(Network services, char ret[INET_ADDRSTRLEN]);
 
-/* Alternative names, appended as certificate.h writes them. A service network without room for an
- * address is ERROR_CONFIG. */
+/* Appends the alternative names, in the form of certificate.h. */
 int pki_names(PkiNames names, const PkiFacts *facts, StringList *ret, Error *err);

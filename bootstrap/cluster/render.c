@@ -57,9 +57,10 @@ int render_check_kubelet_version(const char *text, Error *err)
         return 0;
 }
 
-/* Every kubelet that runs with docker takes these. Whoever calls kubelet shows a certificate of the
- * cluster's, or a token that the API server vouches for, and may do what the API server says.
- * kubelet's own serving certificate signs itself, and the API server does not ask for more. */
+/* Returns the settings that every kubelet with docker accepts. A caller of kubelet shows a
+ * certificate of the cluster's, or a token that the API server confirms, and may do what the API
+ * server allows. kubelet's own serving certificate is self-signed, and the API server does not ask
+ * for more. */
 static json_t *kubelet_document(const KubeletParameters *p)
 {
         return json_pack("{s:s, s:s, s:s, s:s, s:[s], s:s, s:s, s:i, s:i, s:b, s:b, s:b,"
@@ -145,7 +146,7 @@ static const RenderVariable *find_variable(const RenderVariable *variables, size
         return NULL;
 }
 
-/* The reference whose name begins at `name`; *ret_n: the name's length. */
+/* Appends the value of the reference whose name begins at `name`. *ret_n is the name's length. */
 static int append_variable(const char *text, const char *name, const char *end,
                            const RenderVariable *variables, size_t n_variables, size_t *ret_n,
                            Buffer *ret, Error *err)
@@ -181,7 +182,7 @@ static int append_variable(const char *text, const char *name, const char *end,
 int render_template(const char *text, size_t n, const RenderVariable *variables, size_t n_variables,
                     Buffer *ret, Error *err)
 {
-        const char *end = text + n, *from = text; /* what is before it has been appended */
+        const char *end = text + n, *from = text; /* the text before it is appended already */
         for (const char *p = text; p < end;) {
                 p = memchr(p, '$', (size_t) (end - p));
                 bool escaped = p && end - p >= 3 && memcmp(p, "$${", 3) == 0;
@@ -196,7 +197,7 @@ int render_template(const char *text, size_t n, const RenderVariable *variables,
                 if (buffer_append(ret, from, (size_t) (p - from)) < 0) {
                         return error_oom(err);
                 }
-                if (escaped) { /* the second "$", and what follows it, as they are */
+                if (escaped) { /* keep the second "$" and what follows it */
                         from = p + 1;
                         p += 3;
                         continue;

@@ -7,17 +7,18 @@
 #include "base/network.h"
 #include "base/string.h"
 
-/* The configuration that programs on this machine are given, made from what is known of it. Pure:
- * bytes in, bytes out. */
+/* Makes the configuration of this machine's programs from what is known of the machine. Pure: bytes
+ * in, bytes out. */
 
-/* flannel's key: {"Network":"10.244.0.0/16","SubnetLen":24,"Backend":{"Type":"vxlan"}}.
+/* Appends the value of flannel's key:
+ * {"Network":"10.244.0.0/16","SubnetLen":24,"Backend":{"Type":"vxlan"}}
  * https://github.com/flannel-io/flannel/blob/master/Documentation/configuration.md */
 int render_flannel_config(Network overlay, const char *backend, Buffer *ret, Error *err);
 
-/* The environment file of docker.service's drop-in: the bridge with the overlay's subnet, its MTU,
- * no masquerade (flanneld does it), no userland proxy (with it, a pod cannot reach its own
- * service), the cgroup driver. The subnet stands in a comment, so that another one is another file.
- */
+/* Appends the environment file of docker.service's drop-in: the bridge with the overlay's subnet,
+ * its MTU, no masquerade (flanneld does it), no userland proxy (with it, a pod cannot reach its own
+ * service), the cgroup driver. The subnet is in a comment, so that another subnet makes another
+ * file. */
 int render_docker_environment(const char *bridge, const char *subnet, unsigned mtu,
                               const char *cgroup_driver, Buffer *ret, Error *err);
 
@@ -42,30 +43,31 @@ typedef struct KubeletParameters {
         const char *cert_dir, *kubeconfig, *bootstrap_kubeconfig;
 } KubeletParameters;
 
-/* A KubeletConfiguration (v1beta1, as JSON): the administrator's base document (may be NULL or
- * empty) with what this machine must have put over it, and resolv_conf where the base names none.
- * A base that is not a JSON object of that kind is ERROR_CONFIG.
+/* Appends a KubeletConfiguration (v1beta1, as JSON): the administrator's base document (may be NULL
+ * or empty), in which the values that this machine must have replace others. resolv_conf is added
+ * if the base names none. A base that is not a JSON object of that kind is ERROR_CONFIG.
  * https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/ */
 int render_kubelet_config(const char *base, const KubeletParameters *parameters, Buffer *ret,
                           Error *err);
 
-/* kubelet.service's environment file: the flags that this kubelet's version knows. */
+/* Appends kubelet.service's environment file, which has kubelet's flags. */
 int render_kubelet_environment(const KubeletParameters *parameters, Buffer *ret, Error *err);
 
 /* Writes the tenth address of the service network, which the cluster's DNS service gets (as kubeadm
  * does). */
 void render_cluster_dns(Network service_network, char ret[INET_ADDRSTRLEN]);
 
-/* A name in a template; a NULL value is one that is known, but has none on this machine. */
+/* A variable of a template. A NULL value means that the name is known, but has no value on this
+ * machine. */
 typedef struct RenderVariable {
         const char *name; /* [A-Z][A-Z0-9_]* */
         const char *value;
 } RenderVariable;
 
-/* Appends the template with each ${NAME} replaced by its value; "$${" stands for "${" itself, and a
- * "$" before anything else for itself, so that Kubernetes' own $(NAME) and a shell's $NAME need no
+/* Appends the template with each ${NAME} replaced by its value. "$${" stands for "${" itself. A "$"
+ * before anything else stays as it is, so that Kubernetes' own $(NAME) and a shell's $NAME need no
  * care. An unknown name, a reference that does not end, or a value with a control character (which
- * could change what the lines around it mean) is ERROR_CONFIG with its line; a name without a value
- * is so too, and -ENODATA. */
+ * could change what the lines around it mean) is ERROR_CONFIG, and the message has the line. A name
+ * without a value is ERROR_CONFIG too, with -ENODATA. */
 int render_template(const char *text, size_t n, const RenderVariable *variables, size_t n_variables,
                     Buffer *ret, Error *err);

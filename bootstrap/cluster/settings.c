@@ -18,7 +18,8 @@ static const struct {
         SETTING("CLUSTER_DOMAIN", cluster_domain),
 };
 
-/* Older clusters have a network as it was written: 10.0.0.0/08 is 10.0.0.0/8. */
+/* Returns true if both values mean the same. Older clusters recorded a network as it was written:
+ * 10.0.0.0/08 is 10.0.0.0/8. */
 static bool is_same_setting(const char *a, const char *b)
 {
         Network one, other;

@@ -6,9 +6,8 @@
 #include "cluster/document.h"
 
 /* The settings that a cluster is made with and keeps: leases of the overlay, addresses of services
- * and names in certificates and pods all follow from them. The volume's identity and the index
- * carry them. Each is "" where it is not recorded, as in documents from before there were these
- * fields. */
+ * and names in certificates and pods all depend on them. The volume's identity and the index record
+ * them. A setting is "" if it is not recorded, as in documents from before these fields existed. */
 typedef struct ClusterSettings {
         char overlay_network[20];
         char overlay_backend[16];
@@ -25,15 +24,15 @@ typedef struct ClusterSettings {
 
 #define SETTINGS_MAX 4
 
-/* A setting that has another value than the recorded one. Pointers into what was compared. */
+/* A setting that differs from the recorded one. The pointers point into the compared structures. */
 typedef struct SettingsDifference {
         const char *key; /* of stack-config.sh */
         const char *recorded, *given;
 } SettingsDifference;
 
-/* Compares what is recorded, in the order of the structure; returns how many differ. */
+/* Compares the recorded settings, in the order of the structure. Returns how many differ. */
 size_t settings_compare(const ClusterSettings *recorded, const ClusterSettings *given,
                         SettingsDifference ret[SETTINGS_MAX]);
 
-/* Takes over what is not recorded yet. Returns true if there was any. */
+/* Copies the given settings that are not recorded yet. Returns true if there was any. */
 bool settings_complete(ClusterSettings *recorded, const ClusterSettings *given);

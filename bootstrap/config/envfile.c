@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/string.h"
 
-/* Where the parser stands. Every refusal names the place it looks at. */
+/* The position of the parser. Every refusal names a position. */
 typedef struct Parser {
         const char *name;
         const char *at, *end;
@@ -59,13 +59,13 @@ static bool is_name(int c)
         return is_name_start(c) || (c >= '0' && c <= '9');
 }
 
-/* U+FEFF in UTF-8, with which editors of some systems begin a file. */
+/* Returns true if the text begins with U+FEFF in UTF-8. Some editors begin a file with it. */
 static bool starts_with_mark(const char *at, const char *end)
 {
         return end - at >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0;
 }
 
-/* A shell name at the parser's place, appended to *ret. */
+/* Reads a shell name at the parser's position and appends it to *ret. */
 static int parse_name(Parser *p, Buffer *ret)
 {
         int c = peek(p);
@@ -87,7 +87,7 @@ static int parse_name(Parser *p, Buffer *ret)
         return 0;
 }
 
-/* $NAME or ${NAME}; the parser stands on the dollar. */
+/* Reads $NAME or ${NAME} and appends the value of this key to *ret. The parser is at the dollar. */
 static int parse_expansion(Parser *p, Buffer *ret)
 {
         Parser start = *p;
@@ -172,7 +172,8 @@ static int parse_double_quotes(Parser *p, Buffer *ret)
         }
 }
 
-/* What a shell would not take literally outside quotes, and how it is called. */
+/* Returns what a shell would do with this character outside quotes, or NULL if a shell takes it
+ * literally. */
 static const char *shell_meaning(int c)
 {
         switch (c) {
@@ -260,7 +261,8 @@ static EnvEntry *envfile_find(const EnvFile *file, const char *key)
         return NULL;
 }
 
-/* Takes over both texts. A key that is there already gets the new value. */
+/* Stores an assignment and takes over both texts. A key that is there already gets the new
+ * value. */
 static int store(Parser *p, Buffer *key, Buffer *value, unsigned line)
 {
         _cleanup_free_ char *name = buffer_take(key), *text = buffer_take(value);
@@ -291,7 +293,8 @@ static int store(Parser *p, Buffer *key, Buffer *value, unsigned line)
         return 0;
 }
 
-/* KEY=value, or, after `export`, a KEY alone. */
+/* Reads KEY=value, or, after `export`, a KEY alone. Returns 1 if it has read the word `export`,
+ * else 0. */
 static int parse_assignment(Parser *p, bool exported)
 {
         _cleanup_buffer_ Buffer key = {}, value = {};

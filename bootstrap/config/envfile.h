@@ -6,10 +6,10 @@
 
 #include "base/error.h"
 
-/* Shell by its looks, parsed and never executed: KEY=value, `export KEY=value`, quotes as in sh,
- * comments,
- * ${EARLIER} and $EARLIER. Whatever a shell would run or expand otherwise ($(…), backquotes, ;, |,
- * &, <, >, globs and the like outside quotes) is an error with file, line and column.
+/* The file looks like shell, but it is parsed and never executed: KEY=value, `export KEY=value`,
+ * quotes as in sh, comments, ${EARLIER} and $EARLIER. Everything else that a shell would run or
+ * expand ($(…), backquotes, ;, |, &, <, >, globs and the like outside quotes) is an error with
+ * file, line and column.
  * https://pubs.opengroup.org/onlinepubs/9699919799/utilities/V3_chap02.html#tag_18_02 */
 
 #define ENVFILE_MAX_BYTES   ((size_t) 64 << 10)
@@ -37,7 +37,7 @@ int envfile_parse(const char *name, const char *text, size_t n, EnvFile *ret, Er
 /* Reads and parses a file. */
 int envfile_load(const char *path, EnvFile *ret, Error *err);
 
-/* The value, or NULL. */
+/* Returns the entry of the key, or NULL. */
 const EnvEntry *envfile_get(const EnvFile *file, const char *key);
 
 void envfile_done(EnvFile *file);

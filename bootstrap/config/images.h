@@ -31,8 +31,8 @@ extern const size_t image_n_keys;
 
 const char *images_get(const Images *images, const ImageKey *key);
 
-/* Reads the list. Every key that this role (stack_config.h) requires and that is missing is named
- * in the one message, as ERROR_CONFIG. Other keys are of no concern: the AMI may carry more. */
+/* Reads the list. Returns 0, or ERROR_CONFIG with one message that names every missing key that
+ * this role (stack_config.h) requires. Other keys are ignored: the AMI may carry more. */
 int images_load(const char *path, unsigned role, Images *ret, Error *err);
 void images_done(Images *images);
 #define _cleanup_images_ _cleanup_(images_done)

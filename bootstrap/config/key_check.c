@@ -6,7 +6,7 @@
 
 #include "config/networks.h"
 
-/* [a-z0-9]([a-z0-9EXTRA]*[a-z0-9])? of least..most characters. */
+/* Returns true for [a-z0-9]([a-z0-9EXTRA]*[a-z0-9])? of least..most characters. */
 static bool is_label(const char *s, size_t least, size_t most, const char *extra)
 {
         size_t n = strlen(s);
@@ -23,7 +23,7 @@ static bool is_label(const char *s, size_t least, size_t most, const char *extra
         return true;
 }
 
-/* "vol-" and the like, then 8 or 17 hexadecimal digits.
+/* Returns true for "vol-" or a similar prefix, then 8 or 17 hexadecimal digits.
  * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/resource-ids.html */
 static bool is_resource_id(const char *s, const char *prefix)
 {
@@ -144,8 +144,8 @@ static const char *misfit(const ConfigKey *key, const char *value)
         return "nothing: this key's type is unknown";
 }
 
-/* The name within "arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE", where RESOURCE is the name, or a
- * type, perhaps a path, and the name. A bucket's is followed by the objects' keys.
+/* Returns the name within "arn:PARTITION:SERVICE:REGION:ACCOUNT:RESOURCE". RESOURCE is the name, or
+ * a type, perhaps a path, and the name. Behind a bucket's name there may be the key of an object.
  * https://docs.aws.amazon.com/IAM/latest/UserGuide/reference-arns.html */
 static const char *name_in_arn(const char *arn, KeyType type, size_t *ret_n)
 {

@@ -25,8 +25,8 @@ static const SizeRule size_rules[] = {
           "the service of the cluster's DNS has the tenth address" },
 };
 
-/* https://www.iana.org/assignments/iana-ipv4-special-registry: no packet to them reaches another
- * machine. In link-local lie the VPC's DNS, clock and instance metadata. */
+/* Networks of https://www.iana.org/assignments/iana-ipv4-special-registry: no packet to them
+ * reaches another machine. The VPC's DNS, clock and instance metadata are in link-local. */
 static const struct {
         Network network;
         const char *text;
@@ -89,7 +89,7 @@ int networks_check_address(struct in_addr address, Buffer *problem)
         return check_reserved(network_of_address(address), problem);
 }
 
-/* A setting that takes addresses. */
+/* A key whose value is a range of addresses. */
 typedef struct Range {
         const char *key;
         char text[NETWORK_TEXT_MAX];
@@ -113,7 +113,7 @@ static size_t list_networks(const StackConfig *config, Range ret[2])
         return n + add_network(config, "SERVICE_NETWORK", config->service_network, &ret[n]);
 }
 
-/* "FILE:9: KEY=10.0.0.0/8"; caller frees, NULL when out of memory. */
+/* Returns "FILE:9: KEY=10.0.0.0/8", which the caller frees, or NULL when out of memory. */
 static char *subject(const char *path, const Range *range)
 {
         return range->line > 0
@@ -123,7 +123,7 @@ static char *subject(const char *path, const Range *range)
 
 static int append_overlap(const char *path, const Range *a, const Range *b, StringList *problems)
 {
-        if (a->line == 0) { /* a default has no line to correct: the other is named first */
+        if (a->line == 0) { /* a default has no line to correct: name the other first */
                 const Range *c = a;
                 a = b;
                 b = c;

@@ -148,7 +148,7 @@ unsigned stack_config_line(const StackConfig *config, const char *key)
         return row ? config->lines[row - stack_config_keys] : 0;
 }
 
-/* The line of an unknown key that is nearly this one, or NULL. */
+/* Returns the entry of an unknown key whose name is nearly this one, or NULL. */
 static const EnvEntry *misspelt(const EnvFile *file, const ConfigKey *key)
 {
         FOREACH_ARRAY(e, file->entries, file->n) {
@@ -174,7 +174,7 @@ static int config_refuse_missing(const char *path, const EnvFile *file, const Co
                                          entry ? "empty" : "missing", key->help);
 }
 
-/* Checks one row against the file; problems are appended. */
+/* Checks one row against the file and stores its value in *config. Problems are appended. */
 static int take_key(const char *path, const EnvFile *file, const ConfigKey *key, Role role,
                     StackConfig *config, StringList *problems)
 {
@@ -229,7 +229,7 @@ static int warn_entry(const char *path, const EnvEntry *e, StringList *warnings)
         return 0;
 }
 
-/* Appends what is no error, and yet not as it was meant. */
+/* Appends a warning for each thing that is no error but was probably not meant so. */
 static int warn_of(const char *path, const EnvFile *file, StringList *warnings)
 {
         if (file->byte_order_mark &&
@@ -248,7 +248,8 @@ static int warn_of(const char *path, const EnvFile *file, StringList *warnings)
         return 0;
 }
 
-/* One without the other would tell nobody, and nobody would notice. */
+/* Checks that STACK_NAME and STACK_RESOURCE are given together. With one of them alone no signal is
+ * sent, and nobody would notice. */
 static int check_stack(const char *path, const StackConfig *config, StringList *problems)
 {
         if (isempty(config->stack_name) == isempty(config->stack_resource)) {
@@ -335,8 +336,8 @@ int stack_config_find_stack(const char *path, char **ret_name, char **ret_resour
         _cleanup_envfile_ EnvFile file = {};
         int r = envfile_load(path, &file, err);
         if (r < 0) {
-                /* What cannot be read names none, now or later; that it cannot be is step config's
-                 * word. */
+                /* A file that is missing or malformed names no stack, and a retry would not help.
+                 * The config step reports the error. */
                 return r == -ENOENT || err->class == ERROR_CONFIG ? 0 : r;
         }
         const EnvEntry *name = envfile_get(&file, "STACK_NAME");

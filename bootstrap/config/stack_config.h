@@ -22,8 +22,8 @@ const char *role_to_string(Role role); /* "master", "node" */
 
 #define STACK_CONFIG_KEYS_MAX 32
 
-/* Every key of stack-config.sh, checked. Strings are never NULL; "" where an optional one is unset.
- */
+/* The values of all keys of stack-config.sh, checked. Strings are never NULL. An optional string
+ * that is not set is "". */
 typedef struct StackConfig {
         Role role;
         char *cluster_name;
@@ -49,7 +49,8 @@ typedef struct StackConfig {
         unsigned lines[STACK_CONFIG_KEYS_MAX]; /* of the table's rows; 0: not in the file */
 } StackConfig;
 
-/* The line that sets the key; 0 where the file does not, so that it has its default. */
+/* Returns the line that sets the key, or 0 if the file does not set it, so that it has its
+ * default. */
 unsigned stack_config_line(const StackConfig *config, const char *key);
 
 void stack_config_done(StackConfig *config);
@@ -91,20 +92,21 @@ typedef struct ConfigKey {
 extern const ConfigKey stack_config_keys[];
 extern const size_t stack_config_n_keys;
 
-/* Reads, parses and checks it: 1, or 0 with every wrong line in *ret_problems ("FILE:LINE: text").
- * A file that cannot be parsed is ERROR_CONFIG; a missing one says how it comes to be there. Both
- * lists must be empty. What is no error is in *ret_warnings, also on 0: an unknown key, a key set
- * twice to the same value, a byte order mark. */
+/* Reads, parses and checks the file. Returns 1 if all is well, or 0 with every wrong line in
+ * *ret_problems ("FILE:LINE: text"). A file that cannot be parsed is ERROR_CONFIG; the message for
+ * a missing file says how it is to be made. Both lists must be empty. Things that are no error are
+ * in *ret_warnings, also with 0: an unknown key, a key set twice to the same value, a byte order
+ * mark. */
 int stack_config_check(const char *path, StackConfig *ret, StringList *ret_problems,
                        StringList *ret_warnings, Error *err);
 
-/* Does as stack_config_check(), with all problems in the one message of *err ("; " between).
- * ret_warnings (may be NULL) is set on success. */
+/* Does what stack_config_check() does, with all problems in the one message of *err ("; " between).
+ * *ret_warnings (may be NULL) is set on success. */
 int stack_config_load(const char *path, StackConfig *ret, StringList *ret_warnings, Error *err);
 
 /* Fills *err with the problems, as ERROR_CONFIG. */
 int stack_config_refuse(const StringList *problems, Error *err);
 
-/* The stack that a file names, for saying that the file is no good otherwise: 1, or 0 if it names
- * none, or is missing or malformed. */
+/* Finds the stack that a file names, so that the stack can be told even if the rest of the file is
+ * wrong. Returns 1, or 0 if the file names none, is missing, or is malformed. */
 int stack_config_find_stack(const char *path, char **ret_name, char **ret_resource, Error *err);

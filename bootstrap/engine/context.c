@@ -12,8 +12,8 @@ const Wait *step_wait(const StepContext *context)
         return &context->wait;
 }
 
-/* Puts text into one of the context's places; with `more` after what is there, unless it is.
- * Returns whether that is news. */
+/* Writes text into one of the context's places. With `more` it is appended, unless the place has it
+ * already. Returns true if the place has changed. */
 static bool context_put(StepContext *c, char *place, bool more, const char *format, va_list ap)
         __attribute__((format(printf, 4, 0)));
 
@@ -34,7 +34,7 @@ static bool context_put(StepContext *c, char *place, bool more, const char *form
         return news;
 }
 
-/* Has the engine look at what was put, now. */
+/* Wakes the engine, so that it reads the new text at once. */
 static void context_tell(StepContext *c)
 {
         (void) pthread_mutex_lock(&c->machine->lock);

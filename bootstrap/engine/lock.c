@@ -24,8 +24,8 @@ static int read_holder(int fd)
 
 int lock_try(const char *path, Lock *lock, int *ret_holder, Error *err)
 {
-        /* for root alone: who may open it, only to read, may lock it, and would hold up every boot
-         */
+        /* for root alone: a process that can open the file, even only to read, can lock it, and
+         * would hold up every boot */
         _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (fd < 0) {
                 return error_errno(err, errno, "open %s", path);
@@ -39,8 +39,8 @@ int lock_try(const char *path, Lock *lock, int *ret_holder, Error *err)
         }
         char text[16];
         int n = snprintf(text, sizeof(text), "%d\n", (int) getpid());
-        /* Empty before it is written: a holder that was killed left its pid there. It is for
-         * people: a full /run leaves it out, and stops nothing. */
+        /* Clears the file first, because a holder that was killed left its pid there. The pid is
+         * only for people, so it may be missing, as when /run is full. */
         (void) ftruncate(fd, 0);
         (void) pwrite(fd, text, (size_t) n, 0);
         lock->fd = TAKE_FD(fd);
@@ -50,7 +50,7 @@ int lock_try(const char *path, Lock *lock, int *ret_holder, Error *err)
 void lock_release(Lock *lock)
 {
         if (lock->fd >= 0) {
-                (void) ftruncate(lock->fd, 0); /* the pid is for people; closing is what counts */
+                (void) ftruncate(lock->fd, 0); /* the pid is for people; close() unlocks */
         }
         close_fdp(&lock->fd);
         lock->fd = -EBADF;

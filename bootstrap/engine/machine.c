@@ -11,8 +11,8 @@
 #include "engine/notify.h"
 #include "engine/outcome.h"
 
-/* A probe that nothing waits for (plan, `only`) has no deadline of its row: the row's is for a
- * boot, which may wait long. */
+/* The longest deadline of a probe in a plan or with `only`. Nothing waits for such a probe, but the
+ * row's deadline is for a boot, which may wait long. */
 #define PROBE_ONLY_MS 60000
 
 static void machine_free(Machine *m)
@@ -59,8 +59,8 @@ static void step_begin(Machine *m, size_t i)
         step_start(m, i, STEP_PROBING);
 }
 
-/* In a plan: where a need would be applied, or failed, what a step would find is not known; nor is
- * then what depends on it. */
+/* Used in a plan. Marks a waiting step as unknown if a step that it needs would be applied, has
+ * failed, or is unknown itself: the plan cannot tell what its probe would find. */
 static void mark_unknown(Machine *m)
 {
         uint64_t changing = 0, before = 0;
@@ -80,7 +80,7 @@ static void mark_unknown(Machine *m)
         } while (changing != before);
 }
 
-/* What the step needs, and what that needs in turn. */
+/* Returns the steps that this step needs, directly or through other steps. */
 static uint64_t needs_in_depth(const Machine *m, size_t i)
 {
         uint64_t needs = machine_needs(m, i), before = 0;
@@ -93,16 +93,16 @@ static uint64_t needs_in_depth(const Machine *m, size_t i)
         return needs;
 }
 
-/* With `only` the rest of the table counts as done, but not what is probed itself: facts are read
- * after they were written there as well. What is needed in depth counts too, as it may be looked at
- * again. */
+/* Returns true if the step may start. The needs of its needs count, too, because a need that was
+ * done may be probed again. With `only`, steps outside the mask count as done. Inside it, needs
+ * still come first, because a probe reads facts that the probe of a needed step writes. */
 static bool may_begin(const Machine *m, size_t i)
 {
         uint64_t only = m->options->only, missing = needs_in_depth(m, i) & ~m->done;
         return only ? (only & STEP_MASK(i)) && !(missing & only) : !missing && !unmet_needs(m, i);
 }
 
-/* Whether a step that may read what j learned is at work. */
+/* Returns true if a step that may read the facts of step j is running. */
 static bool is_read(const Machine *m, size_t j)
 {
         for (size_t i = 0; i < m->options->n_steps; i++) {
@@ -113,8 +113,9 @@ static bool is_read(const Machine *m, size_t j)
         return false;
 }
 
-/* A step that is tried again acts on what its needs found, and that may be long ago: the volume may
- * be another's by now. What a resident daemon would have looked at again meanwhile is. */
+/* Called before the retry of a step. The step acts on facts that its needs may have found long ago:
+ * the volume may be attached to another instance by now. So each need whose interval (reprobe_s) is
+ * over is probed again, unless a running step may read its facts. */
 static void renew_needs(Machine *m, size_t i)
 {
         uint64_t needs = needs_in_depth(m, i) & m->done;
@@ -127,7 +128,7 @@ static void renew_needs(Machine *m, size_t i)
         }
 }
 
-/* Starts what may start now. */
+/* Starts the steps that may start now. */
 static void start_due(Machine *m)
 {
         for (size_t i = 0; i < m->options->n_steps && !m->stopping; i++) {
@@ -232,7 +233,8 @@ static bool was_ready(const MachineOptions *options)
                (options->before->phase == PHASE_READY || options->before->phase == PHASE_DEGRADED);
 }
 
-/* The phase of a run that failed: "failed" once the daemon ends by it. */
+/* Returns the phase of a run that failed: "failed" if the daemon ends because of it. Before the
+ * machine was ready once, a run by hand that failed is always "failed". */
 static Phase failed_phase(const Machine *m)
 {
         const Outcome *outcome = outcome_of(&m->error);
@@ -243,11 +245,11 @@ static Phase failed_phase(const Machine *m)
                                                                               : PHASE_CONVERGING;
 }
 
-/* The phase and the result that the steps amount to, once nothing runs any more. */
+/* Sets the phase and returns the result of the run, once no step is running. */
 static int machine_conclude(Machine *m, Error *err)
 {
         FOREACH_ARRAY(step, m->status.steps, m->status.n_steps) {
-                step->next_retry_us = 0; /* whatever was in backoff when the run was stopped */
+                step->next_retry_us = 0; /* a step may be in backoff when the run is stopped */
         }
         if (m->stopped_on_request && m->error.class != ERROR_UNSAFE) {
                 return error_set(err, ERROR_RETRY, ECANCELED, "stopped on request");

@@ -8,7 +8,7 @@ typedef enum MachineMode {
         MACHINE_PLAN, /* probes only: nothing is applied */
 } MachineMode;
 
-/* Whom a run tells, on the engine's thread. A member may be NULL. */
+/* The functions by which a run reports, called on the engine's thread. A member may be NULL. */
 typedef struct MachineObserver {
         void (*step)(const MachineStatus *status, const StepChange *change, void *userdata);
         void (*phase)(const MachineStatus *status, void *userdata); /* also once at the start */
@@ -24,40 +24,41 @@ typedef struct MachineOptions {
         const Step *steps;
         size_t n_steps;
         void *userdata; /* handed to the step functions */
-        /* The role's bit, 0 while it is not known (then only rows without unmet needs whose roles
-         * include every role run). Called on the engine's thread whenever a step is done. */
+        /* Returns the role's bit, or 0 while the role is not known. Until then only rows that every
+         * role runs may start. Called on the engine's thread, at the start and whenever a step is
+         * done. */
         unsigned (*role)(void *userdata);
         unsigned all_roles;
         MachineMode mode;
-        /* Steps applied even where their probe holds, and with them all that depends on them; but
-         * what destroys data is applied only where its probe asks for it. */
+        /* The steps to apply even if their probe holds, and with them all steps that depend on
+         * them. A step that destroys data is applied only if its probe asks for it. */
         uint64_t force;
-        uint64_t only; /* 0: all. Else: probe just these, what they need first, apply nothing; ended
-                          by the first that is not so */
-        /* How an earlier run of this process ended, NULL if there was none: the phase goes on from
-         * there. After one that was ready, it stays ready until something that is no routine is
-         * found not to be so, or fails, and is then degraded instead of converging; and stays so,
-         * instead of having failed, where the table of outcomes says that the table is run again.
-         */
+        uint64_t only; /* 0: all steps. Else: probe only these, needs first, and apply nothing; the
+                          run ends at the first step that does not hold */
+        /* How an earlier run ended, of this process or of the daemon; NULL if there was none. The
+         * phase goes on from there. After a run that was ready, the phase stays ready until a step
+         * that is not routine is applied, or a step is retried or fails. It is then degraded
+         * instead of converging. After a failure it is degraded instead of failed if the table of
+         * outcomes says that the table is run again. */
         const MachineStatus *before;
-        /* The caller runs the table again by itself where the table of outcomes says so: such a run
-         * has not failed, but is still converging. */
+        /* The caller runs the table again if the table of outcomes says so. A run that ended in
+         * this way has not failed, but is still converging. */
         bool resident;
         int stop_fd; /* readable: cancel everything and return; negative: never */
         MachineObserver observer;
 } MachineOptions;
 
-/* Runs the table to its end on the calling thread, one worker thread a running step, needs met side
- * by side. Returns 0 when every step of the role is done (with `only`: when all hold; with plan:
- * when no probe failed), else negative: *err is the first decisive failure, by its class the exit
- * status.
+/* Runs the table to its end on the calling thread. Each running step has a worker thread, and steps
+ * whose needs are done run at the same time. Returns 0 when every step of the role is done (with
+ * `only`: when all hold; with plan: when no probe failed), else negative: *err is the first
+ * decisive failure, and its class decides the exit status.
  * engine/outcome.c has the consequences of each failure:
- *  - ERROR_RETRY: backoff and again, until the step's deadline; then the step fails.
- *  - ERROR_UNSAFE: everything running is cancelled, nothing more is started, and it is the decisive
- *    failure whatever failed before.
- *  - other classes: the step fails, what depends on it never starts, the rest goes on to its end.
- *  - ERROR_DENIED where the step's row says that it is only a warning: done, with the warning.
- * Where a row has no retry policy a failed apply is final; its probe is retried all the same.
- * Stopped by stop_fd: -ECANCELED, once every step function has returned. *ret_status (may be NULL)
- * is always filled. */
+ *  - ERROR_RETRY: the step is retried with backoff until its deadline; then it fails.
+ *  - ERROR_UNSAFE: all running steps are cancelled, no other starts, and it is the decisive failure
+ *    whatever failed before.
+ *  - other classes: the step fails, steps that need it never start, the others go on to their end.
+ *  - ERROR_DENIED if the step's row says that it is only a warning: done, with the warning.
+ * If a row has no retry policy, a failed apply is final, but its probe is retried all the same.
+ * Returns -ECANCELED after a stop by stop_fd, once every step function has returned. *ret_status
+ * (may be NULL) is always filled. */
 int machine_run(const MachineOptions *options, MachineStatus *ret_status, Error *err);

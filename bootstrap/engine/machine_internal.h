@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #pragma once
 
-/* The machine from inside: what its loop (machine.c) and its changes of state (transition.c) share.
- * All functions are for the engine's thread. */
+/* The inside of the machine, shared by its loop (machine.c), its changes of state (transition.c)
+ * and the calls of its steps (context.c). All functions but step_run_job() are for the engine's
+ * thread. */
 
 #include <pthread.h>
 
@@ -12,32 +13,32 @@
 typedef struct Machine Machine;
 
 struct StepContext {
-        Job job; /* first, so that a job is its context */
+        Job job; /* first, so that a Job * can be cast to its context */
         Machine *machine;
         size_t id;
         Wait wait;
 
         /* the running job: set before it starts, read when it has ended */
         StepFunction *function;
-        unsigned settle_s; /* not 0: the function is called until it holds, or this is over */
-        StepRetry settle;  /* how often */
+        unsigned settle_s; /* not 0: the function is called until it holds, or this time is over */
+        StepRetry settle;  /* the pauses between these calls */
         int result;
         Error error;
 
-        /* the worker's own, in step_await() */
+        /* used by the worker only, in step_await() */
         unsigned looks;
         bool look_soon, reason_is_news;
 
-        /* told by the worker at any time; under the machine's lock */
+        /* written by the worker at any time, under the machine's lock */
         char waiting_for[STEP_WAITING_FOR_MAX];
         char reason[STEP_WAITING_FOR_MAX];
         char warning[STEP_WAITING_FOR_MAX];
         bool told;
 
-        /* the engine's own */
-        uint64_t retry_at_ms; /* in backoff */
+        /* used by the engine only */
+        uint64_t retry_at_ms; /* when the backoff ends */
         unsigned failures;    /* in a row, for the backoff */
-        bool applied;         /* since it was forced */
+        bool applied;         /* an apply of this run has succeeded */
         bool begun;           /* its deadline runs */
         uint64_t done_ms;     /* when it last was found done */
 };
@@ -47,7 +48,7 @@ struct Machine {
         MachineStatus status;
         Workers *workers;
         pthread_mutex_t lock;
-        int stop_fd; /* an eventfd all waits carry: stopped on request, or unsafe to go on */
+        int stop_fd; /* an eventfd in all waits, written by machine_cancel() */
         bool stopping, stopped_on_request;
         unsigned role;
         uint64_t runs; /* the rows that this machine runs */
@@ -56,7 +57,7 @@ struct Machine {
         Error error;
         StepContext contexts[STEPS_MAX];
         StepStatus told[STEPS_MAX]; /* what the observer knows */
-        bool changed;               /* since its last pause */
+        bool changed;               /* since the last call of its `pause` */
 };
 
 static inline const Step *machine_step(const Machine *m, size_t i)
@@ -80,19 +81,20 @@ void machine_cancel(Machine *m);
 void phase_set(Machine *m, Phase phase);
 
 uint64_t unmet_needs(const Machine *m, size_t i);
-/* Which steps this machine runs, and what each that waits waits for. */
+/* Updates which steps this machine runs, and what each waiting step waits for. */
 void refresh_waiting(Machine *m);
 
 void step_enter(Machine *m, size_t i, StepState state);
-/* Hands the step's probe or apply, as the state says, to a worker. */
+/* Enters the state and gives the step's probe or apply, as the state says, to a worker. */
 void step_start(Machine *m, size_t i, StepState state);
-/* What the worker said just now is shown. */
+/* Copies the worker's texts to the step's status, and tells the observer if the worker asked for
+ * it. */
 void step_take_words(Machine *m, size_t i);
-/* The worker has ended: what follows from its result. */
+/* Called when the worker has ended: acts on its result. */
 void step_proceed(Machine *m, size_t i);
-/* Done, and to be looked at again, with a deadline of its own. */
+/* Makes a step that is done wait for a new probe, with a new deadline. */
 void step_look_again(Machine *m, size_t i);
-/* Its backoff is over. */
+/* Probes a step again after its backoff, or fails it if its deadline has passed. */
 void step_retry(Machine *m, size_t i);
 /* Runs the step's function, on a worker. */
 void step_run_job(Job *job);

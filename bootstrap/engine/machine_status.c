@@ -28,7 +28,8 @@ const char *step_why(const StepStatus *step)
         return isempty(step->waiting_for) ? step->reason : step->waiting_for;
 }
 
-/* Messages that begin alike are one: AWS's may end with a time or an id. */
+/* Returns true if the text is not empty and no repetition. Texts that begin with the same 127 bytes
+ * count as the same, because AWS's may end with a time or an id. */
 static bool is_news(const char *before, const char *after)
 {
         return !isempty(after) && strncmp(before, after, 127) != 0;
@@ -64,7 +65,8 @@ void step_remember(StepStatus *told, const StepStatus *now)
         keep_text(told->waiting_for, before.waiting_for);
         keep_text(told->reason, before.reason);
         keep_text(told->warning, before.warning);
-        /* a step that gives up says its last error, and that it gave up */
+        /* a step that gives up repeats its last error behind "gave up": *told keeps the error
+         * itself */
         bool gave_up = now->state == STEP_FAILED && !isempty(before.error.message);
         if (isempty(told->error.message) || gave_up) {
                 told->error = before.error;

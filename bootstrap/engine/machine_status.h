@@ -15,7 +15,7 @@ typedef enum Phase {
         PHASE_STARTING,
         PHASE_CONVERGING,
         PHASE_READY,
-        PHASE_DEGRADED, /* was ready; something is no longer so and could not be mended yet */
+        PHASE_DEGRADED, /* was ready; a step no longer holds and could not be repaired yet */
         PHASE_FAILED,
         _PHASE_MAX,
         _PHASE_INVALID = -EINVAL,
@@ -26,14 +26,14 @@ Phase phase_from_string(const char *s);
 
 #define STEP_WAITING_FOR_MAX 256
 
-/* One step as people and the state file see it. Times: CLOCK_REALTIME, microseconds since 1970; 0:
- * not. */
+/* One step as people and the state file see it. Times are CLOCK_REALTIME in microseconds since
+ * 1970; 0: never. */
 typedef struct StepStatus {
-        StepState state;   /* a failed one with next_retry_us: the table is run again then */
-        unsigned attempts; /* applications begun */
+        StepState state;   /* STEP_FAILED with next_retry_us: the table is run again then */
+        unsigned attempts; /* how often apply was started */
         bool in_role; /* false: this machine's role does not run it, or the role is not known yet */
         uint64_t started_us, finished_us, next_retry_us;
-        uint64_t looked_us; /* when a probe of it last came to its end */
+        uint64_t looked_us; /* when its last probe ended */
         char waiting_for[STEP_WAITING_FOR_MAX];
         char reason[STEP_WAITING_FOR_MAX]; /* why the last probe said "not yet"; cleared by done */
         char warning[STEP_WAITING_FOR_MAX];
@@ -59,24 +59,25 @@ typedef struct StepChange {
         const StepStatus *after;
 } StepChange;
 
-/* Returns whether the change brought a text that is no repetition: an error, a warning, a reason,
- * what the step waits for. */
+/* Returns true if the change brought a text that is no repetition: an error, a warning, a reason,
+ * or what the step waits for. */
 bool step_change_says(const StepChange *change);
-bool step_change_has_error(const StepChange *change); /* an error, that is */
+bool step_change_has_error(const StepChange *change); /* only for an error */
 
-/* Makes *told the state that was told now. A text that is empty between two attempts stays in it
- * until the step is done, so that one that each attempt brings back is no news. */
+/* Copies *now, which was just told, to *told. A text that is empty between two attempts stays in
+ * *told until the step is done, so that the same text in the next attempt is no news. */
 void step_remember(StepStatus *told, const StepStatus *now);
 
-/* The failure that decides: an unsafe one, else the one that came first; NULL if no step failed. */
+/* Returns the step whose failure decides: an unsafe one, else the first one; NULL if no step
+ * failed. */
 const StepStatus *machine_decisive(const MachineStatus *status);
 
-/* Steps of the role, and how many of them are done. */
+/* Counts the steps of the role, and how many of them are done. */
 void machine_count(const MachineStatus *status, size_t *ret_in_role, size_t *ret_done);
 
-/* When the machine was last looked at: the latest of its steps' looks, 0 for none. */
+/* Returns when the last probe of a step of the role ended, 0 if there was none. */
 uint64_t machine_looked_us(const MachineStatus *status);
 
-/* Keeps what an earlier run found done and this one has not looked at yet: a run that fails at its
- * first step, or is interrupted, says nothing about the others. */
+/* Copies from *before each step that was done and that this run has not probed yet. A run that
+ * fails at its first step, or is interrupted, says nothing about the others. */
 void machine_keep(MachineStatus *status, const MachineStatus *before);

@@ -10,14 +10,14 @@
 #include "base/log.h"
 #include "base/string.h"
 
-/* Where an administrator gave the unit a finite start timeout, each sign of life extends it to
- * this; so there is one at least every half of it. */
+/* If an administrator gave the unit a finite start timeout, each notify_alive() extends it to this
+ * time from now. notify_alive_ms() is therefore at most half of it. */
 #define EXTEND_MS 120000U
 
 static void notify_send(const char *text)
 {
         static atomic_bool failed;
-        int r = sd_notify(0, text); /* 0: nobody listens */
+        int r = sd_notify(0, text); /* returns 0 if NOTIFY_SOCKET is unset */
         if (r < 0 && !atomic_exchange(&failed, true)) {
                 Error error = {};
                 (void) error_errno(&error, r, "sd_notify");
@@ -37,7 +37,8 @@ static bool says_something(const StepStatus *step)
         return !isempty(step_why(step)) || !isempty(step->error.message);
 }
 
-/* The step to name: the one that has been at it longest and says what it waits for. */
+/* Returns the running step that has a text to show; of several, the one that started first. If no
+ * step has a text, returns the running step that started first, or NULL if none is running. */
 static const StepStatus *step_to_name(const MachineStatus *status)
 {
         const StepStatus *best = NULL;

@@ -10,9 +10,9 @@
 #define AT_ONCE   OUTCOME_AT_ONCE
 #define LATER     OUTCOME_LATER
 
-/* A daemon that ends before "ready" is started again by systemd, but for exit status 65 and 78
- * (RestartPreventExitStatus= of the unit): those two are what the stack hears of at once, because
- * SignalResource cannot be taken back.
+/* systemd restarts a daemon that ends before "ready", except after exit status 65 and 78
+ * (RestartPreventExitStatus= of the unit). The stack hears at once only of failures with these two,
+ * because SignalResource cannot be taken back.
  * https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_SignalResource.html */
 /* clang-format off */
 static const Outcome table[_ERROR_CLASS_MAX][_ERROR_SOURCE_MAX] = {

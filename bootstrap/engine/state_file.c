@@ -10,7 +10,7 @@
 #include "base/file.h"
 #include "base/time.h"
 
-/* RFC 3339, UTC, microseconds; null for 0. */
+/* Returns the time as text (RFC 3339, UTC, microseconds), or null for 0. */
 static json_t *time_to_json(uint64_t us)
 {
         char text[TIME_TEXT_MAX] = "";
@@ -20,7 +20,8 @@ static json_t *time_to_json(uint64_t us)
         return text[0] ? json_string(text) : json_null();
 }
 
-/* Messages carry outside bytes, and may be cut within a character: what is not UTF-8 is shown as
+/* Returns the text as a string, or null if it is empty. Messages have bytes from outside, and may
+ * be cut within a character. If a text is not UTF-8, every byte of it that is not ASCII is shown as
  * "?". */
 static json_t *text_to_json(const char *text)
 {
@@ -104,8 +105,8 @@ int state_file_write(const char *path, const StateFileHead *head, const MachineS
         return r < 0 ? r : file_write(path, text.data, text.size, 0644, err);
 }
 
-/* Reading back. Each of these looks at one member; the first that does not fit is remembered, so
- * that a row of them reads as a list. */
+/* Reading back. Each of these functions reads one member. The first member that does not fit is
+ * remembered, so that the caller can read all members as a list, without a check after each. */
 
 typedef struct Reader {
         const json_t *object;
@@ -123,7 +124,7 @@ static void reader_refuse(Reader *r, const char *key)
         }
 }
 
-/* NULL for null and for a member that is not there. */
+/* Returns the member, or NULL if it is null or missing. */
 static const json_t *reader_get(const Reader *r, const char *key)
 {
         const json_t *value = json_object_get(r->object, key);

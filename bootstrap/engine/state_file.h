@@ -8,22 +8,23 @@
 
 #define STATE_FILE_MAX_BYTES ((size_t) 512 << 10)
 
-/* What the machine's status is told with, in the contract of `status --json`. */
+/* The members of the document that are not in MachineStatus. The document is the contract of
+ * `status --json`. */
 typedef struct StateFileHead {
         const char *instance_id; /* "" while not known */
         const char *role;        /* "" while not known */
         const char *boot_id;
         int pid;      /* of the process that writes it */
-        int daemon;   /* of the service's process as far as it is known, 0 if not */
-        bool running; /* it runs the table just now */
+        int daemon;   /* of the service's process, 0 if not known */
+        bool running; /* the process `pid` is running the table */
 } StateFileHead;
 
-/* The document, one line of JSON, appended to *ret:
+/* Appends the document, one line of JSON, to *ret:
  *  {"schema":1,"instance_id","role","phase","since","boot_id","pid","daemon","running","looked",
  *   "steps":[{"name","state","attempts","started","finished","looked","waiting_for","reason",
  *   "next_retry","warning","error":{"class","message","errno","http_status","aws_code","request_id"}}]}
- * Times are RFC 3339 in UTC; what is not known, or not so, is null. Steps not of the role are left
- * out. */
+ * Times are RFC 3339 in UTC. A value that is not known, or does not apply, is null. Steps that the
+ * role does not run are left out. */
 int state_file_format(const StateFileHead *head, const MachineStatus *status, Buffer *ret,
                       Error *err);
 
@@ -31,7 +32,7 @@ int state_file_format(const StateFileHead *head, const MachineStatus *status, Bu
 int state_file_write(const char *path, const StateFileHead *head, const MachineStatus *status,
                      Error *err);
 
-/* A document read back, for status and for who follows another run. */
+/* A document that was read back, for `status` and for a process that follows another run. */
 typedef struct StateFile {
         char instance_id[64], role[32], boot_id[64];
         int pid, daemon; /* 0: none */
@@ -39,9 +40,9 @@ typedef struct StateFile {
         MachineStatus status;
 } StateFile;
 
-/* The text is outside data: bounded, every field checked, ERROR_CONFIG for what does not fit. Steps
- * are matched by name to `steps`; an unknown name is ERROR_CONFIG too (another version wrote it).
- * Members this version does not know are left alone. */
+/* Parses a document. The text comes from outside, so every member is checked, and one that does not
+ * fit is ERROR_CONFIG. Steps are matched by name to `steps`; an unknown name is ERROR_CONFIG too
+ * (another version wrote it). Members that this version does not know are ignored. */
 int state_file_parse(const char *text, size_t n, const Step *steps, size_t n_steps, StateFile *ret,
                      Error *err);
 

@@ -85,7 +85,8 @@ static int row_check(const Step *steps, size_t n, size_t i, unsigned all_roles, 
         return fault ? error_set(err, ERROR_FATAL, EINVAL, "step %s: %s", s->name, fault) : 0;
 }
 
-/* Every need is a row of the table, and a machine that has the step may run it. */
+/* Checks that every need is a row of the table, and that some role runs both the step and its
+ * need. */
 static int needs_check(const Step *steps, size_t n, size_t i, Error *err)
 {
         for (size_t j = 0; j < STEPS_MAX; j++) {
@@ -106,8 +107,9 @@ static int needs_check(const Step *steps, size_t n, size_t i, Error *err)
         return 0;
 }
 
-/* Takes away, again and again, whatever needs nothing that is left; a cycle is what stays. Over the
- * needs of all roles together, which is stricter than any one of them. */
+/* Removes every step that needs no remaining step, until none is left to remove. If steps remain,
+ * there is a cycle. The needs of all roles are taken together, which is stricter than a check of
+ * each role. */
 static int cycle_check(const Step *steps, size_t n, Error *err)
 {
         uint64_t left = n == STEPS_MAX ? UINT64_MAX : STEP_MASK(n) - 1, before = 0;

@@ -10,7 +10,7 @@
 #include "base/wait.h"
 #include "engine/outcome.h"
 
-/* Between probes of a step whose row has no retry policy. */
+/* The pauses between probes of a step whose row has no retry policy. */
 #define PROBE_FIRST_MS 1000
 #define PROBE_MAX_MS   15000
 
@@ -67,7 +67,8 @@ void phase_set(Machine *m, Phase phase)
         }
 }
 
-/* Something is under way: what phase that is depends on what was before. */
+/* Sets the phase of a run that has work to do: degraded if the machine was ready, else converging.
+ * Routine work on a ready machine leaves the phase as it is. */
 static void phase_set_busy(Machine *m, bool routine)
 {
         bool was_ready = m->status.phase == PHASE_READY || m->status.phase == PHASE_DEGRADED;
@@ -84,7 +85,7 @@ uint64_t unmet_needs(const Machine *m, size_t i)
         return machine_needs(m, i) & ~m->done;
 }
 
-/* For what does not run: what it waits for is what it needs. */
+/* Writes the names of the needs that are not done: a step that has not started waits for them. */
 static void name_needs(const Machine *m, size_t i, char ret[STEP_WAITING_FOR_MAX])
 {
         uint64_t needs = unmet_needs(m, i);
@@ -188,7 +189,7 @@ static void step_give_up(Machine *m, size_t i)
 {
         Error error = m->status.steps[i].error;
         const char *why = step_why(&m->status.steps[i]);
-        /* it only ever said "not yet" */
+        /* the probe only said "not yet", or the error only says that time is over */
         if (isempty(error.message) || (error.bare && !isempty(why))) {
                 (void) error_set(&error, ERROR_RETRY, ETIMEDOUT, "%s",
                                  isempty(why) ? "not so yet" : why);
@@ -208,7 +209,7 @@ static void step_back_off(Machine *m, size_t i)
         if (retry.max_ms == 0) {
                 retry = (StepRetry) { PROBE_FIRST_MS, PROBE_MAX_MS };
         }
-        /* where the deadline comes first: to give up then, not to try again */
+        /* if the deadline comes first, the step gives up then, without a retry */
         uint64_t ms = wait_backoff_ms(retry.first_ms, retry.max_ms, c->failures++);
         Wait wait = wait_part(&c->wait, ms);
         c->retry_at_ms = wait.deadline_ms;
@@ -216,7 +217,7 @@ static void step_back_off(Machine *m, size_t i)
         step_enter(m, i, STEP_BACKOFF);
 }
 
-/* A probe or an apply that failed. */
+/* Called when a probe or an apply has failed. `final`: it is not retried. */
 static void step_failed(Machine *m, size_t i, const Error *error, bool final)
 {
         StepStatus *s = &m->status.steps[i];
@@ -229,7 +230,8 @@ static void step_failed(Machine *m, size_t i, const Error *error, bool final)
                    m->options->mode == MACHINE_PLAN) {
                 step_fail(m, i, error);
         } else {
-                /* cut before it could say anything: what it said the last time is the reason */
+                /* the deadline cut it before it could say anything: the reason is the error of the
+                 * last attempt */
                 bool is_mute = past_deadline(m, i) && error->bare && isempty(s->waiting_for);
                 if (!is_mute || isempty(s->error.message)) {
                         s->error = *error;
@@ -251,7 +253,7 @@ void step_start(Machine *m, size_t i, StepState state)
         if (state == STEP_PROBING) {
                 c->warning[0] = s->warning[0] = '\0';
         }
-        if (state != STEP_APPLYING) { /* a probe says anew why not */
+        if (state != STEP_APPLYING) { /* a probe says again why not */
                 c->reason[0] = s->reason[0] = '\0';
         }
         if (!s->started_us) {
@@ -287,7 +289,7 @@ static void probe_said_no(Machine *m, size_t i)
         } else if (m->options->mode == MACHINE_PLAN) {
                 step_enter(m, i, step->apply ? STEP_WOULD_APPLY : STEP_UNKNOWN);
         } else if (step->destroys_data && m->contexts[i].applied) {
-                /* the probe that was to verify it could not tell, and now it says no */
+                /* the probe after the apply could not tell, and now it says "not yet" */
                 Error error = {};
                 (void) error_set(&error, ERROR_FATAL, EIO, "applied, but still not so");
                 step_fail(m, i, &error);

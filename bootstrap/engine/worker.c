@@ -12,7 +12,8 @@
 #include "base/string.h"
 #include "engine/step.h"
 
-/* Enough for libcurl, OpenSSL and libmount with sanitizers on; only what is touched is used. */
+/* Enough for libcurl, OpenSSL and libmount with sanitizers on; only pages that are touched take
+ * memory. */
 #define WORKER_STACK_BYTES ((size_t) 1 << 20)
 
 typedef struct JobQueue {

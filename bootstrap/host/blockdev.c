@@ -30,8 +30,9 @@ DEFINE_CLEANUP(DIR *, closedir);
 /* sysfs shows at most a page */
 #define ATTRIBUTE_MAX 4096
 
-/* One attribute of a disk, without trailing blanks: 1; 0 if the disk or the attribute is not there
- * (any more: a disk may go while we look). Another failure must not read as absence. */
+/* Reads one attribute of a disk, without trailing blanks. Returns 1, or 0 if the disk or the
+ * attribute does not exist (a disk may disappear during the search). Any other failure is an error,
+ * because it must not read as absence. */
 static int read_attribute(const char *disk, const char *attribute, char ret[ATTRIBUTE_MAX],
                           Error *err)
 {
@@ -51,8 +52,8 @@ static int read_attribute(const char *disk, const char *attribute, char ret[ATTR
         return 1;
 }
 
-/* nvme1n1, but neither a partition (nvme1n1p1) nor one path of several (nvme1c0n1). EBS volumes are
- * namespace 1. */
+/* Returns true for nvme1n1, false for a partition (nvme1n1p1) or for one path of several
+ * (nvme1c0n1). EBS volumes are namespace 1. */
 static bool is_nvme_namespace(const char *disk)
 {
         if (!string_starts_with(disk, "nvme") || !isdigit((unsigned char) disk[4])) {
@@ -84,8 +85,9 @@ static int is_nvme_of_volume(const char *disk, const char *volume_id, Error *err
         return r <= 0 ? r : is_same_volume(serial, volume_id);
 }
 
-/* The kernel appends " (deleted)" to the name of a backing file that is gone: that is no volume
- * any more, and the comparison says so by itself. */
+/* Returns 1 if the loop device's backing file is named VOLUME-ID.img, else 0. The kernel appends
+ * " (deleted)" to the name of a deleted file, so such a file does not match: it is no volume any
+ * more. */
 static int is_loop_of_volume(const char *disk, const char *volume_id, Error *err)
 {
         if (!string_starts_with(disk, "loop")) {
@@ -102,8 +104,8 @@ static int is_loop_of_volume(const char *disk, const char *volume_id, Error *err
         return strncmp(name, volume_id, n) == 0 && streq(name + n, ".img");
 }
 
-/* Xen shows no volume id. What EC2 calls /dev/sdf or /dev/xvdf on this instance is xvdf there.
- * https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html */
+/* Compares device names, because Xen shows no volume id: the disk xvdf is the device that EC2 calls
+ * /dev/sdf or /dev/xvdf. https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html */
 static bool is_xen_of_attachment(const char *disk, const char *device_name)
 {
         const char *name = device_name;
@@ -156,8 +158,8 @@ static int read_devnum(const char *disk, uint64_t *ret, Error *err)
         return 1;
 }
 
-/* The disk with its node, number and size: 1; 0 while any of them is missing, or the node (made by
- * another: devtmpfs, a container's manager) is not that disk's. */
+/* Fills in the disk's node, number and size. Returns 1, or 0 while one of them is missing or the
+ * node is not that disk's (other programs make nodes: devtmpfs, a container's manager). */
 static int blockdev_describe(const char *disk, BlockdevKind kind, Blockdev *ret, Error *err)
 {
         Blockdev device = { .kind = kind };
@@ -174,7 +176,7 @@ static int blockdev_describe(const char *disk, BlockdevKind kind, Blockdev *ret,
         if (r <= 0) {
                 return r;
         }
-        device.size_bytes = sectors << 9; /* sysfs counts in 512 bytes whatever the disk's own */
+        device.size_bytes = sectors << 9; /* sysfs counts in units of 512 bytes on every disk */
         struct stat st;
         if (stat(device.node, &st) < 0) {
                 return errno == ENOENT ? 0 : error_errno(err, errno, "stat %s", device.node);
@@ -186,7 +188,7 @@ static int blockdev_describe(const char *disk, BlockdevKind kind, Blockdev *ret,
         return 1;
 }
 
-/* Whether the disk itself says that it is the volume: 1 and its kind. */
+/* Returns 1 and the disk's kind if the disk itself says that it is the volume, else 0. */
 static int claims_volume(const char *disk, const char *volume_id, BlockdevKind *ret, Error *err)
 {
         int r = is_nvme_of_volume(disk, volume_id, err);
@@ -198,7 +200,7 @@ static int claims_volume(const char *disk, const char *volume_id, BlockdevKind *
         return is_loop_of_volume(disk, volume_id, err);
 }
 
-/* What a walk over /sys/block has found so far. */
+/* The state of one walk over /sys/block. */
 typedef struct Search {
         const char *volume_id, *device_name;
         Blockdev device, xen;
@@ -272,8 +274,9 @@ int blockdev_find(const char *volume_id, const char *device_name, Blockdev *ret,
         return 1;
 }
 
-/* The kernel's own messages about devices (udev(7) sends its copies to another group). Without them
- * polling alone does. https://docs.kernel.org/core-api/kobject.html */
+/* Opens a socket for the kernel's own messages about devices (udev(7) sends its copies to another
+ * group). If it cannot be opened, polling is enough.
+ * https://docs.kernel.org/core-api/kobject.html */
 static int open_uevents(void)
 {
         _cleanup_close_ int fd =
@@ -288,14 +291,14 @@ static int open_uevents(void)
 static void drain(int fd)
 {
         char message[4096];
-        /* What they say is not used, so neither cut nor lost ones (ENOBUFS) matter. */
+        /* The messages' content is not used, so truncated or lost ones (ENOBUFS) do not matter. */
         while (recv(fd, message, sizeof(message), 0) > 0 || errno == ENOBUFS || errno == EINTR) {}
 }
 
 int blockdev_wait(const char *volume_id, const char *device_name, const Wait *wait, Blockdev *ret,
                   Error *err)
 {
-        _cleanup_close_ int events = open_uevents(); /* before the first look: nothing is missed */
+        _cleanup_close_ int events = open_uevents(); /* opened first, so that no event is missed */
         for (uint64_t pause_ms = POLL_FIRST_MS;;
              pause_ms = pause_ms * 2 > POLL_MAX_MS ? POLL_MAX_MS : pause_ms * 2) {
                 int r = blockdev_find(volume_id, device_name, ret, err);

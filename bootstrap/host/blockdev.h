@@ -20,29 +20,30 @@ typedef enum BlockdevKind {
 } BlockdevKind;
 
 typedef struct Blockdev {
-        char volume_id[BLOCKDEV_VOLUME_ID_MAX]; /* the EBS volume that it is */
+        char volume_id[BLOCKDEV_VOLUME_ID_MAX]; /* id of the EBS volume */
         BlockdevKind kind;
         char node[BLOCKDEV_NODE_MAX]; /* /dev/nvme1n1 */
         uint64_t devnum;              /* dev_t, compared again before each use */
         uint64_t size_bytes;
 } Blockdev;
 
-/* Finds the block device that is the EBS volume `volume_id` ("vol-0123..."): by NVMe serial in
- * sysfs (with and without a hyphen), else by backing file of a loop device, else, only on Xen, by
- * `device_name` as DescribeVolumes says ("/dev/sdf" -> xvdf). A node that does not exist yet is
- * "not found". Two devices that both claim the id are ERROR_UNSAFE. Returns 1 and fills *ret; 0 if
- * there is none (yet). https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html */
+/* Finds the block device of the EBS volume `volume_id` ("vol-0123..."): by NVMe serial in sysfs
+ * (with or without a hyphen), else by the backing file of a loop device, else, only on Xen, by
+ * `device_name` as DescribeVolumes returns it ("/dev/sdf" -> xvdf). A device whose node does not
+ * exist yet counts as not found. Two devices that both claim the id are ERROR_UNSAFE. Returns 1 and
+ * fills *ret, or 0 if there is no such device (yet).
+ * https://docs.aws.amazon.com/ebs/latest/userguide/nvme-ebs-volumes.html */
 int blockdev_find(const char *volume_id, const char *device_name, Blockdev *ret, Error *err);
 
-/* Like blockdev_find(), waiting for it: kernel uevents wake it (netlink), and a poll that slows
- * down to 2 s covers what sends none. 0 once found; -ETIMEDOUT (ERROR_RETRY) when the wait is over.
- */
+/* Waits until blockdev_find() finds the device. Kernel uevents (netlink) wake the wait; a poll that
+ * slows down to every 2 s finds devices that send no uevent. Returns 0 once found, or -ETIMEDOUT
+ * (ERROR_RETRY) when the wait is over. */
 int blockdev_wait(const char *volume_id, const char *device_name, const Wait *wait, Blockdev *ret,
                   Error *err);
 
-/* Looks again at the identity of *device, immediately before it is used: still the same node,
- * number and volume id. ERROR_UNSAFE if not. */
+/* Checks *device again, immediately before it is used: its node, its number and, except on Xen, its
+ * volume id must be the same. If not, the error is ERROR_UNSAFE. */
 int blockdev_verify(const Blockdev *device, Error *err);
 
-/* Other places than /sys and /dev, for tests. The strings are borrowed. */
+/* Replaces /sys and /dev, for tests. The strings are borrowed. */
 void blockdev_set_roots(const char *sys, const char *dev);

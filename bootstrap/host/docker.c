@@ -16,7 +16,8 @@
 #define STOP_TIMEOUT_MS 60000
 #define PING_TIMEOUT_MS 5000
 
-/* What docker allows in names of images and containers; none of it means anything in a URL. */
+/* Checks the name of an image or a container. The characters are those that docker allows in such
+ * names; none of them needs escaping in a URL. */
 static int check_name(const char *what, const char *name, Error *err)
 {
         static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -77,7 +78,7 @@ static int parse(const HttpReply *reply, json_t **ret, Error *err)
         return 0;
 }
 
-/* Of a status that is not what was hoped for: docker says why in "message". */
+/* Returns the error of an unexpected status. Docker gives the reason in "message". */
 static int docker_refused(const Call *call, const HttpReply *reply, Error *err)
 {
         json_auto_t *json = json_loadb(reply->body.data, reply->body.size, 0, NULL);
@@ -85,7 +86,7 @@ static int docker_refused(const Call *call, const HttpReply *reply, Error *err)
         if (!message) {
                 message = "no message";
         }
-        bool retry = reply->status >= 500 || reply->status == 409; /* it is being changed */
+        bool retry = reply->status >= 500 || reply->status == 409; /* 409: change in progress */
         int r = error_set(err, retry ? ERROR_RETRY : ERROR_CONFIG, EIO,
                           "%s: docker %s %s: status %d: %s", call->socket, call->method, call->path,
                           reply->status, message);
@@ -107,7 +108,7 @@ int docker_ping(const char *socket, const Wait *wait, Error *err)
         return reply.status == 200 ? 1 : docker_refused(&ping, &reply, err);
 }
 
-/* 1 and the reply's object, or 0 where docker knows nothing of that name. */
+/* Returns 1 and the reply's object, or 0 if docker does not know that name. */
 static int get(const char *socket, const char *path, const Wait *wait, json_t **ret, Error *err)
 {
         _cleanup_http_reply_ HttpReply reply = {};
@@ -126,7 +127,7 @@ static int get(const char *socket, const char *path, const Wait *wait, json_t **
 static void docker_copy_text(const json_t *json, const char *key, char *ret, size_t size)
 {
         const char *text = json_string_value(json_object_get(json, key));
-        (void) snprintf(ret, size, "%s", strempty(text)); /* words of docker's; cut is fine */
+        (void) snprintf(ret, size, "%s", strempty(text)); /* docker's own text; may be cut */
 }
 
 int docker_info(const char *socket, const Wait *wait, DockerInfo *ret, Error *err)
@@ -146,7 +147,7 @@ int docker_info(const char *socket, const Wait *wait, DockerInfo *ret, Error *er
         return 0;
 }
 
-/* 1 and the image's description, 0 if it is not in the store. */
+/* Returns 1 and the image's description, or 0 if the image is not in the store. */
 static int get_image(const char *socket, const char *image, const Wait *wait, json_t **ret,
                      Error *err)
 {
@@ -199,8 +200,8 @@ static json_t *devices_array(const char *const *devices)
         return array;
 }
 
-/* No log driver: the container's unit runs `docker start -a`, which copies its output to the
- * journal; another copy would grow on the disk. */
+/* Makes the HostConfig. It has no log driver: the container's unit runs `docker start -a`, which
+ * copies the output to the journal, and another copy would grow on the disk. */
 static json_t *host_config(const DockerContainer *container)
 {
         json_t *host = json_pack("{s:s, s:[s], s:[s], s:b, s:{s:s}, s:{s:s}}", "NetworkMode",
@@ -216,8 +217,8 @@ static json_t *host_config(const DockerContainer *container)
         return host;
 }
 
-/* The whole command is the entry point, as docker adds the image's own arguments to an empty one's
- * only. */
+/* Makes the body of the create request. The entry point holds the whole command, because docker
+ * adds the image's own arguments only if the entry point is empty. */
 static json_t *create_body(const DockerContainer *container)
 {
         json_t *body = json_pack("{s:s}", "Image", container->image);
@@ -230,7 +231,8 @@ static json_t *create_body(const DockerContainer *container)
         return body;
 }
 
-/* SHA-256 of the canonical text of body and image id; the label carries it. */
+/* Computes the SHA-256 of the canonical text of body and image id, and adds it to the body as a
+ * label. */
 static int add_hash(json_t *body, const char *image_id, char ret_hash[DOCKER_HASH_SIZE], Error *err)
 {
         _cleanup_free_ char *text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
@@ -243,7 +245,7 @@ static int add_hash(json_t *body, const char *image_id, char ret_hash[DOCKER_HAS
         return r < 0 ? error_oom(err) : 0;
 }
 
-/* What to ask for, and its hash. */
+/* Makes the body of the create request, and its hash. */
 static int plan(const char *socket, const DockerContainer *container, const Wait *wait,
                 json_t **ret_body, char ret_hash[DOCKER_HASH_SIZE], Error *err)
 {
@@ -303,7 +305,7 @@ static int docker_look(const char *socket, const char *name, const char *hash, c
                 (void) json_unpack(json, "{s:{s:{s:s}}}", "Config", "Labels", HASH_LABEL, &label);
                 (void) json_unpack(json, "{s:{s:s}}", "State", "Status", &status);
         }
-        /* A dead one could not be removed at the time, and never starts again. */
+        /* A "dead" container is one that docker failed to remove; it never starts again. */
         if (r == 0) {
                 *ret = DOCKER_CONTAINER_ABSENT;
         } else if (!streq_ptr(label, hash) || streq_ptr(status, "dead")) {
@@ -336,10 +338,11 @@ int docker_container_started(const char *socket, const char *name, const Wait *w
         }
         const char *started = NULL;
         (void) json_unpack(json, "{s:{s:s}}", "State", "StartedAt", &started);
-        return time_parse(started, ret) >= 0; /* never: Go's zero time, which is refused */
+        return time_parse(started, ret) >= 0; /* Go's zero time (never started) is refused */
 }
 
-/* Any status that says "it is so now" is good. */
+/* Sends the request. Returns 0 if the reply has one of the `good` statuses, which all mean that the
+ * change is in effect. */
 static int docker_change(const Call *request, const int *good, size_t n_good, const Wait *wait,
                          Error *err)
 {
@@ -358,7 +361,7 @@ static int docker_change(const Call *request, const int *good, size_t n_good, co
 
 static int remove_container(const char *socket, const char *name, const Wait *wait, Error *err)
 {
-        static const int good[] = { 204, 304, 404 }; /* done, not running, gone */
+        static const int good[] = { 204, 304, 404 }; /* done, not running, absent */
         _cleanup_free_ char *stop = string_format("/containers/%s/stop?t=" STOP_S, name);
         _cleanup_free_ char *remove = string_format("/containers/%s?force=1&v=1", name);
         if (!stop || !remove) {

@@ -10,13 +10,14 @@
 #include "base/string.h"
 #include "base/wait.h"
 
-/* A dockerd over its socket: the Engine API, version pinned in the URL (1.40: docker 19.03 and
- * later). https://docs.docker.com/engine/api/v1.40/ */
+/* A client for dockerd over its socket. It uses the Engine API, with the version pinned in the URL
+ * (1.40: docker 19.03 and later). https://docs.docker.com/engine/api/v1.40/ */
 
 #define DOCKER_SOCKET           "/run/docker.sock"
 #define DOCKER_BOOTSTRAP_SOCKET "/run/docker-bootstrap/docker.sock"
 
-/* GET /_ping: 1 answers, 0 does not (refused, no socket yet); other failures as errors. */
+/* Sends GET /_ping. Returns 1 if docker answers, 0 if it does not (connection refused, no socket
+ * yet). Other failures are errors. */
 int docker_ping(const char *socket, const Wait *wait, Error *err);
 
 typedef struct DockerInfo {
@@ -47,14 +48,15 @@ typedef struct DockerContainer {
         bool read_only_root;
 } DockerContainer;
 
-/* Its configuration's hash, as the label carries it: 64 hex digits and a terminator. Covers
- * everything above and the image's id, so that a new image under the same name is a change. */
+/* Size of a configuration's hash as the label carries it: 64 hex digits and a terminator. The hash
+ * covers the body of the create request and the image's id, so a new image under the same name is a
+ * change. */
 #define DOCKER_HASH_SIZE 65
 
 typedef enum DockerContainerState {
         DOCKER_CONTAINER_ABSENT,
-        DOCKER_CONTAINER_DIFFERENT, /* there, but made from another configuration */
-        DOCKER_CONTAINER_STOPPED,   /* there and right, not running */
+        DOCKER_CONTAINER_DIFFERENT, /* exists, but made from another configuration */
+        DOCKER_CONTAINER_STOPPED,   /* exists as configured, not running */
         DOCKER_CONTAINER_RUNNING,
         _DOCKER_CONTAINER_STATE_MAX,
         _DOCKER_CONTAINER_STATE_INVALID = -EINVAL,
@@ -65,13 +67,13 @@ const char *docker_container_state_to_string(DockerContainerState state); /* for
 int docker_container_look(const char *socket, const DockerContainer *container, const Wait *wait,
                           DockerContainerState *ret, Error *err);
 
-/* When the container was last started (CLOCK_REALTIME): 1, or 0 if there is none or it never was.
- */
+/* Returns 1 and the time when the container was last started (CLOCK_REALTIME), or 0 if there is no
+ * such container or it was never started. */
 int docker_container_started(const char *socket, const char *name, const Wait *wait,
                              struct timespec *ret, Error *err);
 
-/* Removes a container of that name made from another configuration (stopping it first) and creates
- * the right one, not started. A missing image is ERROR_CONFIG. Returns 1 if it made one, 0 if it
- * was so. */
+/* Creates the container, but does not start it. First stops and removes a container of that name
+ * made from another configuration. A missing image is ERROR_CONFIG. Returns 1 if it created the
+ * container, 0 if the container existed as configured. */
 int docker_container_create(const char *socket, const DockerContainer *container, const Wait *wait,
                             Error *err);

@@ -67,8 +67,9 @@ int etcd_get(EtcdClient *client, const char *key, const Wait *wait, Buffer *ret,
         return r < 0 ? etcd_bad_value(r, err) : 1;
 }
 
-/* The range's end is the first key after all that begin with the prefix: its last byte one higher;
- * none after 0xff, and "\0" is etcd's "to the end". NULL when out of memory. */
+/* Returns the body that asks for all keys that begin with the prefix, or NULL when out of memory.
+ * The range ends at the first key after them: the prefix without trailing 0xff bytes, its last byte
+ * one higher. If no byte is left, the end is "\0", which means "to the last key" in etcd. */
 static json_t *range_of(const char *prefix)
 {
         size_t n = strlen(prefix);
@@ -129,7 +130,8 @@ int etcd_put(EtcdClient *client, const char *key, const char *value, const Wait 
         return etcd_demand(client, "kv/put", body, NULL, wait, NULL, err);
 }
 
-/* 1 if the role has exactly this permission. The gateway leaves out what is zero: READ. */
+/* Returns 1 if the role has exactly this permission, else 0. The gateway leaves out zero values,
+ * and READ is zero. */
 static int has_permission(const EtcdAnswer *role, const char *key, const char *range_end,
                           const char *permission)
 {
@@ -154,7 +156,7 @@ static int has_permission(const EtcdAnswer *role, const char *key, const char *r
         return 0;
 }
 
-/* An empty range_end is none: the permission is for the key alone. */
+/* Grants a permission. An empty range_end means that the permission is for the key alone. */
 static int grant_permission(EtcdClient *client, const char *role, const char *key,
                             const char *range_end, const char *permission, const Wait *wait,
                             Error *err)
@@ -166,7 +168,7 @@ static int grant_permission(EtcdClient *client, const char *role, const char *ke
         return etcd_demand(client, "auth/role/grant", body, NULL, wait, NULL, err);
 }
 
-/* Looks first: each grant, also of what was granted before, ends everybody's tokens. */
+/* Reads the role first, because each grant, even a repeated one, invalidates all tokens. */
 int etcd_role_ensure(EtcdClient *client, const char *role, const char *key, const char *range_end,
                      const char *permission, const Wait *wait, Error *err)
 {
@@ -229,8 +231,9 @@ int etcd_user_ensure(EtcdClient *client, const char *user, const char *password,
         return r < 0 ? r : etcd_demand(client, "auth/user/grant", grant, NULL, wait, NULL, err);
 }
 
-/* etcd 3.4 has no call that tells. A read by nobody does: the gateway passes no certificate's name
- * on, so without a token the request has no user. */
+/* Reads a key without a token, because etcd 3.4 has no call that returns the setting. The gateway
+ * does not pass on a certificate's name, so the request has no user, and etcd refuses it if
+ * authentication is enabled. */
 int etcd_auth_is_enabled(EtcdClient *client, const Wait *wait, Error *err)
 {
         static const char path[] = "kv/range";

@@ -49,8 +49,8 @@ json_t *etcd_bytes(const void *data, size_t n)
         return base64_encode(data, n, &text) < 0 ? NULL : json_string(text.data);
 }
 
-/* What etcd answers itself is JSON with a gRPC code; what its gateway or something before that
- * refuses is a line of text. */
+/* Fills in the code and the text of a failure. etcd itself answers with JSON and a gRPC code. Its
+ * gateway, or a server in front of it, refuses with a line of text. */
 static void read_failure(EtcdAnswer *answer, const Buffer *body)
 {
         const char *text = json_string_value(json_object_get(answer->json, "error"));

@@ -22,7 +22,7 @@ enum {
         GRPC_UNAUTHENTICATED = 16,
 };
 
-/* What etcd says (api/v3rpc/rpctypes/error.go), the same in 3.4 and 3.5. */
+/* etcd's error texts (api/v3rpc/rpctypes/error.go), the same in 3.4 and 3.5. */
 #define ETCD_SAYS_NO_USER     "user name not found"
 #define ETCD_SAYS_NO_ROLE     "role name not found"
 #define ETCD_SAYS_USER_EXISTS "user name already exists"
@@ -33,7 +33,7 @@ enum {
 #define ETCD_SAYS_BAD_TOKEN   "invalid auth token"
 #define ETCD_SAYS_OLD_TOKEN   "revision of auth store is old"
 
-/* A reply of the gateway: of success, or with a gRPC code and a text. */
+/* A reply of the gateway: a success, or a failure with a gRPC code and a text. */
 typedef struct EtcdAnswer {
         json_t *json;
         int code;
@@ -44,29 +44,31 @@ typedef struct EtcdAnswer {
 void etcd_answer_done(EtcdAnswer *answer);
 #define _cleanup_etcd_answer_ _cleanup_(etcd_answer_done)
 
-/* Whether it is a failure with that text. */
+/* Returns true if the answer is a failure whose text contains `text`. */
 bool etcd_says(const EtcdAnswer *answer, const char *text);
 
-/* The bytes as a member of a body has them, in base64; NULL when out of memory. */
+/* Returns the bytes as a member of a request's body, in base64, or NULL when out of memory. */
 json_t *etcd_bytes(const void *data, size_t n);
 
-/* The bytes of a member of a reply (absent: none), appended to *ret; 0, -EBADMSG or -ENOMEM. */
+/* Appends the decoded bytes of a reply's member to *ret (none if it is absent). Returns 0, -EBADMSG
+ * or -ENOMEM. */
 int etcd_decode(const json_t *json, Buffer *ret);
 
-/* One request to /v3/PATH: 0 once there is an answer, of success or not. A body that is NULL could
- * not be made: -ENOMEM. */
+/* Sends one request to /v3/PATH. Returns 0 once there is an answer, success or failure. A NULL body
+ * means that the caller had no memory for it: -ENOMEM. */
 int etcd_post(const EtcdClient *client, const char *path, const json_t *body, bool with_token,
               const Wait *wait, EtcdAnswer *ret, Error *err);
 
-/* As etcd_post(), with a token where the client has a user, and with a new one where it is stale:
- * tokens end with their time, with a restart of etcd, and with each change of users or roles. */
+/* Like etcd_post(), with a token if the client has a user. If the token is stale, gets a new one
+ * and retries once. A token becomes invalid after some time, after a restart of etcd, and after
+ * each change of users or roles. */
 int etcd_call(EtcdClient *client, const char *path, const json_t *body, const Wait *wait,
               EtcdAnswer *ret, Error *err);
 
-/* As etcd_call(), and a failure is an error, but for one whose text has `forgiven` (may be NULL).
+/* Like etcd_call(), but a failure is an error unless its text contains `forgiven` (may be NULL).
  * ret may be NULL. */
 int etcd_demand(EtcdClient *client, const char *path, const json_t *body, const char *forgiven,
                 const Wait *wait, EtcdAnswer *ret, Error *err);
 
-/* The error of an answer that is a failure. */
+/* Returns the error of a failed answer. */
 int etcd_failed(const EtcdAnswer *answer, const char *path, Error *err);

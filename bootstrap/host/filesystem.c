@@ -36,7 +36,7 @@
 #define FSCK_UNKNOWN_FEATURE "unsupported feature"
 #define FSCK_TOO_OLD         "newer version of e2fsck"
 
-/* Its words, with exit status 8, for a superblock whose checksum or magic is wrong. */
+/* e2fsck's words, with exit status 8, for a superblock whose checksum or magic is wrong. */
 #define FSCK_BAD_SUPERBLOCK "superblock could not be read or does not describe a valid"
 
 /* Puts the end of a stream into ret, in one line. */
@@ -54,8 +54,8 @@ static void last_line(const Buffer *text, char *ret, size_t size)
         }
 }
 
-/* Joins the last words of a program on both streams: e2fsck tells the reason on the one and what to
- * do on the other. */
+/* Joins the last words of a program on both streams: e2fsck writes the reason to one stream and the
+ * advice to the other. */
 static void last_words(const ProcessResult *result, char ret[512])
 {
         char output[250];
@@ -147,8 +147,8 @@ static int write_marker(int fd, const char *node, const char sector[DISK_MARKER_
                                      disk_marker_offset(size), err);
 }
 
-/* Zeros over the first and the last MiB: from there the marker's states are the same as for a disk
- * that was blank. The first comes first, as signatures lie there. */
+/* Writes zeros over the first and the last MiB. After that, the marker's states are the same as for
+ * a disk that was blank. The first MiB is written first, because signatures lie there. */
 static int write_zeros(int fd, const char *node, Error *err)
 {
         uint64_t size = 0;
@@ -190,7 +190,7 @@ static int claim_and_probe(const Blockdev *device, const FormatOrder *order, con
         if (r < 0) {
                 return r;
         }
-        if (fsync(fd) < 0) { /* what another wrote through the page cache counts once it is there */
+        if (fsync(fd) < 0) { /* data that others wrote counts only once it is on the disk */
                 return error_errno(err, errno, "sync %s", device->node);
         }
         r = disk_probe_fd(fd, device->node, device->volume_id, order->label, wait, ret, ret_facts,
@@ -202,8 +202,8 @@ static int claim_and_probe(const Blockdev *device, const FormatOrder *order, con
         return 0;
 }
 
-/* Writes the marker. Nothing comes between the proof and the marker: one exclusive claim covers
- * both. Returns 1 if mkfs is to run, 0 if the disk is ours already. */
+/* Probes the device and writes the marker. One exclusive claim covers both, so no other claim comes
+ * between them. Returns 1 if mkfs must run, 0 if the disk is ours already. */
 static int claim_for_format(const Blockdev *device, const FormatOrder *order, const Wait *wait,
                             Error *err)
 {
@@ -218,7 +218,7 @@ static int claim_for_format(const Blockdev *device, const FormatOrder *order, co
                 return 0;
         }
         if (probe.content == DISK_INTERRUPTED && streq(probe.uuid, order->uuid)) {
-                return 1; /* the marker is there, and true */
+                return 1; /* the right marker is there already */
         }
         bool gives_up = (order->gives_up & DISK_MASK(probe.content)) != 0;
         if (probe.content == DISK_FOREIGN || (probe.content != DISK_BLANK && !gives_up)) {
@@ -244,8 +244,8 @@ static int run_mkfs(const Blockdev *device, const FormatOrder *order, const Wait
         (void) snprintf(
                 blocks, sizeof(blocks), "%llu",
                 (unsigned long long) ((device->size_bytes - DISK_EDGE_BYTES) / BLOCK_BYTES));
-        /* metadata_csum: the default since e2fsprogs 1.44, and what the probe relies on. nodiscard:
-         * the middle of the disk was not looked at, so it is not thrown away either. */
+        /* metadata_csum is the default since e2fsprogs 1.44, and the probe relies on it. nodiscard:
+         * the probe did not read all of the middle of the disk, so mkfs must not discard it. */
         const char *const argv[] = {
                 MKFS,         "-q",         "-b",         "4096",      "-m",
                 "1",          "-e",         "remount-ro", "-O",        "metadata_csum",
@@ -267,7 +267,7 @@ static int run_mkfs(const Blockdev *device, const FormatOrder *order, const Wait
         return 0;
 }
 
-/* Takes the marker away once what mkfs made is whole and on the disk. */
+/* Erases the marker once the new filesystem is complete and on the disk. */
 static int finish_format(const Blockdev *device, const FormatOrder *order, const Wait *wait,
                          Error *err)
 {
@@ -296,10 +296,9 @@ int filesystem_format(const Blockdev *device, const FormatOrder *order, const Wa
                                  "volume %s has %llu bytes: expected 64 MiB or more",
                                  device->volume_id, (unsigned long long) device->size_bytes);
         }
-        /* Held to the end: the kernel cannot give the node's name to another disk meanwhile, so
-         * mkfs opens the disk that was proven blank. The lock is on a descriptor of its own because
-         * the exclusive one has to be closed for mkfs, whose own exclusive claim it would refuse.
-         */
+        /* This descriptor is held to the end. Meanwhile the kernel cannot give the node's name to
+         * another disk, so mkfs opens the disk that was probed. The lock has its own descriptor,
+         * because the exclusive one must be closed before mkfs makes its own exclusive claim. */
         _cleanup_close_ int lock = -EBADF;
         int r = open_device(device, O_RDWR, &lock, err);
         if (r < 0) {

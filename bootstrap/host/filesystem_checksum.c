@@ -4,10 +4,10 @@
 
 #include "host/filesystem_internal.h"
 
-/* The checksum of ext4's superblock. libblkid 2.38 (Debian 12) does not look at it.
+/* The checksum of ext4's superblock. libblkid 2.38 (Debian 12) does not verify it.
  *
- * It is the CRC32C of what comes before it in the superblock, begun with all bits set and not
- * inverted at the end, little endian; it is there where the feature metadata_csum is.
+ * It is the CRC32C of all bytes before it in the superblock: initial value all bits set, no
+ * inversion at the end, little endian. It exists if the feature metadata_csum is set.
  * https://docs.kernel.org/filesystems/ext4/super.html
  * https://docs.kernel.org/filesystems/ext4/checksums.html
  * ext2fs_superblock_csum() and ext2fs_verify_csum_type() in e2fsprogs' lib/ext2fs/csum.c */

@@ -29,16 +29,16 @@ static const char *const content_names[_DISK_CONTENT_MAX] = {
         [DISK_FOREIGN] = "foreign",
 };
 
-/* Signatures that are so short, and checked so little, that random bytes are taken for them
+/* Signatures that are so short, and checked so little, that random bytes can look like them
  * (systemd#37328, bottlerocket#4855). The odds follow from libblkid's source (libblkid/src of
- * util-linux 2.38 to 2.41); libblkid 2.38.1 found the last four 24 times on 400,000 disks of random
- * bytes, and nothing else but ext4, once. They decide nothing where the disk's blocks look random
- * as well: a real table or filesystem of these kinds has blocks that do not. ext4 is not among
- * them, as it is the one that this cluster's own volume has. */
+ * util-linux 2.38 to 2.41). On 400,000 disks of random bytes, libblkid 2.38.1 found the last four
+ * 24 times, and one other signature, ext4, once. These signatures decide nothing if the disk's
+ * blocks look random too: a real table or filesystem of these kinds has blocks that do not. ext4 is
+ * not in the list, because this cluster's own volume has it. */
 static const char *const imitable[] = {
         "atari",   /* no magic, only sizes that fit the disk: up to 1 in 1,800 at 1 TB */
         "ext4dev", /* as jbd, with other bits */
-        "hfsplus", /* two bytes, either of two: 1 in 32,768 */
+        "hfsplus", /* two bytes, one of two values: 1 in 32,768 */
         "jbd",     /* two bytes and one bit: 1 in 131,072 */
         "jmicron_raid_member", /* two bytes: 1 in 65,536 */
 };
@@ -83,7 +83,7 @@ DiskMarker disk_marker_read(const char sector[DISK_MARKER_BYTES], const char *vo
         if (strspn(uuid, "0123456789abcdef-") != DISK_UUID_MAX - 1) {
                 return DISK_MARKER_OTHER;
         }
-        /* There is one text for a volume, a label and a UUID: no need to parse the rest. */
+        /* Volume, label and UUID determine the whole text, so the rest needs no parsing. */
         disk_marker_make(volume_id, label, uuid, expected);
         if (memcmp(sector, expected, DISK_MARKER_BYTES) != 0) {
                 return DISK_MARKER_OTHER;
@@ -92,7 +92,7 @@ DiskMarker disk_marker_read(const char sector[DISK_MARKER_BYTES], const char *vo
         return DISK_MARKER_OURS;
 }
 
-/* What is there, for people. */
+/* Describes what is on the disk, for people. */
 static void probe_describe(const DiskFacts *facts, char *ret, size_t size)
 {
         static const char *const markers[] = {
@@ -152,7 +152,7 @@ static DiskContent content_of(const DiskFacts *facts, const char *label)
                 return DISK_FOREIGN;
         }
         if (!facts->type[0]) {
-                /* was_mounted: somebody used what mkfs had made, and its signature is lost */
+                /* was_mounted: the filesystem was used, and its signature was lost later */
                 return facts->marker == DISK_MARKER_OURS && facts->block_zero && facts->last_zero &&
                                        !facts->was_mounted
                                ? DISK_INTERRUPTED
@@ -173,7 +173,8 @@ static DiskContent content_of(const DiskFacts *facts, const char *label)
                        : DISK_FOREIGN;
 }
 
-/* ext2, ext3 and ext4 have one superblock; libblkid tells them apart by its feature bits. */
+/* Returns true for ext2, ext3 and ext4. They share one superblock format; libblkid tells them apart
+ * by its feature bits. */
 static bool is_ext(const DiskFacts *facts)
 {
         return string_starts_with(facts->type, "ext");
@@ -233,7 +234,7 @@ int disk_read(int fd, const char *name, void *data, size_t n, uint64_t offset, E
         return 0;
 }
 
-/* The index of the first byte that is not zero, n if all are. */
+/* Returns the index of the first byte that is not zero, or n if all are zero. */
 static size_t zeros(const unsigned char *data, size_t n)
 {
         size_t i = 0;
@@ -243,7 +244,7 @@ static size_t zeros(const unsigned char *data, size_t n)
         return i;
 }
 
-/* First and last MiB (of a disk of less than two, all of it in both). */
+/* Looks at the first and the last MiB (on a disk of less than 2 MiB they overlap). */
 static int look_at_edges(int fd, const char *name, uint64_t size, const char *volume_id,
                          const char *label, DiskFacts *facts, Error *err)
 {
@@ -325,7 +326,7 @@ static int look_for_signatures(int fd, const char *name, DiskFacts *facts, Error
         take_value(probe, "PTTYPE", facts->table, sizeof(facts->table));
         take_value(probe, "SBBADCSUM", damaged, sizeof(damaged));
         facts->bad_checksum = streq(damaged, "1");
-        /* Something was found that has neither name: still something. */
+        /* libblkid found something that has neither name. It must not count as nothing. */
         facts->ambivalent = !facts->type[0] && !facts->table[0];
         return 0;
 }
@@ -353,7 +354,7 @@ int disk_probe_fd(int fd, const char *name, const char *volume_id, const char *l
                 return error_set(err, ERROR_RETRY, EIO, "%s has only %lld bytes", name,
                                  (long long) size);
         }
-        /* The edges first: libblkid takes some read errors for "nothing there". */
+        /* The edges are read first, because libblkid treats some read errors as "nothing there". */
         int r = look_at_edges(fd, name, (uint64_t) size, volume_id, label, &facts, err);
         if (r < 0) {
                 return r;
@@ -379,9 +380,10 @@ int disk_probe_fd(int fd, const char *name, const char *volume_id, const char *l
         return 0;
 }
 
-/* Looks once more at a superblock that seemed damaged. The kernel (of a mounted filesystem), e2fsck
- * and mkfs hold the exclusive claim on the disk while they change a superblock, field by field, so
- * a reader may see half of a change. While the claim is held here nobody changes it. */
+/* Probes a disk again whose superblock seemed damaged. The kernel (for a mounted filesystem),
+ * e2fsck and mkfs hold the exclusive claim on the disk while they change a superblock, field by
+ * field, so a reader may see half of a change. While this function holds the claim, none of them
+ * changes the superblock. */
 static int probe_look_again(const Blockdev *device, const char *label, const Wait *wait,
                             DiskProbe *probe, DiskFacts *facts, Error *err)
 {

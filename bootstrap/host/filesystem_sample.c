@@ -11,7 +11,8 @@
 #define BLOCK_BYTES  4096
 #define SECTOR_BYTES 512
 
-/* So many blocks are asked of the disk at once; between them the wait is asked for its end. */
+/* Number of blocks that are requested from the disk at once. Between two batches, the deadline and
+ * the stop request are checked. */
 #define BATCH_BLOCKS 64
 
 /* Pearson's chi-squared statistic of the byte values, 255 degrees of freedom: mean 255, standard
@@ -51,8 +52,9 @@ DiskBytes disk_bytes_of_block(const unsigned char *data, size_t n)
         return random ? DISK_BYTES_NOISE : DISK_BYTES_DATA;
 }
 
-/* The order in which blocks are looked at: those of the first MiB, those of the last, then
- * DISK_SAMPLES spread evenly over what lies between (all of it where that is less). */
+/* The order in which blocks are read: those of the first MiB, those of the last MiB, then
+ * DISK_SAMPLES blocks spread evenly over the space between (all of its blocks if there are
+ * fewer). */
 typedef struct Plan {
         uint64_t size, edge; /* bytes */
         uint64_t n_edge;     /* blocks of an edge; the last may be shorter */
@@ -84,8 +86,8 @@ static uint64_t place(const Plan *plan, uint64_t i, size_t *ret_n)
         return DISK_EDGE_BYTES + sample * plan->middle / n * BLOCK_BYTES;
 }
 
-/* Has the kernel begin to read the batch that starts at block i. Advice may be ignored, so its
- * result is. */
+/* Asks the kernel to begin to read the batch that starts at block i. This is only advice, so its
+ * result is ignored. */
 static void announce_batch(int fd, const Plan *plan, uint64_t i, uint64_t n_blocks)
 {
         for (uint64_t end = i + BATCH_BLOCKS; i < end && i < n_blocks; i++) {
@@ -137,7 +139,7 @@ int disk_sample(int fd, const char *name, uint64_t size, const Wait *wait, DiskB
                 uint64_t *ret_at, Error *err)
 {
         Plan plan = make_plan(size);
-        /* Single blocks far apart: reading ahead would read a large part of the disk. */
+        /* The blocks are far apart: read-ahead would read a large part of the disk. */
         (void) posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
         int r = look_at_blocks(fd, name, &plan, wait, ret, ret_at, err);
         (void) posix_fadvise(fd, 0, 0, POSIX_FADV_NORMAL);

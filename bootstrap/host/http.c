@@ -19,27 +19,28 @@
 #define CONNECT_TIMEOUT_MS_DEFAULT 5000
 #define HEADER_BYTES_MAX           ((size_t) 64 << 10)
 
-/* The system's: links named after their subjects, so that only what signed is read. Debian's
- * update-ca-certificates makes them. */
+/* The system's certificates, as links named after their subjects, so that only the signer's is
+ * read. Debian's update-ca-certificates makes the links. */
 #define AUTHORITIES "/etc/ssl/certs"
 
 #define RESOLV_CONF     "/etc/resolv.conf"
 #define RESOLV_CONF_MAX ((size_t) 16 << 10)
 
-/* An Elastic IP that moves cuts the connections that were open, without a word to either end. The
- * kernel gives up on one after this time without an acknowledgement, and libcurl then repeats the
- * request on a fresh connection if the dead one was a reused one. */
+/* When an Elastic IP moves, its open connections break, and neither end is told. The kernel gives
+ * up on a connection after this time without an acknowledgement. libcurl then retries the request
+ * on a new connection, if the dead one was a reused one. */
 #define UNACKNOWLEDGED_MS_MAX 10000
 
 DEFINE_CLEANUP(struct curl_slist *, curl_slist_free_all);
 
-/* Connections live in the multi handle, so each thread has its own few. */
+/* libcurl's handles of one thread. The multi handle holds the connections, so each thread has its
+ * own few. */
 typedef struct HttpSession {
         CURLM *multi;
         CURL *easy;
 } HttpSession;
 
-/* What the callbacks fill. */
+/* The state of an exchange, which the callbacks fill. */
 typedef struct Exchange {
         const HttpRequest *request;
         HttpReply reply;
@@ -92,14 +93,14 @@ static void session_free(void *p)
 {
         HttpSession *session = p;
         curl_easy_cleanup(session->easy);
-        (void) curl_multi_cleanup(session->multi); /* fails only for a handle that is none */
+        (void) curl_multi_cleanup(session->multi); /* fails only for an invalid handle */
         free(session);
 }
 
 int http_init(Error *err)
 {
-        /* OpenSSL writes to a socket that the peer has closed, and without its own signal handling
-         * libcurl does not shield us. */
+        /* OpenSSL may write to a socket that the peer has closed. libcurl does not protect us from
+         * SIGPIPE, because its own signal handling is off. */
         if (signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
                 return error_errno(err, errno, "ignore SIGPIPE");
         }
@@ -159,7 +160,7 @@ static curl_socket_t socket_open(void *userdata, curlsocktype purpose,
         const unsigned limit = UNACKNOWLEDGED_MS_MAX;
         int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
         if (fd >= 0 && address->family != AF_UNIX) {
-                /* Without it a dead connection costs the whole timeout, no more. */
+                /* If this fails, a dead connection costs the whole timeout, no more. */
                 (void) setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &limit, sizeof(limit));
         }
         return fd < 0 ? CURL_SOCKET_BAD : fd;
@@ -181,7 +182,8 @@ static void headers_clear(HttpReply *reply)
         reply->n_headers = 0;
 }
 
-/* One line "Name: value\r\n"; lines that are no header (status, the empty last one) are none. */
+/* Adds a header line, "Name: value\r\n". Ignores lines that are no header (the status line, the
+ * empty last line). */
 static int header_add(HttpReply *reply, const char *line, size_t n)
 {
         const char *colon = memchr(line, ':', n);
@@ -218,7 +220,7 @@ static size_t header_received(char *data, size_t size, size_t n, void *userdata)
                 return 0;
         }
         if (size * n > 5 && memcmp(data, "HTTP/", 5) == 0) {
-                headers_clear(&exchange->reply); /* those before were of an interim reply */
+                headers_clear(&exchange->reply); /* the earlier ones belong to an interim reply */
                 return size * n;
         }
         exchange->error = header_add(&exchange->reply, data, size * n);
@@ -235,7 +237,8 @@ static int list_append(struct curl_slist **list, const char *line)
         return 0;
 }
 
-/* libcurl's own additions to a body, "Expect" and "Content-Type", are turned off. */
+/* Makes the list of headers. Turns off the headers that libcurl adds to a body, "Expect" and
+ * "Content-Type". */
 static int headers_make(const HttpRequest *request, struct curl_slist **ret, Error *err)
 {
         bool has_type = false;
@@ -292,10 +295,10 @@ static CURLcode setup_tls(CURL *easy, const HttpTls *tls)
         SET(CURLOPT_SSL_VERIFYHOST, 2L);
         if (tls->ca_file) {
                 SET(CURLOPT_CAINFO, tls->ca_file);
-                SET(CURLOPT_CAPATH, NULL); /* or the system's authorities would do as well */
+                SET(CURLOPT_CAPATH, NULL); /* else the system's CAs would be accepted too */
         } else {
-                /* Not libcurl's default, the file with all of them besides: to parse that takes
-                 * 24 ms and 0.8 MB, for every connection. */
+                /* libcurl's default also reads the file with all certificates. Parsing it takes
+                 * 24 ms and 0.8 MB for every connection. */
                 SET(CURLOPT_CAPATH, AUTHORITIES);
                 SET(CURLOPT_CAINFO, NULL);
         }
@@ -315,7 +318,7 @@ static CURLcode setup(CURL *easy, struct curl_slist *headers, Exchange *exchange
         CURLcode code = CURLE_OK;
         SET(CURLOPT_URL, request->url);
         SET(CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
-        SET(CURLOPT_PATH_AS_IS, 1L); /* what was signed is what is sent */
+        SET(CURLOPT_PATH_AS_IS, 1L); /* send exactly what was signed */
         SET(CURLOPT_PROTOCOLS_STR, "http,https");
         SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
         SET(CURLOPT_FOLLOWLOCATION, 0L);
@@ -337,7 +340,7 @@ static CURLcode setup(CURL *easy, struct curl_slist *headers, Exchange *exchange
         return code != CURLE_OK ? code : setup_method(easy, request);
 }
 
-/* Drives the transfer to its end. 0, or the wait is over. */
+/* Drives the transfer to its end. Returns 0, or an error when the wait is over. */
 static int perform(CURLM *multi, const Wait *wait, Error *err)
 {
         int running = 1;
@@ -362,7 +365,7 @@ static int perform(CURLM *multi, const Wait *wait, Error *err)
         }
 }
 
-/* The servers that /etc/resolv.conf names, as text. */
+/* Lists the servers that /etc/resolv.conf names, as text. */
 static void dns_servers(char *ret, size_t size)
 {
         _cleanup_buffer_ Buffer text = {};
@@ -382,7 +385,8 @@ static void dns_servers(char *ret, size_t size)
         }
 }
 
-/* Names the host that has no address, and who was asked: why it has none is theirs to tell. */
+/* Returns the error for a host that has no address. The message names the host and the DNS servers
+ * that were asked, because only they know the reason. */
 static int resolve_failed(const HttpRequest *request, int error, const char *why, Error *err)
 {
         char servers[128];
@@ -396,7 +400,7 @@ static int resolve_failed(const HttpRequest *request, int error, const char *why
                          RESOLV_CONF);
 }
 
-/* Returns true while the host has no address yet; one that is written in numbers needs no DNS. */
+/* Returns true while the host has no address yet. A host written in numbers needs no DNS. */
 static bool is_resolving(CURL *easy, const HttpRequest *request)
 {
         curl_off_t resolved_us = 0, connected_us = 0;
@@ -407,7 +411,7 @@ static bool is_resolving(CURL *easy, const HttpRequest *request)
         return !request->unix_socket && is_name && !resolved_us && !connected_us;
 }
 
-/* What a timeout was waiting for. */
+/* Returns what the exchange was doing when its timeout came, for a message. */
 static const char *phase(CURL *easy)
 {
         curl_off_t connected_us = 0, begun_us = 0;
@@ -419,8 +423,8 @@ static const char *phase(CURL *easy)
         return !begun_us ? "waiting for a reply" : "in the reply";
 }
 
-/* How much of libcurl's text comes before " after 3061 ms": a message that is another one each time
- * would be told each time. */
+/* Returns the length of libcurl's text before " after 3061 ms". A message that differs each time
+ * would be reported each time. */
 static int length_without_duration(const char *text)
 {
         const char *after = strstr(text, " after ");
@@ -482,7 +486,7 @@ static int transfer(HttpSession *session, const Wait *wait, const char *text, Ex
         long status = 0;
         (void) curl_easy_getinfo(session->easy, CURLINFO_RESPONSE_CODE, &status);
         exchange->reply.status = (int) status;
-        /* Ends what has not ended, and closes its connection. Fails only for a wrong handle. */
+        /* Ends an unfinished transfer, closes its connection. Fails only for an invalid handle. */
         (void) curl_multi_remove_handle(session->multi, session->easy);
         return r;
 }
@@ -511,7 +515,7 @@ static int exchange_run(Exchange *exchange, const Wait *wait, Error *err)
         }
         r = code == CURLE_OK ? transfer(session, wait, text, exchange, err)
                              : curl_failed(session->easy, code, text, exchange, err);
-        curl_easy_reset(session->easy); /* nothing of this request stays; connections do */
+        curl_easy_reset(session->easy); /* drops this request's options, keeps the connections */
         return r;
 }
 
@@ -519,7 +523,7 @@ int http_exchange(const HttpRequest *request, const Wait *wait, HttpReply *ret, 
 {
         _cleanup_free_ char *named = NULL;
         if (!request->effect) {
-                /* A query may carry more than is fit for a message. */
+                /* The message omits the query, which may hold more than a message may show. */
                 named = string_format("%s %.*s", request->method, (int) strcspn(request->url, "?"),
                                       request->url);
                 if (!named) {

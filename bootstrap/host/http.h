@@ -9,9 +9,9 @@
 #include "base/string.h"
 #include "base/wait.h"
 
-/* One HTTP exchange by libcurl, the only way this program speaks HTTP. Always: a total deadline, a
- * cap on the reply, TLS 1.2 or later with verification, no redirects, no proxy from the
- * environment, no signals, no decoding. */
+/* HTTP exchanges by libcurl; this program speaks HTTP only through them. Every exchange has a total
+ * deadline, a cap on the reply, and TLS 1.2 or later with verification. There are no redirects, no
+ * proxy from the environment, no signals, no decoding. */
 
 #define HTTP_REPLY_MAX_DEFAULT ((size_t) 4 << 20)
 #define HTTP_HEADERS_MAX       64
@@ -52,22 +52,23 @@ typedef struct HttpReply {
         int64_t date; /* the Date header as seconds since 1970, 0 if absent or malformed */
 } HttpReply;
 
-/* Once per process, before threads. SIGPIPE is ignored from then on. */
+/* Must be called once per process, before threads start. SIGPIPE is ignored from then on. */
 int http_init(Error *err);
 void http_done(void);
 
-/* Returns 0 when a reply of whatever status arrived whole; what a status means is the caller's
- * matter. Fails with the class http_class_from_curl() gives (and -ETIMEDOUT, -ECANCELED,
+/* Returns 0 when a complete reply has arrived, whatever its status; the caller judges the status.
+ * Fails with the class that http_class_from_curl() gives (and -ETIMEDOUT, -ECANCELED,
  * -ECONNREFUSED, -EFBIG or the like, so that callers can tell "nobody listens" from other
- * failures); a stop request ends it within 100 ms. *ret is untouched on failure. Connections are
- * kept alive and reused per thread. */
+ * failures). A stop request ends the exchange within 100 ms. *ret is untouched on failure.
+ * Connections are kept alive and reused per thread. */
 int http_exchange(const HttpRequest *request, const Wait *wait, HttpReply *ret, Error *err);
 
-/* The value of a header of the reply (name in lower case), or NULL. */
+/* Returns the value of a header of the reply (name in lower case), or NULL. */
 const char *http_reply_header(const HttpReply *reply, const char *name);
 
 void http_reply_done(HttpReply *reply);
 #define _cleanup_http_reply_ _cleanup_(http_reply_done)
 
-/* The one table from CURLcode to class and errno (http://curl.se/libcurl/c/libcurl-errors.html). */
+/* Returns the class and the errno of a CURLcode, from the only table of them
+ * (http://curl.se/libcurl/c/libcurl-errors.html). */
 ErrorClass http_class_from_curl(int code, int *ret_errno);

@@ -5,11 +5,11 @@
 
 #include "base/error.h"
 
-/* What threads have in common when they speak HTTP: the addresses of the few names that all of them
- * ask for, and what one has agreed on with a TLS server, which another resumes. Connections are not
- * shared: libcurl cannot, between threads. There is one such object in a process, for
- * CURLOPT_SHARE. https://curl.se/libcurl/c/libcurl-share.html */
+/* Makes the object that all threads share when they speak HTTP (CURLOPT_SHARE); a process has one.
+ * Threads share the addresses of the few names that all of them resolve, and TLS sessions, so one
+ * thread can resume a session of another. Connections are not shared: libcurl cannot share them
+ * between threads. https://curl.se/libcurl/c/libcurl-share.html */
 int http_share_new(CURLSH **ret, Error *err);
 
-/* Once no handle has it any more; NULL is fine. */
+/* Must be called when no handle uses the object any more. NULL is fine. */
 void http_share_free(CURLSH *share);

@@ -14,7 +14,7 @@ static void share_lock(CURL *easy, curl_lock_data data, curl_lock_access access,
         (void) easy;
         (void) access;
         (void) userdata;
-        (void) pthread_mutex_lock(&mutexes[data]); /* not recursive, alive */
+        (void) pthread_mutex_lock(&mutexes[data]); /* cannot fail: not recursive, initialised */
 }
 
 static void share_unlock(CURL *easy, curl_lock_data data, void *userdata)
@@ -51,5 +51,5 @@ int http_share_new(CURLSH **ret, Error *err)
 
 void http_share_free(CURLSH *share)
 {
-        (void) curl_share_cleanup(share); /* fails for one that is in use only */
+        (void) curl_share_cleanup(share); /* fails only for one that is in use */
 }

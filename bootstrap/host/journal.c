@@ -12,11 +12,11 @@
 static int match(sd_journal *journal, const char *field, const char *value)
 {
         char text[300];
-        int n = snprintf(text, sizeof(text), "%s=%s", field, value); /* a unit's name has 255 */
+        int n = snprintf(text, sizeof(text), "%s=%s", field, value); /* unit names: 255 at most */
         return sd_journal_add_match(journal, text, (size_t) n);
 }
 
-/* Matches what systemd says of the unit with a priority of its own. */
+/* Matches systemd's own messages about the unit, of priority 3 (error). */
 static int match_manager(sd_journal *journal, const char *unit)
 {
         int r = match(journal, "UNIT", unit);
@@ -30,7 +30,7 @@ static int match_manager(sd_journal *journal, const char *unit)
         return match(journal, "PRIORITY", "3");
 }
 
-/* Matches what the unit wrote, or systemd of it, in this boot. */
+/* Matches, in this boot, the unit's messages and systemd's errors about the unit. */
 static int match_unit(sd_journal *journal, const char *unit)
 {
         char boot[SD_ID128_STRING_MAX];
@@ -58,7 +58,7 @@ static int match_unit(sd_journal *journal, const char *unit)
         return match(journal, "_BOOT_ID", sd_id128_to_string(id, boot));
 }
 
-/* The entry's field, cut to fit; "" where it has none. */
+/* Copies the entry's field, cut to fit; "" if the entry does not have it. */
 static void journal_read_field(sd_journal *journal, const char *field, char *ret, size_t size)
 {
         const void *data = NULL;
@@ -80,7 +80,7 @@ static int visit_entries(sd_journal *journal, JournalVisit *visit, void *userdat
                 }
                 journal_read_field(journal, "MESSAGE", line, sizeof(line));
                 journal_read_field(journal, "_SYSTEMD_INVOCATION_ID", run, sizeof(run));
-                if (run[0] == '\0') { /* systemd's word of the unit */
+                if (run[0] == '\0') { /* a message of systemd about the unit */
                         journal_read_field(journal, "INVOCATION_ID", run, sizeof(run));
                 }
                 if (!visit(run, line, userdata)) {

@@ -59,7 +59,7 @@ static KubeApi *api_new(const char *server, const char *ca_file)
         return api;
 }
 
-/* The text of a file with credentials. */
+/* Reads a file with credentials. A missing file is ERROR_RETRY. */
 static int read_credentials(const char *path, Secret *ret, Error *err)
 {
         int r = file_read(path, CREDENTIALS_MAX, ret, err);
@@ -85,7 +85,7 @@ int kube_api_open_file(const char *server, const char *ca_file, const char *pem_
         if (!api->certificate.data || !strstr(api->certificate.data, "-----BEGIN CERTIFICATE-")) {
                 return no_credentials(pem_file, "certificate", err);
         }
-        /* of the two blocks each reader takes its own */
+        /* both members get the whole text; each reader takes its own block from it */
         if (!strstr(api->certificate.data, " PRIVATE KEY-----")) {
                 return no_credentials(pem_file, "private key", err);
         }
@@ -165,7 +165,7 @@ static int kube_api_exchange(KubeApi *api, const Call *call, const Wait *wait, H
         _cleanup_free_ char *url = string_format("%s%s", api->server, call->path);
         _cleanup_free_ char *effect =
                 string_format("API server %s %.*s", call->method, (int) strcspn(call->path, "?"),
-                              call->path); /* a query is no matter of messages */
+                              call->path); /* messages omit the query */
         if (!url || !effect) {
                 return error_oom(err);
         }
@@ -199,7 +199,7 @@ static const struct {
 } status_classes[] = {
         { 401, ERROR_DENIED, EACCES },   { 403, ERROR_DENIED, EACCES },
         { 408, ERROR_RETRY, ETIMEDOUT }, { 409, ERROR_RETRY, EEXIST },
-        { 410, ERROR_RETRY, ESTALE }, /* a page of a list that is too old by now */
+        { 410, ERROR_RETRY, ESTALE }, /* the next page of a list has expired */
         { 429, ERROR_RETRY, EAGAIN },
 };
 
@@ -215,7 +215,7 @@ static ErrorClass class_of_status(int status, int *ret_error)
         return status >= 500 ? ERROR_RETRY : ERROR_FATAL;
 }
 
-/* The API server's refusal, in its own words (a Status object).
+/* Returns the error of a refusal, with the API server's own message (of a Status object).
  * https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/ */
 static int kube_api_refused(const Call *call, const HttpReply *reply, Error *err)
 {
@@ -250,7 +250,7 @@ int kube_api_is_ready(KubeApi *api, const Wait *wait, Error *err)
         return reply.status == 200 && streq(reply.body.data, "ok");
 }
 
-/* 1 and the reply's object, 0 for 404. ret may be NULL. */
+/* Returns 1 and the reply's object, or 0 for 404. ret may be NULL. */
 static int call_json(KubeApi *api, const Call *call, const Wait *wait, json_t **ret, Error *err)
 {
         _cleanup_http_reply_ HttpReply reply = {};
@@ -284,7 +284,7 @@ int kube_api_get(KubeApi *api, const char *path, const Wait *wait, json_t **ret,
         return call_json(api, &call, wait, ret, err);
 }
 
-/* One page; its continuation goes to *next, empty after the last one. */
+/* Gets one page. *next gets the token of the next page, empty after the last one. */
 static int list_page(KubeApi *api, const char *path, const char *accept, const Wait *wait,
                      Buffer *next, json_t **ret, Error *err)
 {
@@ -304,7 +304,7 @@ static int list_page(KubeApi *api, const char *path, const char *accept, const W
                 return r;
         }
         const char *token = kube_api_text(page, "metadata.continue");
-        /* goes into a query as it is */
+        /* the token goes into a query unescaped */
         if (token[strspn(token, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
                                 "-_")]) {
                 return error_set(err, ERROR_RETRY, EBADMSG, "API server: a page without a next");

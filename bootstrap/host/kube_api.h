@@ -10,22 +10,22 @@
 #include "base/secret.h"
 #include "base/wait.h"
 
-/* The Kubernetes API as far as a boot needs it: JSON over host/http, with a client certificate.
- * https://kubernetes.io/docs/reference/using-api/api-concepts/
+/* A client for the part of the Kubernetes API that a boot needs: JSON over host/http, with a client
+ * certificate. https://kubernetes.io/docs/reference/using-api/api-concepts/
  *
- * What the API server answers decides the class of an error: 401 and 403 are ERROR_DENIED, 409, 429
- * and 5xx (and nobody listening) ERROR_RETRY, another refusal ERROR_FATAL; http_status is filled,
- * and the message is the server's own. */
+ * The API server's status decides the class of an error. 401 and 403 are ERROR_DENIED; 408, 409,
+ * 410, 429 and 5xx (and a refused connection) are ERROR_RETRY; any other refusal is ERROR_FATAL.
+ * http_status is filled, and the message is the server's own. */
 
 typedef struct KubeApi KubeApi;
 
-/* Reads the credentials; makes no request. server: "https://HOST:PORT". The authority's file is
- * read with each request.
+/* Reads the credentials; makes no request. server: "https://HOST:PORT". ca_file is read again with
+ * each request.
  *  - _open_file: a PEM file with certificate and key, as kubelet keeps its own
  *    (kubelet-client-current.pem).
- *  - _open_kubeconfig: certificate and key embedded, as kubeconfig_format() writes it, or wrote it
- *    when it was YAML.
- * A file that is not there is -ENOENT (ERROR_RETRY); one without credentials ERROR_CONFIG. */
+ *  - _open_kubeconfig: a kubeconfig with certificate and key embedded, in the form that
+ *    kubeconfig_format() writes, or in YAML, which it wrote before.
+ * A missing file is -ENOENT (ERROR_RETRY); a file without credentials is ERROR_CONFIG. */
 int kube_api_open_file(const char *server, const char *ca_file, const char *pem_file, KubeApi **ret,
                        Error *err);
 int kube_api_open_kubeconfig(const char *server, const char *ca_file, const char *kubeconfig,
@@ -34,24 +34,27 @@ void kube_api_free(KubeApi *api);
 DEFINE_CLEANUP(KubeApi *, kube_api_free);
 #define _cleanup_kube_api_ _cleanup_(kube_api_freep)
 
-/* GET /readyz: 1 it says ok; 0 it does not, or says nothing, or nobody listens. Not being let in is
- * an error. https://kubernetes.io/docs/reference/using-api/health-checks/ */
+/* Sends GET /readyz. Returns 1 if the API server says ok; 0 if it says otherwise, does not answer,
+ * or nobody listens. A denied request is an error.
+ * https://kubernetes.io/docs/reference/using-api/health-checks/ */
 int kube_api_is_ready(KubeApi *api, const Wait *wait, Error *err);
 
-/* GET of an absolute path, "/api/v1/nodes/NAME": 1, caller frees; 0 if there is none (404). */
+/* Sends GET for an absolute path ("/api/v1/nodes/NAME"). Returns 1 and *ret, which the caller
+ * frees, or 0 if there is no such object (404). */
 int kube_api_get(KubeApi *api, const char *path, const Wait *wait, json_t **ret, Error *err);
 
-/* Everything of a collection, page by page; the visit's failure ends it. metadata_only asks for the
- * items' metadata alone (PartialObjectMetadata), which spares a Node's long status. A query may
- * stand in the path. More than KUBE_API_LIST_MAX items is ERROR_FATAL. */
+/* Visits all items of a collection, page by page. Stops when visit fails. metadata_only asks only
+ * for the items' metadata (PartialObjectMetadata), without a Node's long status. The path may have
+ * a query. More than KUBE_API_LIST_MAX items are ERROR_FATAL. */
 #define KUBE_API_LIST_MAX 10000
 typedef int KubeApiVisit(const json_t *item, void *userdata, Error *err);
 int kube_api_list(KubeApi *api, const char *path, bool metadata_only, const Wait *wait,
                   KubeApiVisit *visit, void *userdata, Error *err);
 
-/* The changes. `body` is borrowed, NULL for none; PATCH is a JSON merge patch (RFC 7386). 1 done; 0
- * if what is to be changed is not there (404). What exists already, or changed meanwhile (409), is
- * -EEXIST: look again. */
+/* kube_api_change() sends one of these requests. `body` is borrowed, NULL for none; PATCH is a JSON
+ * merge patch (RFC 7386). Returns 1 if done, 0 if the object to change does not exist (404). An
+ * object that already exists, or has changed meanwhile (409), is -EEXIST: the caller must read it
+ * again. */
 typedef enum KubeApiMethod {
         KUBE_API_POST,
         KUBE_API_PUT,
@@ -63,6 +66,6 @@ typedef enum KubeApiMethod {
 int kube_api_change(KubeApi *api, KubeApiMethod method, const char *path, const json_t *body,
                     const Wait *wait, Error *err);
 
-/* The text at a path of names within an object ("metadata.name"), "" if there is none. A name with
- * a dot cannot be reached so. */
+/* Returns the text at a path of names within an object ("metadata.name"), or "" if there is none. A
+ * name that contains a dot cannot be reached. */
 const char *kube_api_text(const json_t *object, const char *path);

@@ -26,8 +26,8 @@ static bool begins(const char *line, const char *const *beginnings, size_t n)
         return false;
 }
 
-/* "E1129 14:06:19.270293   1234 server.go:269] message": 'E', or 0.
- * https://github.com/kubernetes/klog */
+/* Returns the severity of a klog line, or 0: 'E' for "E1129 14:06:19.270293   1234 server.go:269]
+ * message". https://github.com/kubernetes/klog */
 static char klog_severity(const char *line)
 {
         for (size_t i = 1; i <= 4; i++) {
@@ -38,7 +38,8 @@ static char klog_severity(const char *line)
         return line[5] == ' ' && strstr(line, "] ") && strchr("IWEF", line[0]) ? line[0] : 0;
 }
 
-/* "2026-11-29 14:08:21.879290 C | etcdmain: message", etcd's until 3.5: 'C', or 0. */
+/* Returns the severity of a line in etcd's format until 3.5, or 0: 'C' for "2026-11-29
+ * 14:08:21.879290 C | etcdmain: message". */
 static char capnslog_severity(const char *line)
 {
         const char *bar = strstr(line, " | ");
@@ -64,7 +65,7 @@ static int rank_of(const char *line)
                                                    "unable to configure the Docker daemon" },
                                  *const errors[] = { "error", "failed", "unable to", "cannot",
                                                      "fatal" };
-        /* systemd's own: the one is the outcome, the other a reason, such as a missing file */
+        /* systemd's own: the first is the outcome, the second a reason, such as a missing file */
         const char outcome[] = "Failed to start ", reason[] = ".service: Failed to ";
         char klog = line[0] ? klog_severity(line) : 0, capnslog = capnslog_severity(line);
         if (line[0] == '\0' || begins(line, noise, ELEMENTS(noise)) ||
@@ -80,7 +81,8 @@ static int rank_of(const char *line)
         return error ? RANK_ERROR : RANK_LINE;
 }
 
-/* The value of a logfmt key, 'msg="…"', without its quoting; false if it is not there. */
+/* Copies the value of a logfmt key, 'msg="…"', without its quoting. Returns false if there is
+ * none. */
 static bool logfmt_value(const char *line, const char *key, char *ret, size_t size)
 {
         const char *at = strstr(line, key);
@@ -115,8 +117,8 @@ static void message_of(const char *line, char ret[LAST_WORDS_MAX])
         (void) snprintf(ret, LAST_WORDS_MAX, "%s%s%s", words, error[0] ? ": " : "", error);
 }
 
-/* A bootstrap token (abcdef.0123456789abcdef), a JWT, or anything as long as a key that is no path,
- * no word and no host name. Container ids look like one, too. */
+/* Returns true for a bootstrap token (abcdef.0123456789abcdef), a JWT, or any text as long as a key
+ * that is no path, no word and no host name. Container ids match too. */
 static bool is_secret(const char *word, size_t n)
 {
         size_t digits = 0, letters = 0, dots = 0;

@@ -3,9 +3,9 @@
 
 #include <stdbool.h>
 
-/* The line with which a program most likely said why it does not run. dockerd, etcd and kubelet
- * write everything to standard error, at one priority of the journal, each in a form of its own; so
- * lines are told apart by their words. Pure: lines in, one line out. */
+/* Finds the line in which a program most likely says why it does not run. dockerd, etcd and kubelet
+ * write everything to standard error, so all lines have one priority in the journal, and each
+ * program has its own format. So each line is judged by its words. Pure: lines in, one line out. */
 
 #define LAST_WORDS_MAX 256
 
@@ -16,8 +16,9 @@ typedef struct LastWords {
         unsigned n_runs;
 } LastWords;
 
-/* Takes the next older line. `run` tells the program's starts apart (systemd's invocation id). One
- * that is quoted loses what the log's own form adds, and whatever looks like a token, since more
- * people read it than the journal. Returns false once no older line can matter: words of an error
- * are looked for in the last run, and in the one before where the last has only begun. */
+/* Takes the next older line. `run` tells the program's starts apart (systemd's invocation id). A
+ * quoted line loses what the log's format adds, and everything that looks like a token, because
+ * more people read the quote than the journal. Returns false once no older line can matter: errors
+ * are searched for in the last run, and in the run before it if the last one has none (it may have
+ * only begun). */
 bool last_words_add(LastWords *words, const char *run, const char *line);

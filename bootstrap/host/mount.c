@@ -19,7 +19,8 @@ DEFINE_CLEANUP(struct libmnt_table *, mnt_unref_table);
 
 #define MOUNTINFO "/proc/self/mountinfo"
 
-/* What the kernel's table calls the path: links resolved. A path that is not there yet stays. */
+/* Resolves the links in the path, because the kernel's table has the resolved path. A path that
+ * does not exist yet stays as it is. */
 static int canonical(const char *path, char ret[PATH_MAX], Error *err)
 {
         if (realpath(path, ret)) {
@@ -43,7 +44,7 @@ static int read_table(struct libmnt_table **ret, Error *err)
         return 0;
 }
 
-/* The topmost mount at path; NULL if none. It belongs to the table. */
+/* Returns the topmost mount at path, or NULL. It belongs to the table. */
 static struct libmnt_fs *find_target(struct libmnt_table *table, const char *path)
 {
         return mnt_table_find_target(table, path, MNT_ITER_BACKWARD);
@@ -69,7 +70,7 @@ int mount_look(const char *path, MountState *ret, Error *err)
                 (void) snprintf(state.source, sizeof(state.source), "%s", strempty(source));
                 (void) snprintf(state.type, sizeof(state.type), "%s", strempty(type));
                 state.devnum = mnt_fs_get_devno(fs);
-                /* Of the filesystem, and of this mount of it. */
+                /* Either this mount or the whole filesystem may be read-only. */
                 state.read_only =
                         mnt_fs_get_option(fs, "ro", NULL, NULL) == 0 ||
                         mnt_optstr_get_option(mnt_fs_get_fs_options(fs), "ro", NULL, NULL) == 0;
@@ -78,7 +79,7 @@ int mount_look(const char *path, MountState *ret, Error *err)
         return 0;
 }
 
-/* Where else the device is mounted, for a message: " (mounted at X)" or "". */
+/* Writes where else the device is mounted, for a message: " (it is mounted at X)" or "". */
 static void tell_other_mount(const char *node, char *ret, size_t size)
 {
         ret[0] = '\0';
@@ -107,8 +108,8 @@ static const char *hint(int error)
         }
 }
 
-/* Returns what mount(2) failed with, or 0. r is what mnt_context_mount() returned: a failure of its
- * own before the call, too. */
+/* Returns the errno of mount(2), or 0. r is the result of mnt_context_mount(), which may also fail
+ * before the system call. */
 static int mount_errno(struct libmnt_context *context, int r)
 {
         if (r == 0 && mnt_context_get_status(context) == 1) {
@@ -120,7 +121,8 @@ static int mount_errno(struct libmnt_context *context, int r)
         return r < 0 ? -r : EIO;
 }
 
-/* One mount(2) by libmount. A negative errno; *err is filled for all but -EINVAL with `try`. */
+/* Makes one mount(2) call through libmount. Returns 0 or a negative errno. *err is filled, except
+ * for -EINVAL with `try`. */
 static int mount_once(const char *source, const char *type, const char *options, const char *path,
                       bool try, Error *err)
 {
@@ -168,7 +170,7 @@ int mount_device(const char *node, const char *type, const char *options, const 
         return mount_once(node, type, options, path, false, err);
 }
 
-/* Whether an option of the mount or of its filesystem is there, with that value (NULL: none). */
+/* Returns true if the mount or its filesystem has the option, with that value (NULL: any). */
 static bool has_option(struct libmnt_fs *fs, const char *name, const char *value)
 {
         char *found = NULL;
@@ -179,8 +181,8 @@ static bool has_option(struct libmnt_fs *fs, const char *name, const char *value
         return !value || (found && strlen(value) == n && strncmp(found, value, n) == 0);
 }
 
-/* Whether it is as it should be: 1 or 0. The mode is the folder's own: the option tells that of the
- * first mount for ever. */
+/* Returns 1 if the tmpfs is mounted as it should be, else 0. The mode is read from the folder,
+ * because the mount option always shows the mode of the first mount. */
 static int is_secret_tmpfs(struct libmnt_fs *fs, const char *path, uint64_t size_bytes, Error *err)
 {
         char size[32];
@@ -213,7 +215,7 @@ static int remount_tmpfs(const char *options, const char *path, Error *err)
 
 int mount_tmpfs(const char *path, uint64_t size_bytes, Error *err)
 {
-        /* The kernel rounds up to pages; so the comparison must. */
+        /* The kernel rounds the size up to whole pages, so the comparison must do the same. */
         uint64_t page = (uint64_t) sysconf(_SC_PAGESIZE);
         size_bytes = (size_bytes + page - 1) / page * page;
         _cleanup_(mnt_unref_tablep) struct libmnt_table *table = NULL;

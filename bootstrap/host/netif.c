@@ -62,7 +62,7 @@ static const void *find_bytes(const struct nlmsghdr *message, size_t header_size
                        : NULL;
 }
 
-/* Returns "" where there is no text. */
+/* Returns the attribute's text, or "" if there is none. */
 static const char *attribute_text(const struct nlattr *attribute)
 {
         return attribute && mnl_attr_validate(attribute, MNL_TYPE_NUL_STRING) == 0
@@ -76,8 +76,8 @@ typedef struct LinkSearch {
         Netif netif;
 } LinkSearch;
 
-/* Returns whether a link stands on its own: a network card, or a container's end of a cable. VLANs,
- * macvlans, bridges and bonds show a kind, and may carry the card's address. */
+/* Returns true for a network card, or a container's end of a veth pair. VLANs, macvlans, bridges
+ * and bonds show a kind, and may carry the card's address. */
 static bool is_own_interface(const struct nlattr *info)
 {
         AttributeSearch search = { .type = IFLA_INFO_KIND };
@@ -115,7 +115,7 @@ static int visit_link(const struct nlmsghdr *message, void *userdata)
         return MNL_CB_STOP;
 }
 
-/* Six pairs of hexadecimal digits between colons. */
+/* Parses six pairs of hexadecimal digits between colons. Returns false if the text is malformed. */
 static bool parse_mac(const char *text, unsigned char ret[ETH_ALEN])
 {
         static const char digits[] = "0123456789abcdef";
@@ -150,7 +150,8 @@ int netif_find_by_mac(const char *mac, Netif *ret, Error *err)
         return search.found;
 }
 
-/* Returns -ENODEV if there is no such link, which is an answer. */
+/* Sends a request about the link of that name. Returns -ENODEV if there is no such link; callers
+ * treat that as an answer. */
 static int request_by_name(NetlinkRequest *request, const char *name, mnl_cb_t visitor,
                            void *userdata)
 {
@@ -249,8 +250,8 @@ int netif_first_address(const Netif *netif, struct in_addr *ret_address, unsigne
         return r;
 }
 
-/* Tells the neighbours, one ARP announcement (RFC 5227): those who remember another machine for the
- * address would go on sending to it. A VPC needs none, a switch does. */
+/* Sends one ARP announcement (RFC 5227). Without it, neighbours that remember another machine for
+ * the address would go on sending to that machine. A VPC needs no announcement, a switch does. */
 static int announce(const Netif *netif, struct in_addr address, const unsigned char mac[ETH_ALEN])
 {
         struct {
@@ -335,12 +336,12 @@ int netif_add_address(const Netif *netif, struct in_addr address, Error *err)
         if (r >= 0) {
                 r = announce(netif, address, mac);
         }
-        /* A link that is down has nobody to tell. */
+        /* A link that is down has no neighbours to tell. */
         return r < 0 && r != -ENETDOWN ? error_errno(err, r, "announce %s on %s", text, netif->name)
                                        : 0;
 }
 
-/* ip link add NAME type bridge, with its MTU. */
+/* Makes a bridge with that MTU, like "ip link add NAME type bridge". */
 static int create_bridge(const char *name, uint32_t mtu)
 {
         NetlinkRequest request =
@@ -361,7 +362,7 @@ static int set_up(const Netif *netif)
         return netlink_transact(&request, NULL, NULL);
 }
 
-/* A bridge that carries another address goes. */
+/* Deletes a bridge of that name that carries another address. */
 static int delete_stale_bridge(const char *name, struct in_addr address, unsigned prefix,
                                Error *err)
 {
@@ -451,7 +452,7 @@ int netif_has_route(struct in_addr address, unsigned prefix, char *ret_name, Err
                 return error_errno(err, r, "list routes");
         }
         if (search.found && ret_name && !if_indextoname((unsigned) search.index, ret_name)) {
-                ret_name[0] = '\0'; /* a route by several ways, or its interface just went */
+                ret_name[0] = '\0'; /* a multipath route, or its interface was just deleted */
         }
         return search.found;
 }

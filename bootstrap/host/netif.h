@@ -17,39 +17,42 @@ typedef struct Netif {
         bool up;
 } Netif;
 
-/* The physical-looking interface with that hardware address ("02:0a:…", any case): 1 found, 0 none.
- * VLANs, macvlans and bridges on top that carry the same address are passed over. */
+/* Finds the physical (or veth) interface with that hardware address ("02:0a:…", any case). Skips
+ * VLANs, macvlans and bridges on top of it that carry the same address. Returns 1 if found, else
+ * 0. */
 int netif_find_by_mac(const char *mac, Netif *ret, Error *err);
 
-/* 1 found, 0 none. */
+/* Returns 1 if found, else 0. */
 int netif_find_by_name(const char *name, Netif *ret, Error *err);
 
-/* Whether the address is on the interface: 1 or 0. */
+/* Returns 1 if the address is on the interface, else 0. */
 int netif_has_address(const Netif *netif, struct in_addr address, Error *err);
 
-/* Adds it as a secondary /32 with no label; one that is there already is fine. Announces it by
- * gratuitous ARP. */
+/* Adds the address as a secondary /32 with no label; an address that is there already is fine.
+ * Announces the address by gratuitous ARP. */
 int netif_add_address(const Netif *netif, struct in_addr address, Error *err);
 
 /* Returns 1 if there is an interface of that name with that hardware address, else 0. */
 int netif_has_mac(const char *name, const char *mac, Error *err);
 
-/* The first IPv4 address of the interface and its prefix length: 1, or 0 if it has none. */
+/* Returns 1 and the first IPv4 address of the interface and its prefix length, or 0 if it has
+ * none. */
 int netif_first_address(const Netif *netif, struct in_addr *ret_address, unsigned *ret_prefix,
                         Error *err);
 
-/* Whether the main table routes exactly address/prefix: 1 or 0. `ret_name` (IF_NAMESIZE bytes, may
- * be NULL) gets the interface. */
+/* Returns 1 if the main table routes exactly address/prefix, else 0. `ret_name` (IF_NAMESIZE bytes,
+ * may be NULL) gets the interface. */
 int netif_has_route(struct in_addr address, unsigned prefix, char *ret_name, Error *err);
 
-/* Whether the address is a permanent neighbour (ip neighbour) with that hardware address, on
- * whatever interface: 1 or 0. A malformed address is nobody's. */
+/* Returns 1 if the address is a permanent neighbour (ip neighbour) with that hardware address, on
+ * any interface, else 0. A malformed hardware address matches no neighbour. */
 int netif_has_neighbour(struct in_addr address, const char *mac, Error *err);
 
-/* A bridge of that name with this address alone, up: makes what is missing of that. One that has
- * another address is deleted and made anew, so nothing of an earlier network outlives it. */
+/* Makes a bridge of that name with this address, and brings it up; makes only what is missing. A
+ * bridge that has another address is deleted and made again, so nothing of an earlier network
+ * outlives it. */
 int netif_make_bridge(const char *name, struct in_addr address, unsigned prefix, unsigned mtu,
                       Error *err);
 
-/* Deletes a link (a stale bridge): 1 deleted, 0 was not there. */
+/* Deletes a link (a stale bridge). Returns 1 if deleted, 0 if there was none. */
 int netif_delete(const char *name, Error *err);

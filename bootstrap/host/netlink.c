@@ -11,7 +11,7 @@
 
 DEFINE_CLEANUP(struct mnl_socket *, mnl_socket_close);
 
-#define REPLY_BYTES_MAX 32768 /* the kernel makes no longer datagram of a dump */
+#define REPLY_BYTES_MAX 32768 /* the kernel's datagrams of a dump are not longer */
 #define REPLY_TIMEOUT_S 5
 #define DUMP_ATTEMPTS   5
 
@@ -106,7 +106,7 @@ static int netlink_transact_once(const NetlinkRequest *request, mnl_cb_t visitor
 
 int netlink_transact(const NetlinkRequest *request, mnl_cb_t visitor, void *userdata)
 {
-        int r = -EINTR; /* what libmnl makes of NLM_F_DUMP_INTR */
+        int r = -EINTR; /* how libmnl reports NLM_F_DUMP_INTR */
         for (unsigned i = 0; r == -EINTR && i < DUMP_ATTEMPTS; i++) {
                 r = netlink_transact_once(request, visitor, userdata);
         }

@@ -5,7 +5,8 @@
 #include <linux/netlink.h>
 #include <stdint.h>
 
-/* The way of host/netif to the kernel: one request of rtnetlink and its whole reply, by libmnl. */
+/* Sends one rtnetlink request to the kernel for host/netif, and reads its whole reply, by
+ * libmnl. */
 
 /* Has room for the two headers and the attributes of each request of host/netif. The longest, which
  * makes a bridge, has 76 bytes. */
@@ -18,8 +19,8 @@ typedef union NetlinkRequest {
 NetlinkRequest netlink_request(uint16_t type, uint16_t flags, size_t size);
 
 /* Sends the request and calls visitor (which may be NULL) with each message of the reply, until the
- * kernel says that this is all, or visitor returns MNL_CB_STOP. A dump that changed while it was
- * read is read again from its beginning, at most five times. Returns 0 or a negative errno, which
- * may be the kernel's answer; -ETIMEDOUT if it does not answer within five seconds, -EMSGSIZE if a
- * datagram is longer than any that it makes. */
+ * reply ends or visitor returns MNL_CB_STOP. A dump that changed while it was read is read again
+ * from its beginning, at most five times in all. Returns 0 or a negative errno, which may be the
+ * kernel's answer; -ETIMEDOUT if the kernel does not answer within five seconds, -EMSGSIZE if a
+ * datagram is longer than any that the kernel makes. */
 int netlink_transact(const NetlinkRequest *request, mnl_cb_t visitor, void *userdata);

@@ -39,11 +39,13 @@ static void child_close(Child *child)
 
 #define _cleanup_child_ _cleanup_(child_close)
 
-/* The descriptors of a child before it runs: its standard three, and one that tells the parent why
- * the program could not be run, or by closing that it does. */
+/* The descriptors of a child before it runs: the standard three, and a status pipe. The status pipe
+ * tells the parent why the program could not be run; if it closes without data, the program
+ * runs. */
 enum { CHILD_INPUT, CHILD_OUTPUT, CHILD_ERRORS, CHILD_STATUS, CHILD_FDS };
 
-/* In the child: async-signal-safe calls only, as other threads may have held any lock. */
+/* Prepares the child after fork(). Only async-signal-safe calls are allowed here, because other
+ * threads may have held any lock. Returns 0 or a positive errno. */
 static int child_prepare(int fds[CHILD_FDS], pid_t parent)
 {
         if (setsid() < 0) { /* a group of its own, and no terminal to ask questions on */
@@ -55,7 +57,7 @@ static int child_prepare(int fds[CHILD_FDS], pid_t parent)
                 return errno;
         }
         if (getppid() != parent) {
-                return ECANCELED; /* it died before the line above */
+                return ECANCELED; /* the parent died before the line above */
         }
         for (int i = 0; i < CHILD_FDS; i++) { /* out of the way of the dup2() below */
                 fds[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 3);
@@ -90,7 +92,7 @@ static _Noreturn void child_main(int fds[CHILD_FDS], pid_t parent, char **argv, 
         _exit(n == sizeof(error) ? 127 : 126); /* without a reader there is nobody to tell */
 }
 
-/* Signals wait until the child has no handlers of ours any more. */
+/* Forks with all signals blocked, until the child has none of our handlers any more. */
 static pid_t fork_quietly(int fds[CHILD_FDS], char **argv, char **environment)
 {
         sigset_t all, before;
@@ -106,7 +108,8 @@ static pid_t fork_quietly(int fds[CHILD_FDS], char **argv, char **environment)
         return pid;
 }
 
-/* All of the input at once, in memory: nothing has to be fed while output is read. */
+/* Returns a descriptor for the child's standard input. A memory file holds all of the input at
+ * once, so nothing must be written while output is read. */
 static int input_open(const ProcessOptions *options, Error *err)
 {
         if (!options->input) {
@@ -135,11 +138,11 @@ static void close_fds(int (*fds)[CHILD_FDS])
 {
         FOREACH_ARRAY(fd, *fds, CHILD_FDS) {
                 close_fdp(fd);
-                *fd = -EBADF; /* done early and once more at the end */
+                *fd = -EBADF; /* this function is called early and again at the end */
         }
 }
 
-/* Pipes for what the child writes; `theirs` gets its ends, `ours` the other ones. */
+/* Opens pipes for the child's output; `theirs` gets the child's ends, `ours` the other ends. */
 static int pipes_open(int ours[CHILD_FDS], int theirs[CHILD_FDS], Error *err)
 {
         for (int i = CHILD_OUTPUT; i < CHILD_FDS; i++) {
@@ -225,14 +228,14 @@ static int child_start(const ProcessOptions *options, Child *ret, Error *err)
         return 0;
 }
 
-/* Standard output: the beginning is kept. */
+/* Keeps the beginning of standard output. */
 static int keep_output(Buffer *output, const char *data, size_t n)
 {
         size_t left = output->max - output->size;
         return buffer_append(output, data, n < left ? n : left);
 }
 
-/* Standard error: the end is kept. */
+/* Keeps the end of standard error. */
 static int keep_errors(Buffer *errors, const char *data, size_t n)
 {
         int r = buffer_append(errors, data, n);
@@ -243,8 +246,8 @@ static int keep_errors(Buffer *errors, const char *data, size_t n)
         return r;
 }
 
-/* One read from each pipe that has something: 1 if anything came, 0 if not. Result NULL: thrown
- * away. */
+/* Reads once from each pipe that has data. Returns 1 if any data came, else 0. If result is NULL,
+ * the data is discarded. */
 static int child_read(Child *child, ProcessResult *result, Error *err)
 {
         int any = 0, r = 0;
@@ -254,7 +257,7 @@ static int child_read(Child *child, ProcessResult *result, Error *err)
                 ssize_t n = *fds[i] < 0 ? -1 : read(*fds[i], data, sizeof(data));
                 if (n == 0) {
                         close_fdp(fds[i]);
-                        *fds[i] = -EBADF; /* poll(2) passes it over */
+                        *fds[i] = -EBADF; /* poll(2) ignores it */
                 }
                 if (n <= 0) {
                         continue;
@@ -271,7 +274,7 @@ static int child_read(Child *child, ProcessResult *result, Error *err)
         return any;
 }
 
-/* Reads until the child has ended (0), or the wait is over. */
+/* Reads output until the child has ended. Returns 0 then, or an error when the wait is over. */
 static int child_watch(Child *child, const Wait *wait, ProcessResult *result, Error *err)
 {
         for (;;) {
@@ -298,7 +301,7 @@ static int child_watch(Child *child, const Wait *wait, ProcessResult *result, Er
         }
 }
 
-/* The wait is over: asks the group to end, then makes it. */
+/* Ends the child's group when the wait is over: SIGTERM first, then SIGKILL. */
 static int child_kill(Child *child, Error *err)
 {
         static const int signals[] = { SIGTERM, SIGKILL };
@@ -316,8 +319,8 @@ static int child_kill(Child *child, Error *err)
 static int child_reap(Child *child, ProcessResult *result, Error *err)
 {
         siginfo_t info = {};
-        /* Who was left behind in its group goes too. While the child is a zombie the number cannot
-         * have become another group's. */
+        /* Kills what is left of the child's group. While the child is a zombie, its number cannot
+         * be another group's. */
         (void) kill(-child->pid, SIGKILL);
         for (int i = 0, r = 1; r > 0 && i < READS_AFTER_END; i++) {
                 r = child_read(child, result, err);
@@ -380,8 +383,10 @@ static int how_it_ended(const ProcessResult *result, char *ret, size_t size)
                               : snprintf(ret, size, "exit status %d", result->exit_status);
 }
 
-/* "exit status 1: the last lines; of what it said". The standard output of a program that succeeded
- * is its answer, which may be a secret; that of one that failed may be its complaint. */
+/* Describes how a program ended: "exit status 1: the last lines; of its output". The standard
+ * output of a program that succeeded is its answer, which may be a secret, so it is not quoted. A
+ * failed program may have written its complaint there, so it is quoted if standard error is
+ * empty. */
 static void process_describe(const ProcessResult *result, size_t lines, char *ret, size_t size)
 {
         bool output = result->errors.size == 0 && result->exit_status != 0;

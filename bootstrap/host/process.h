@@ -7,10 +7,11 @@
 #include "base/string.h"
 #include "base/wait.h"
 
-/* A child: argv[0] is an absolute path, no shell; environment PATH, LC_ALL=C and what `environment`
- * names (NULL-terminated "K=V"), nothing inherited, no descriptor either; standard input /dev/null,
- * or `input`; default signal handlers and mask; killed when the thread that runs it dies; a session
- * of its own, so without a terminal, and what is left of its group dies with it. */
+/* A child process. argv[0] is an absolute path; there is no shell. The environment is PATH,
+ * LC_ALL=C and what `environment` names (NULL-terminated "K=V"). Nothing else is inherited, not
+ * even a descriptor. Standard input is /dev/null, or `input`. Signal handlers and mask are the
+ * defaults. The child is killed when the thread that runs it dies. It has its own session, so no
+ * terminal, and what is left of its process group is killed when it ends. */
 typedef struct ProcessOptions {
         const char *const *argv;
         const char *const *environment;
@@ -26,14 +27,14 @@ typedef struct ProcessResult {
         Buffer errors;   /* the last 4 KiB of standard error */
 } ProcessResult;
 
-/* Runs it to its end. 0 once it has ended, however; what an exit status means is the caller's
- * matter. Fails when it cannot be started (ENOENT: ERROR_CONFIG, the image lacks it), or the wait
- * is over (SIGTERM, SIGKILL 5 s later, and reaped then). Command, status and last lines go to the
- * journal (LOG_ID_CHILD). */
+/* Runs the program to its end. Returns 0 once it has ended, whatever its exit status; the caller
+ * judges the status. Fails when the program cannot be started (ENOENT: ERROR_CONFIG, the image
+ * lacks it), or when the wait is over (SIGTERM, SIGKILL 5 s later, and then the child is reaped).
+ * Command, status and last lines go to the journal (LOG_ID_CHILD). */
 int process_run(const ProcessOptions *options, const Wait *wait, ProcessResult *ret, Error *err);
 
-/* As process_run(), and an exit status other than 0 is ERROR_FATAL with the last line of what the
- * program said. */
+/* Like process_run(), but an exit status other than 0 is ERROR_FATAL with the last line of the
+ * program's output. */
 int process_run_checked(const ProcessOptions *options, const Wait *wait, ProcessResult *ret,
                         Error *err);
 

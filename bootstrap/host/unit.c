@@ -15,7 +15,7 @@ static int unit_read_text(sd_bus_message *message, char *ret, size_t size)
         const char *text;
         int r = sd_bus_message_read(message, "v", "s", &text);
         if (r >= 0) {
-                (void) snprintf(ret, size, "%s", text); /* words of systemd's own; cut is fine */
+                (void) snprintf(ret, size, "%s", text); /* systemd's own text; may be cut */
         }
         return r;
 }
@@ -90,7 +90,7 @@ static int read_properties(sd_bus_message *message, UnitState *ret)
                 }
         }
         if (!streq(state.active, "active")) {
-                state.active_since_us = 0; /* it keeps the last time */
+                state.active_since_us = 0; /* systemd keeps the last time */
         }
         if (r == 0) {
                 *ret = state;
@@ -119,7 +119,7 @@ static int make_call(sd_bus *bus, const char *name, sd_bus_message **ret)
         return 0;
 }
 
-/* Asking for properties makes the manager load the unit. */
+/* Reads the unit's state. A request for properties makes the manager load the unit. */
 static int unit_look_at(sd_bus *bus, const char *name, const Wait *wait, UnitState *ret, Error *err)
 {
         _cleanup_message_ sd_bus_message *call = NULL, *reply = NULL;
@@ -148,7 +148,8 @@ int unit_look(const char *name, const Wait *wait, UnitState *ret, Error *err)
         return r;
 }
 
-/* A job we wait for: its reply comes before its end, as the manager runs jobs later. */
+/* A job to wait for. The reply to the call comes before the job's end, because the manager runs
+ * jobs later. */
 typedef struct Job {
         const char *path; /* NULL: not known yet */
         char result[32];  /* empty: not ended yet */
@@ -221,7 +222,7 @@ static int job_run(const char *method, const char *name, const Wait *wait, Error
 static int job(const char *verb, const char *method, const char *name, const Wait *wait, Error *err)
 {
         char what[300];
-        (void) snprintf(what, sizeof(what), "%s %s", verb, name); /* a unit's name has 255 */
+        (void) snprintf(what, sizeof(what), "%s %s", verb, name); /* unit names: 255 at most */
         Effect effect = effect_before("bus", what);
         int r = job_run(method, name, wait, err);
         effect_after(&effect, r, NULL);
@@ -291,7 +292,7 @@ static bool state_differs(const UnitState *a, const UnitState *b)
 static int wait_change(const char *name, const UnitState *seen, const Wait *wait,
                        uint64_t timeout_ms, Error *err)
 {
-        bool changed = true; /* look once before the first signal: it may be past already */
+        bool changed = true; /* look before the first signal: it may have been sent already */
         Wait part = wait_part(wait, timeout_ms);
         _cleanup_free_ char *path = NULL;
         _cleanup_bus_ sd_bus *bus = NULL;

@@ -20,22 +20,21 @@ typedef struct UnitState {
         bool need_reload;         /* NeedDaemonReload */
 } UnitState;
 
-/* A unit that does not exist is load "not-found", not an error. */
+/* Reads the unit's state. A unit that does not exist has load "not-found"; it is not an error. */
 int unit_look(const char *name, const Wait *wait, UnitState *ret, Error *err);
 
-/* Starts (or restarts) the unit and waits for the job's end (JobRemoved); mode "replace". 0 when
- * the result is "done". Any other result is ERROR_RETRY naming it, with the unit's own Result and
- * its last words;
- * "not-found" and "masked" are ERROR_CONFIG. */
+/* Starts, restarts or stops the unit with mode "replace", and waits for the job's end (JobRemoved).
+ * Returns 0 if the job's result is "done". Any other result is ERROR_RETRY; the message has that
+ * result, the unit's own Result and its last words. "not-found" and "masked" are ERROR_CONFIG. */
 int unit_start(const char *name, const Wait *wait, Error *err);
 int unit_restart(const char *name, const Wait *wait, Error *err);
 int unit_stop(const char *name, const Wait *wait, Error *err);
 
-/* Resets "failed", so that a start is not refused by its rate limit. A unit that is not loaded is
- * fine. */
+/* Resets "failed", so that systemd's rate limit does not refuse a start. A unit that is not loaded
+ * is fine. */
 int unit_reset_failed(const char *name, const Wait *wait, Error *err);
 
-/* Waits until the unit is no longer in the state it has now (PropertiesChanged), or timeout_ms
- * passed: an event instead of a poll. 1 changed, 0 not. */
+/* Waits until the unit's state differs from `seen`, or timeout_ms passed. Uses events
+ * (PropertiesChanged) instead of a poll. Returns 1 if it changed, 0 if not. */
 int unit_wait_change(const char *name, const UnitState *seen, const Wait *wait, uint64_t timeout_ms,
                      Error *err);

@@ -8,9 +8,10 @@
 
 #include "base/string.h"
 
-/* PID 1 is asked on its private socket, as systemctl(1) run by root does: it is there before
- * dbus-daemon, and without it. On that socket every signal is delivered, without Subscribe(), and
- * no message names its sender. Who may not use it goes to the system bus. */
+/* Connections go to PID 1's private socket, as those of systemctl(1) run by root do: it is there
+ * before dbus-daemon, and without it. On that socket every signal is delivered, without
+ * Subscribe(), and no message names its sender. A caller that may not use the socket gets the
+ * system bus. */
 #define PRIVATE_SOCKET "unix:path=/run/systemd/private"
 
 static const struct {
@@ -98,9 +99,9 @@ int unit_bus_turn(sd_bus *bus, const Wait *wait, Error *err)
                 return error_errno(err, r, "connection to systemd");
         }
         Wait part = *wait;
-        if (timeout_us != UINT64_MAX) { /* a point in time, of the handshake */
+        if (timeout_us != UINT64_MAX) { /* a point in time: the handshake's deadline */
                 struct timespec now;
-                (void) clock_gettime(CLOCK_MONOTONIC, &now); /* a clock that exists */
+                (void) clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail: this clock exists */
                 uint64_t now_us = (uint64_t) now.tv_sec * 1000000 + (uint64_t) now.tv_nsec / 1000;
                 part = wait_part(wait, timeout_us > now_us ? (timeout_us - now_us) / 1000 + 1 : 0);
         }

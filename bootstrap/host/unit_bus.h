@@ -19,18 +19,18 @@
 
 int unit_bus_open(sd_bus **ret, Error *err);
 
-/* Handles one message, or waits for one: 1, or 0 when the deadline passed. */
+/* Handles one message, or waits for one. Returns 1, or 0 when the deadline passed. */
 int unit_bus_turn(sd_bus *bus, const Wait *wait, Error *err);
 
 /* Sends the call, waits for its reply. */
 int unit_bus_call(sd_bus *bus, sd_bus_message *call, const Wait *wait, sd_bus_message **ret,
                   Error *err);
 
-/* Calls the manager; n_arguments strings. */
+/* Calls a method of the manager with n_arguments strings. */
 int unit_bus_call_manager(sd_bus *bus, const char *method, const char *const *arguments,
                           size_t n_arguments, const Wait *wait, sd_bus_message **ret, Error *err);
 
-/* Signals of the manager come to the callback from now on. */
+/* Subscribes the callback to a signal of systemd. */
 int unit_bus_subscribe(sd_bus *bus, const char *path, const char *interface, const char *member,
                        sd_bus_message_handler_t callback, void *userdata, const Wait *wait,
                        Error *err);

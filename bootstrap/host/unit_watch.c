@@ -9,7 +9,7 @@
 
 #define UNITS_MAX 64
 
-/* The longest wait for the answer of the system bus; on the private socket nothing is asked. */
+/* The longest wait for a reply of the system bus. The private socket needs no request. */
 #define SUBSCRIBE_MS 5000
 
 typedef struct Ear {
@@ -42,7 +42,8 @@ static int unit_watch_read_property(sd_bus_message *message, const char **ret_ac
         return sd_bus_message_skip(message, "v");
 }
 
-/* The text of a property in a PropertiesChanged signal, or NULL. */
+/* Reads ActiveState and SubState from a PropertiesChanged signal. A state that the signal does not
+ * have is left as it was. */
 static int read_states(sd_bus_message *message, const char **ret_active, const char **ret_sub)
 {
         const char *interface = NULL;
@@ -67,8 +68,8 @@ static int read_states(sd_bus_message *message, const char **ret_active, const c
         return r;
 }
 
-/* A unit on its way is looked at when it has arrived: to restart one that an administrator restarts
- * would cancel his job. */
+/* Returns true if the unit is not between two states. A unit in transition is not reported: to
+ * restart a unit that an administrator is restarting would cancel the administrator's job. */
 static bool is_settled(const char *active, const char *sub)
 {
         return streq(active, "active") || streq(active, "inactive") || streq(active, "failed") ||

@@ -10,14 +10,15 @@
  * https://kubernetes.io/docs/concepts/architecture/nodes/#heartbeats */
 #define NODE_LEASE_S 40
 
-/* Writes the address at which this machine finds it: https://ADDRESS:443. */
+/* Writes the API server's URL as seen from this machine: https://ADDRESS:443. */
 #define API_SERVER_MAX 32
 void api_server(const Boot *boot, char ret[API_SERVER_MAX]);
 
-/* Opens it as this machine's daemon may ask it: the master as kube-bootstrap, a node with its
- * kubelet's certificate (-ENOENT, ERROR_RETRY, while it has none). */
+/* Opens a client of the API server with the credentials that this machine's daemon may use: those
+ * of kube-bootstrap on a master, kubelet's certificate on a node (-ENOENT, ERROR_RETRY, while there
+ * is none). */
 int api_open(const Boot *boot, KubeApi **ret, Error *err);
 
-/* Gets this machine's own Node: 1, caller frees; 0 if there is none (404), and says what it waits
- * for. */
+/* Gets this machine's own Node. Returns 1 (the caller frees *ret), or 0 if there is none (404),
+ * after saying what the step waits for. */
 int api_get_node(const Boot *boot, KubeApi *api, StepContext *context, json_t **ret, Error *err);

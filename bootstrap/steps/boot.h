@@ -49,12 +49,14 @@ typedef enum BootStep {
 
 extern const Step boot_steps[_BOOT_STEP_MAX];
 
-/* When a daemon that stays, though the table could not be brought to its end, runs it again. */
+/* The pauses before a resident daemon runs the table again: after a run that failed, or after a
+ * denial that was only a warning (denial_is_warning). */
 extern const StepRetry boot_again;
 
-/* How long such a daemon was never ready before the stack hears FAILURE. A daemon that is started
- * again counts anew, and has no file to tell it otherwise: a word that comes late costs the stack
- * the rest of its own timeout, and one that comes too soon rolls back what would have worked. */
+/* A resident daemon that was never ready signals FAILURE to the stack this long after its first
+ * failed run. A daemon that is started again counts from zero, because no file tells it of the time
+ * before. A late signal costs the stack the rest of its own timeout; a signal that is too early
+ * rolls back a stack that would have worked. */
 extern const unsigned boot_patience_ms;
 
 #define MASTER_MOUNT_POINT   "/var/lib/kubernetes/master"
@@ -65,15 +67,15 @@ extern const unsigned boot_patience_ms;
 #define KUBELET_CERTS        SECRETS_DIR "/kubelet" /* kubelet's own */
 #define KUBELET_CLIENT_PEM   KUBELET_CERTS "/kubelet-client-current.pem"
 #define SUBNET_ENV           "/run/flannel/subnet.env"
-#define RUNTIME_FOLDER       "/run/kube-bootstrap" /* this boot's: state, and files of services */
+#define RUNTIME_FOLDER       "/run/kube-bootstrap" /* of this boot: state, files of services */
 
-/* What only a person may decide; set from flags of `run`. */
+/* Decisions that only a person may make, set from flags of `run`. */
 typedef struct BootOverrides {
-        bool new_cluster;   /* volume and bucket disagree: begin anew */
+        bool new_cluster;   /* volume and bucket disagree: begin a new cluster */
         bool new_keys;      /* new secrets over existing data */
-        bool force_detach;  /* holder not running */
-        bool takeover;      /* of a dead holder's claim */
-        bool format_volume; /* nothing known is on it, but it is not proven new */
+        bool force_detach;  /* detach the volume from a holder that does not run */
+        bool takeover;      /* take over the claim of a dead holder */
+        bool format_volume; /* format though it is not proven new; nothing known is on it */
 } BootOverrides;
 
 /* Memory of steps that outlives a run of the table, in one process. Each member belongs to one
@@ -85,15 +87,15 @@ typedef struct BootMemory {
         /* docker-bootstrap, docker: dockerd's database of networks was set aside */
         bool networks_set_aside[_DOCKERD_MAX];
 
-        /* flanneld: the leases without a route after a restart, by their sum */
+        /* flanneld: the leases not matched after a restart, as a sum */
         uint64_t unmended_leases;
 
-        /* kubelet-config: the kubelet whose version was asked */
+        /* kubelet-config: the kubelet binary whose version was checked */
         struct stat kubelet;
 } BootMemory;
 
-/* What steps learn and share. Each part is filled by the probe of the one step named, and read by
- * steps which need that one: the engine orders the two, so nothing here is locked. */
+/* Facts that steps learn and share. The probe of the named step fills each part, and steps that
+ * need this step read it. The engine orders the two, so nothing here is locked. */
 typedef struct Boot {
         BootOverrides overrides;
         BootMemory memory;
@@ -127,14 +129,15 @@ typedef struct Boot {
         unsigned overlay_mtu;
 } Boot;
 
-/* Forgets what steps learned, so that they learn it anew. Kept are the memory above, and who speaks
- * for this instance to AWS: credentials, the pace that AWS asked for and the clock's offset. */
+/* Forgets what steps learned, so that they learn it again. Keeps the overrides, the memory above,
+ * and the clients of IMDS and AWS with what they hold: credentials, the pace that AWS asked for and
+ * the clock's offset. */
 void boot_reset(Boot *boot);
 void boot_done(Boot *boot);
 #define _cleanup_boot_ _cleanup_(boot_done)
 
-/* Asks IMDS who this instance is, and makes what speaks for it to AWS, as far as that is not there
- * yet: clients are kept, what they have learned with them. */
+/* Asks IMDS who this instance is. Makes the clients of IMDS and AWS that do not exist yet; existing
+ * clients are kept, with what they have learned. */
 int boot_open_aws(Boot *boot, const Wait *wait, Error *err);
 
 /* Asks EC2 about this instance's interfaces, in one call, and notes which have the
@@ -144,7 +147,7 @@ int boot_look_at_interfaces(Boot *boot, const Wait *wait, Ec2Interface *ret_prim
 /* Returns the primary interface; NULL, and *err, where instance metadata names none. */
 const ImdsInterface *boot_primary_interface(const Boot *boot, Error *err);
 
-/* The role's bit for the engine: 0 until config is known. */
+/* Returns the role's bit for the engine; 0 until config is known. */
 unsigned boot_role(void *boot);
 
 /* Step functions, a file per step or close family. */

@@ -9,7 +9,8 @@ static char *key_of(const Boot *boot, const char *name)
         return isempty(prefix) ? string_format("%s", name) : string_format("%s/%s", prefix, name);
 }
 
-/* A bucket that is not there is a line of stack-config.sh that is wrong. */
+/* Puts the setting before an error of configuration: if the bucket does not exist, the line in
+ * stack-config.sh is wrong. */
 static int name_the_setting(const Boot *boot, Error *err, int r)
 {
         return r < 0 && err->class == ERROR_CONFIG

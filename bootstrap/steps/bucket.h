@@ -11,13 +11,15 @@
 /* How often the bucket is looked at again while something is missing: a look costs one GET. */
 extern const StepRetry bucket_looks;
 
-/* One object; as s3_get() and s3_put(). A bucket that does not exist is named by its setting. */
+/* Read and write one object, as s3_get() and s3_put() do. The error of a bucket that does not exist
+ * names the setting. */
 int bucket_get(const Boot *boot, StepContext *context, const char *name, size_t max_bytes,
                Buffer *ret, char *ret_etag, Error *err);
 int bucket_put(const Boot *boot, StepContext *context, const char *name, const Buffer *content,
                S3Condition condition, const char *etag, Error *err);
 
-/* Writes only over the object with this ETag; with NULL, only where there is none. As s3_put(). */
+/* Writes only over the object with this ETag or, if etag is NULL, only if there is no object.
+ * Returns as s3_put() does. */
 int bucket_replace(const Boot *boot, StepContext *context, const char *name, const Buffer *content,
                    const char *etag, Error *err);
 

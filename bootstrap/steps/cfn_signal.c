@@ -4,7 +4,7 @@
 #include "aws/cloudformation.h"
 #include "base/cleanup.h"
 
-/* 1, or 0 if there is none. */
+/* Finds the names of the stack and its resource. Returns 1, or 0 if no stack is named. */
 static int find_stack(const Boot *boot, char **ret_name, char **ret_resource, Error *err)
 {
         const StackConfig *config = &boot->config;
@@ -24,10 +24,9 @@ static int find_stack(const Boot *boot, char **ret_name, char **ret_resource, Er
         return 1;
 }
 
-/* Returns the name within a stack's id
- * (arn:PARTITION:cloudformation:REGION:ACCOUNT:stack/NAME/UUID), or a copy of what is a name
- * already; NULL: no memory. AWS's model of SignalResource takes ids of three partitions only, but
- * names in all of them. */
+/* Returns the name in a stack's id (arn:PARTITION:cloudformation:REGION:ACCOUNT:stack/NAME/UUID),
+ * or a copy of `stack` if it is a name already. NULL: no memory. AWS's model of SignalResource
+ * takes ids of three partitions only, but names in all of them. */
 static char *name_of(const char *stack)
 {
         const char *last = strrchr(stack, '/');

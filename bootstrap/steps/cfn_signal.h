@@ -3,11 +3,12 @@
 
 #include "steps/boot.h"
 
-/* Tells the CloudFormation stack that launched this instance how that ended: ready, or failed. Also
- * where the boot has got nowhere: what it needs of IMDS it then asks for itself, and the stack's
- * name it takes from a stack-config.sh that is no good otherwise. Not while the table is run.
+/* Tells the CloudFormation stack that launched this instance how the launch ended: ready, or
+ * failed. This works even if the boot failed early: the function asks IMDS itself for what it
+ * needs, and takes the stack's name from a stack-config.sh that is otherwise invalid. Must not be
+ * called while the table is run.
  *
- * 1: told. 0: no stack is named. -EALREADY: the stack does not want to know (any more), by its own
- * word; there is nothing else to know that by, so a later run asks it again. Else as any call of
- * AWS. */
+ * Returns 1 if the stack was told, 0 if no stack is named, and -EALREADY if CloudFormation says
+ * that the stack takes no such signal (any more). No other source tells this, so a later run asks
+ * again. Other errors are as for any call of AWS. */
 int cfn_signal_send(Boot *boot, bool ready, const Wait *wait, Error *err);

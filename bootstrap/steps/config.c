@@ -3,10 +3,11 @@
 #include "steps/settings.h"
 #include "steps/volume/volume_identity.h"
 
-/* config: what this instance is told. */
+/* config: reads the settings of this instance. */
 
-/* Compares the settings with those of the volume's cluster, where it is mounted already, before
- * anything is touched. Whatever is wrong with the volume itself is for the steps that need it. */
+/* Compares the settings with those of the volume's cluster if the volume is mounted already, before
+ * any step changes anything. Steps that need the volume report what is wrong with the volume
+ * itself. */
 static int check_settings(const StackConfig *config, Error *err)
 {
         VolumeIdentity volume = {};

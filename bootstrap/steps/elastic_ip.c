@@ -5,7 +5,8 @@
 #include "base/string.h"
 #include "steps/settings.h"
 
-/* elastic-ip: the address is taken from the instance that has it, as private-ip takes the other. */
+/* elastic-ip: takes the Elastic IP from the instance that has it, as private-ip takes the private
+ * address. */
 
 int elastic_ip_probe(void *userdata, StepContext *context, Error *err)
 {
@@ -34,8 +35,8 @@ int elastic_ip_probe(void *userdata, StepContext *context, Error *err)
         return 1;
 }
 
-/* The address may be gone because another has become the master meanwhile: what volume-attach found
- * may be minutes old. */
+/* Checks that the volume is still attached to this instance. The address may have moved because
+ * another instance has become the master: what volume-attach found may be minutes old. */
 static int check_volume_is_here(const Boot *boot, const Wait *wait, Error *err)
 {
         const char *id = boot->config.master_volume_id;

@@ -6,10 +6,10 @@
 #include "config/networks.h"
 #include "steps/boot.h"
 
-/* identity: what this instance is. The step only learns. */
+/* identity: learns what this instance is, and changes nothing. */
 
-/* The role in stack-config.sh against what EC2 says of the instance. The IAM role decides what the
- * instance may do, so a contradiction is never a matter of taste. */
+/* Compares the role in stack-config.sh with what EC2 says of the instance. The IAM role decides
+ * what the instance may do, so a contradiction is an error. */
 static int check_role(const StackConfig *config, const ImdsIdentity *identity, Error *err)
 {
         const char *role = role_to_string(config->role);
@@ -39,8 +39,8 @@ static int check_role(const StackConfig *config, const ImdsIdentity *identity, E
         return 0;
 }
 
-/* Traffic to an address of the VPC that the overlay or the services have as well would never leave
- * the machine. Interfaces may be in different VPCs. */
+/* Refuses an overlay or service network that overlaps a network of the VPC: traffic to an address
+ * in both would never leave the machine. Interfaces may be in different VPCs. */
 static int check_networks(const Boot *boot, const Wait *wait, Error *err)
 {
         _cleanup_string_list_ StringList problems = {};
@@ -88,7 +88,7 @@ static int learn_role(Boot *boot, StepContext *context, Error *err)
         return check_role(&boot->config, &boot->identity, err);
 }
 
-/* The bucket, which must be of this instance's own account. */
+/* Opens the bucket, which must belong to this instance's own account. */
 static int open_bucket(Boot *boot, const Wait *wait, Error *err)
 {
         char account[IMDS_ACCOUNT_MAX];
@@ -98,8 +98,8 @@ static int open_bucket(Boot *boot, const Wait *wait, Error *err)
                                      boot->config.kms_key_id, &boot->bucket, err);
 }
 
-/* The name is asked of EC2: the master looks the instance up by it, and DHCP's option set decides
- * what IMDS and the kernel call this machine. */
+/* Asks EC2 for this machine's name, because the master looks the instance up by it. The name that
+ * IMDS and the kernel have is not used: DHCP's option set decides it. */
 static int learn_name(Boot *boot, const Wait *wait, Error *err)
 {
         Ec2Interface primary = {};

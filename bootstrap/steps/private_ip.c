@@ -10,11 +10,12 @@
 #include "host/netif.h"
 #include "steps/boot.h"
 
-/* private-ip: the master's fixed address, in EC2 and in the kernel. It is taken from the instance
- * that has it: both addresses follow the volume, and this instance holds that. */
+/* private-ip: the master's fixed address, in EC2 and in the kernel. The step takes it from the
+ * instance that has it: both addresses follow the volume, and the volume is attached to this
+ * instance. */
 
-/* EC2 takes only addresses of the interface's subnet; its own message would not say whose fault it
- * is. */
+/* Refuses an address outside of the interface's subnet. EC2 would refuse it as well, but its
+ * message does not say which setting is wrong. */
 static int check_subnet(const Boot *boot, const ImdsInterface *primary, const char *address,
                         Error *err)
 {
@@ -43,8 +44,8 @@ static bool carries(const Ec2Interface *interface, const char *address)
         return false;
 }
 
-/* What both functions begin with: the address as text, the interface as IMDS, EC2 and the kernel
- * know it. */
+/* The facts that probe and apply begin with: the address as text, and the interface as IMDS, EC2
+ * and the kernel know it. */
 typedef struct PrivateIp {
         char address[INET_ADDRSTRLEN];
         const ImdsInterface *primary;
@@ -97,7 +98,8 @@ int private_ip_probe(void *userdata, StepContext *context, Error *err)
         return r;
 }
 
-/* EC2 reassigns secondary addresses only; a primary one goes with its interface. */
+/* Refuses an address that is the primary address of an interface: EC2 reassigns secondary addresses
+ * only, and a primary address stays with its interface. */
 static int refuse_primary(const Boot *boot, const PrivateIp *look, const Wait *wait, Error *err)
 {
         Ec2Interface holder = {};
@@ -119,8 +121,9 @@ static int refuse_primary(const Boot *boot, const PrivateIp *look, const Wait *w
         return error_from_aws(err, refused); /* that instance may end */
 }
 
-/* EC2 first: the kernel's address is worth nothing before. systemd-networkd drops an address that
- * it does not know when it configures the interface anew: the resident daemon looks again. */
+/* Assigns the address in EC2 first: before that, the kernel's address is useless. When
+ * systemd-networkd configures the interface again, it drops an address that it does not know, so
+ * the resident daemon probes again. */
 int private_ip_apply(void *userdata, StepContext *context, Error *err)
 {
         const Boot *boot = userdata;

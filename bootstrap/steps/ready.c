@@ -7,7 +7,8 @@
 #include "steps/kubelet/join.h"
 #include "steps/services/service.h"
 
-/* The end of the table: what runs here runs, and the cluster sees it so. */
+/* ready: the last row of the table. The units of this role are active, and the cluster sees this
+ * machine's Node as Ready. */
 
 static int units_are_active(const Boot *boot, StepContext *context, Error *err)
 {
@@ -26,7 +27,7 @@ static int units_are_active(const Boot *boot, StepContext *context, Error *err)
         return 0;
 }
 
-/* 1, or 0 with what the Node says instead. */
+/* Returns 1 if the Node is Ready; else 0, after saying what the Node says instead. */
 static int node_is_ready(const json_t *node, StepContext *context)
 {
         const json_t *conditions = json_object_get(json_object_get(node, "status"), "conditions"),
@@ -47,7 +48,8 @@ static int node_is_ready(const json_t *node, StepContext *context)
         return 0;
 }
 
-/* What a Node says of itself stays when its kubelet dies; its Lease does not. */
+/* Returns 1 if kubelet has renewed its Lease lately, else 0. The status of a Node stays as it is
+ * when its kubelet dies, but nobody renews the Lease then. */
 static int lease_is_fresh(const json_t *lease, StepContext *context)
 {
         const char *text = kube_api_text(lease, "spec.renewTime"); /* 2006-01-02T15:04:05.000000Z */
@@ -101,7 +103,7 @@ int ready_probe(void *userdata, StepContext *context, Error *err)
                 r = look_at_node(boot, context, err);
         }
         if (r < 0 && err->class == ERROR_DENIED) {
-                err->class = ERROR_RETRY; /* roles of a cluster that has just begun take a moment */
+                err->class = ERROR_RETRY; /* a new cluster makes its roles a little later */
         }
         return r;
 }

@@ -26,8 +26,8 @@ ClusterSettings settings_of(const StackConfig *config)
         return settings;
 }
 
-/* "FILE:9: KEY=value", or "FILE: KEY=value (the default)"; caller frees, NULL when out of memory.
- */
+/* Returns "FILE:9: KEY=value", or "FILE: KEY=value (the default)". The caller frees it; NULL when
+ * out of memory. */
 static char *name_setting(const StackConfig *config, const char *key, const char *value)
 {
         unsigned line = stack_config_line(config, key);
@@ -64,7 +64,8 @@ int settings_check_volume(const StackConfig *config, const LineageScene *scene, 
                        : 0;
 }
 
-/* The alternative names of the certificate in use: 1, or 0 if there is none yet. */
+/* Reads the alternative names of the certificate in use. Returns 1, or 0 if there is no certificate
+ * yet. */
 static int settings_read_names(CertificateInfo *ret, Error *err)
 {
         _cleanup_buffer_ Buffer pem = {};
@@ -129,7 +130,7 @@ int settings_warn_of_address(StepContext *context, const char *public_ip, Error 
         return warn_of_name(context, &info, "IP", public_ip, text, err);
 }
 
-/* "10.0.0.1, 172.20.128.9" and so on: what the certificate has of this kind. */
+/* Appends the certificate's names of this kind: "10.0.0.1, 172.20.128.9" and so on. */
 static int list_names(const CertificateInfo *info, const char *kind, Buffer *ret)
 {
         size_t n = strlen(kind);
@@ -200,7 +201,8 @@ int settings_check_certificate(const StackConfig *config, Error *err)
         return 0;
 }
 
-/* 1 if the volume's identity has the overlay's settings, 0 if it lacks them and etcd has ours. */
+/* Returns 1 if the volume's identity has the overlay's settings (or there is no identity), 0 if it
+ * lacks them and etcd has no others than ours. */
 static int look_at_overlay(const StackConfig *config, const char *in_etcd, VolumeIdentity *ret,
                            Error *err)
 {

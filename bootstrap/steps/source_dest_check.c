@@ -4,7 +4,8 @@
 
 /* source-dest-check: EC2 drops packets of the overlay while an interface has the check on. */
 
-/* Identity has just asked EC2, for the name: its answer is the first look. */
+/* Uses the answer of step identity, which has just asked EC2 for the name, for the first probe;
+ * later probes ask EC2. */
 int source_dest_check_probe(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
@@ -25,7 +26,8 @@ int source_dest_check_probe(void *userdata, StepContext *context, Error *err)
         return 1;
 }
 
-/* On each interface: the instance's own attribute cannot be set once there is a second one. */
+/* Switches the check off on each interface: the instance's own attribute cannot be set once there
+ * is a second interface. */
 int source_dest_check_apply(void *userdata, StepContext *context, Error *err)
 {
         const Boot *boot = userdata;

@@ -11,24 +11,26 @@
 #define RETRY_NEVER         { 0 }
 /* clang-format on */
 
-/* EC2 may describe what was until a few seconds after it took a change. Not for private-ip, whose
- * apply also puts back what the kernel lost.
+/* EC2 may describe the old state for a few seconds after it accepted a change. private-ip has no
+ * such time, because its apply also restores what the kernel lost.
  * https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html */
 #define SETTLE_EC2_S 10
 
-/* IAM's policies take effect within seconds; where somebody has to come, seldom is enough. */
+/* A changed IAM policy takes effect within seconds, so the first pauses are short. If a person must
+ * act, a retry every few minutes is enough. */
 const StepRetry boot_again = { .first_ms = 2000, .max_ms = 300000 };
 const unsigned boot_patience_ms = 600000; /* a third of the template's timeout */
 
-/* Each row has an interval, or says why not. */
+/* Each row has reprobe_s, or a comment that says why not. */
 const Step boot_steps[_BOOT_STEP_MAX] = {
-        /* Read on a reload: at any other time a person may be half way through an edit. */
+        /* Each run of the table reads the file, and a reload starts one. At any other time a person
+         * may be in the middle of an edit. */
         [BOOT_CONFIG] = {
                 .name = "config", .runs_on = ROLE_ALL,
                 .makes_true = "stack-config.sh is parsed as data and every value is valid",
                 .probe = config_probe, .retry = RETRY_NEVER, .deadline_s = 30,
         },
-        /* A machine that runs keeps its identity; each run of the table reads it anew. */
+        /* A running machine keeps its identity; each run of the table reads it again. */
         [BOOT_IDENTITY] = {
                 .name = "identity", .runs_on = ROLE_ALL, .needs = STEP(CONFIG),
                 .makes_true = "instance, zone, interfaces and role are known from IMDSv2, the name from EC2",
@@ -47,7 +49,7 @@ const Step boot_steps[_BOOT_STEP_MAX] = {
                 .probe = volume_attach_probe, .apply = volume_attach_apply,
                 .retry = RETRY_AWS, .reprobe_s = 300,
         },
-        /* volume-mount sees to it that the filesystem is still the one that was mounted. */
+        /* volume-mount checks that the filesystem is still the one that was mounted. */
         [BOOT_VOLUME_FORMAT] = {
                 .name = "volume-format", .runs_on = ROLE_MASTER, .needs = STEP(VOLUME_ATTACH),
                 .makes_true = "this cluster's filesystem is on the volume",
@@ -66,8 +68,9 @@ const Step boot_steps[_BOOT_STEP_MAX] = {
                 .probe = secrets_probe, .apply = secrets_apply,
                 .retry = RETRY_LOCAL, .reprobe_s = 300,
         },
-        /* The addresses follow the volume, and only one that the secrets prove to be this cluster's: a master
-         * that was given a wrong volume, a blank one say, must not take them from the right one. */
+        /* The addresses follow a volume that the secrets prove to be this cluster's. A master that
+         * was given a wrong volume, for example a blank one, must not take them from the right
+         * master. */
         [BOOT_ELASTIC_IP] = {
                 .name = "elastic-ip", .runs_on = ROLE_MASTER, .needs = STEP(SECRETS),
                 .makes_true = "the Elastic IP is associated with this instance",

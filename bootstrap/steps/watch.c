@@ -29,7 +29,7 @@ void step_watch_free(StepWatch *watch)
         free(watch);
 }
 
-/* Opens the watch of units if there is none: 1 if it is new, else 0. */
+/* Opens the watch of units if there is none. Returns 1 if it opened one, else 0. */
 static int open_units(StepWatch *watch)
 {
         static const char *names[SERVICES_MAX];
@@ -49,7 +49,7 @@ static int open_units(StepWatch *watch)
 
 void step_watch_poll(StepWatch *watch, struct pollfd ret[STEP_WATCH_FDS])
 {
-        /* each time: the tmpfs may have been mounted anew */
+        /* at each call, because the tmpfs may have been mounted again */
         (void) inotify_add_watch(watch->secrets_fd, SECRETS_DIR,
                                  IN_ATTRIB | IN_CREATE | IN_DELETE | IN_MODIFY | IN_MOVE |
                                          IN_DELETE_SELF | IN_UNMOUNT);
@@ -58,7 +58,8 @@ void step_watch_poll(StepWatch *watch, struct pollfd ret[STEP_WATCH_FDS])
         ret[1] = watch->units ? unit_watch_poll(watch->units) : (struct pollfd) { .fd = -1 };
 }
 
-/* Which units changed; all of them where changes may have been missed. */
+/* Returns the mask of the units that changed; all of them if the watch had to be opened again, as
+ * it may have missed changes. */
 static uint64_t take_units(StepWatch *watch)
 {
         uint64_t changed = 0;

@@ -6,11 +6,12 @@
 
 #include "base/cleanup.h"
 
-/* Tells an idle daemon which steps to look at before their time: systemd, of units that
- * changed, and the kernel, of files in SECRETS_DIR. */
+/* Tells an idle daemon which steps to probe before their time: systemd tells of units that changed,
+ * the kernel of files in SECRETS_DIR. */
 typedef struct StepWatch StepWatch;
 
-/* NULL when memory is short. What cannot be listened to is looked at in its time. */
+/* Returns NULL when out of memory. Steps whose events cannot be watched are probed at their usual
+ * time. */
 StepWatch *step_watch_new(void);
 void step_watch_free(StepWatch *watch);
 DEFINE_CLEANUP(StepWatch *, step_watch_free);
@@ -19,5 +20,5 @@ DEFINE_CLEANUP(StepWatch *, step_watch_free);
 #define STEP_WATCH_FDS 2
 void step_watch_poll(StepWatch *watch, struct pollfd ret[STEP_WATCH_FDS]);
 
-/* The mask of the steps that something has come for, without waiting. */
+/* Returns the mask of the steps for which an event has arrived. Does not wait. */
 uint64_t step_watch_take(StepWatch *watch);

@@ -11,14 +11,15 @@
 #include "steps/api.h"
 #include "steps/bucket.h"
 
-/* This machine's half: what its kubelet joins with. */
+/* This machine's half of joining: the token and the certificate of its kubelet. */
 
 #define CERTIFICATE_BYTES_MAX ((size_t) 64 << 10)
 
-/* Longer than the master's patience with a request (CSR_PATIENCE_S), so that none is given up. */
+/* Longer than the time that the master lets a request wait (CSR_PATIENCE_S), so that no request is
+ * given up too early. */
 #define JOIN_TRY_S 400
 
-/* A certificate that is over in a moment is none. */
+/* A certificate that expires within this time does not count. */
 #define CERTIFICATE_LEFT_S 60
 
 static int read_certificate(const char *path, X509 **ret, Error *err)
@@ -33,7 +34,7 @@ int join_has_certificate(Error *err)
         _cleanup_x509_ X509 *certificate = NULL, *authority = NULL;
         _cleanup_certificate_info_ CertificateInfo info = {};
         int r = read_certificate(KUBELET_CLIENT_PEM, &certificate, err);
-        if (r == -ENOENT || r == -EBADMSG) { /* none, or none that kubelet could use */
+        if (r == -ENOENT || r == -EBADMSG) { /* no file, or one that kubelet could not use */
                 return 0;
         }
         if (r >= 0) {
@@ -67,9 +68,9 @@ int join_local_token(JoinToken *ret, Error *err)
         return r < 0 ? r : 1;
 }
 
-/* Whether JOIN_FILE has been tried for long, 1 or 0: what was fetched and has led to no certificate
- * since is perhaps refused, and the bucket may have a better one by now. The master's own is known
- * to the API server for as long as it lives. */
+/* Returns 1 if JOIN_FILE has been tried for too long, else 0. A fetched token that has led to no
+ * certificate by then is perhaps refused, and the bucket may have a better one by now. Always 0 on
+ * a master: the API server knows the master's own token for as long as it lives. */
 static int had_its_time(const Boot *boot, Error *err)
 {
         struct stat st;
@@ -131,7 +132,8 @@ int join_get_object(const Boot *boot, StepContext *context, JoinToken *ret, Erro
         return r < 0 ? r : 1;
 }
 
-/* 1 once there is a token here, 0 where the master has not left one. */
+/* Returns 1 once there is a token (or a certificate) here, 0 while the master has left no valid
+ * token. */
 static int take_token(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
@@ -172,7 +174,7 @@ int join_render_bootstrap_kubeconfig(const Boot *boot, Secret *ret, Error *err)
                 return r;
         }
         api_server(boot, server);
-        /* the authority is a file, so that kubelet's own kubeconfig, which it makes from this one,
-         * follows it */
+        /* the authority is named as a file: kubelet makes its own kubeconfig from this one, and so
+         * that kubeconfig follows the file too */
         return kubeconfig_format_bootstrap(server, SECRETS_DIR "/ca.crt", &token, ret, err);
 }

@@ -9,9 +9,9 @@
 
 #define KUBELET_HEALTHZ "http://127.0.0.1:10248/healthz"
 
-#define HEALTHY_S 60 /* that a start of it may take */
+#define HEALTHY_S 60 /* the time that a start of kubelet may take */
 
-/* 1 kubelet says ok, 0 it does not, or says nothing, or nobody listens. */
+/* Returns 1 if kubelet says ok; 0 if it says something else or nothing, or nobody listens. */
 static int kubelet_answers(void *userdata, StepContext *context, Error *err)
 {
         (void) userdata;
@@ -43,7 +43,7 @@ static int count_files(size_t *ret, Error *err)
         return r;
 }
 
-/* Whether it runs, and with the files as they are now: 1 or 0. */
+/* Returns 1 if kubelet runs, and with the files as they are now; else 0. */
 static int kubelet_is_current(StepContext *context, Error *err)
 {
         struct timespec since;
@@ -95,8 +95,8 @@ static int kubelet_restart(StepContext *context, Error *err)
         return service_restart(UNIT_KUBELET, context, err);
 }
 
-/* systemd may have just started it anew, and to start it once more would not help: 1 if it comes by
- * itself, 0 if it must be restarted (or runs well and is to be restarted all the same: --from). */
+/* Returns 1 if a restart that systemd has just made brings kubelet up: another restart would not
+ * help. Returns 0 if we must restart kubelet, also if it is healthy and --from forces a restart. */
 static int kubelet_comes(StepContext *context, Error *err)
 {
         int r = kubelet_is_current(context, err);

@@ -27,8 +27,8 @@ static int ask_version(StepContext *context, Error *err)
         return r < 0 ? r : render_check_kubelet_version(result.output.data, err);
 }
 
-/* Refuses a kubelet of an unsupported version. It is asked once, unless the file becomes another:
- * to start it takes longer than all else that the step does. */
+/* Refuses a kubelet of an unsupported version. The version is asked for once, and again only if the
+ * file changes: starting kubelet takes longer than everything else that the step does. */
 static int check_version(Boot *boot, StepContext *context, Error *err)
 {
         struct stat *known = &boot->memory.kubelet;
@@ -48,7 +48,7 @@ static int check_version(Boot *boot, StepContext *context, Error *err)
         return r;
 }
 
-/* Both files as this machine needs them. */
+/* Renders both files as this machine needs them. */
 static int render_files(Boot *boot, StepContext *context, Buffer *ret_config,
                         Buffer *ret_environment, Error *err)
 {
@@ -104,7 +104,7 @@ static int files_are_right(Boot *boot, StepContext *context, Error *err)
         return r < 0 ? r : r == 0;
 }
 
-/* Whether kubelet has its certificate, or what it asks for one with: 1 or 0. */
+/* Returns 1 if kubelet has its certificate, or the token and kubeconfig to ask for one; else 0. */
 static int can_join(const Boot *boot, Error *err)
 {
         int r = join_has_certificate(err);
@@ -137,8 +137,8 @@ int kubelet_config_probe(void *userdata, StepContext *context, Error *err)
         return r;
 }
 
-/* The master makes its own token, as nobody could give it one; a node waits for what the master
- * left in the bucket. */
+/* Makes sure that kubelet can join. A master makes its own token, because nobody else could give it
+ * one; a node waits for the token that the master leaves in the bucket. */
 static int prepare_to_join(Boot *boot, StepContext *context, Error *err)
 {
         int r = can_join(boot, err);

@@ -9,31 +9,32 @@
 #include "steps/kubelet/join.h"
 #include "steps/services/service.h"
 
-/* kubelet's first certificate of this boot, and a start with it.
+/* kubelet-join: waits for kubelet's first certificate of this boot, and restarts kubelet with it.
  *
- * A kubelet that began without one looks every ten seconds whether it has come (UpdateTransport()
- * in https://github.com/kubernetes/kubernetes/blob/v1.20.2/pkg/kubelet/certificate/transport.go),
- * and what it tried in vain before, it tries again later and later: its CSINode, without which it
- * is not Ready, after 19 s and then 2 min (initializeCSINode() in pkg/volume/csi/csi_plugin.go).
- * One that starts with its certificate registers at once.
+ * A kubelet that began without a certificate looks for one every ten seconds (UpdateTransport() in
+ * https://github.com/kubernetes/kubernetes/blob/v1.20.2/pkg/kubelet/certificate/transport.go), and
+ * retries what failed before with growing pauses: its CSINode, without which it is not Ready, after
+ * 19 s and then 2 min (initializeCSINode() in pkg/volume/csi/csi_plugin.go). A kubelet that starts
+ * with its certificate registers at once.
  *
  * kubelet registers its Node when it starts, and never again (registerWithAPIServer() in
- * pkg/kubelet/kubelet_node_status.go). A Node that somebody deleted comes back with a restart. */
+ * pkg/kubelet/kubelet_node_status.go). If somebody deleted the Node, a restart of kubelet registers
+ * it again. */
 
 /* Longer than kubelet takes to register: it tries every 7 s at least. */
 #define REGISTERS_S 60
 
-/* named after when they came */
+/* kubelet names the files after the time when it got them */
 #define KUBELET_CERTIFICATES KUBELET_CERTS "/kubelet-client-[0-9]*.pem"
 
-/* Whether kubelet began after it had the first of its certificates, 1 or 0. Those that it renews by
- * itself it takes up by itself. */
+/* Returns 1 if kubelet was started after it had the first of its certificates, else 0. kubelet
+ * renews that certificate and loads the new ones without a restart. */
 static int began_with_certificate(const struct timespec *since, Error *err)
 {
         glob_t found = {};
         int r = glob(KUBELET_CERTIFICATES, 0, NULL, &found); /* sorted */
         if (r == GLOB_NOMATCH) {
-                r = 1; /* given one in another way */
+                r = 1; /* kubelet got its certificate in another way */
         } else if (r != 0) {
                 r = error_set(err, ERROR_RETRY, EIO, "cannot read " KUBELET_CERTS);
         } else {
@@ -46,7 +47,7 @@ static int began_with_certificate(const struct timespec *since, Error *err)
         return r;
 }
 
-/* Returns 1 if kubelet's Node is there or may still come, 0 if it was deleted. */
+/* Returns 1 if kubelet's Node exists or may still be registered, 0 if it was deleted. */
 static int is_registered(const Boot *boot, const struct timespec *since, StepContext *context,
                          Error *err)
 {
@@ -60,7 +61,7 @@ static int is_registered(const Boot *boot, const struct timespec *since, StepCon
                 r = api_get_node(boot, api, context, &node, err);
         }
         if (r < 0 && err->class == ERROR_DENIED) {
-                err->class = ERROR_RETRY; /* roles of a cluster that has just begun take a moment */
+                err->class = ERROR_RETRY; /* a new cluster makes its roles a little later */
         }
         return r;
 }
@@ -106,7 +107,7 @@ static int await_certificate(StepContext *context, Error *err)
         }
 }
 
-/* Says that kubelet is restarted for its Node's sake, where that is the reason. */
+/* Warns that kubelet is restarted to register its Node again, if that is the reason. */
 static int explain(const Boot *boot, StepContext *context, Error *err)
 {
         struct timespec since;

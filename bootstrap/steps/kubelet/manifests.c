@@ -22,7 +22,7 @@ void manifests_done(Manifests *manifests)
         manifests->n = 0;
 }
 
-/* What a template may name. */
+/* The variables that a template may use. */
 typedef struct Facts {
         char master_private_ip[INET_ADDRSTRLEN], cluster_dns[INET_ADDRSTRLEN];
         char service_network[NETWORK_TEXT_MAX], overlay_network[NETWORK_TEXT_MAX];
@@ -90,7 +90,7 @@ static bool is_there(const Manifests *manifests, const char *name)
         return false;
 }
 
-/* 1 if it was added, 0 if it was left out. */
+/* Fills in one template. Returns 1, or 0 if the manifest is left out. */
 static int render_one(const Facts *facts, StepContext *context, const char *path,
                       ManifestsLack lack, Manifest *ret, Error *err)
 {
@@ -163,7 +163,8 @@ int manifests_render(const Boot *boot, StepContext *context, const char *folder,
         return r < 0 ? r : 0;
 }
 
-/* Each file of the folder that is not among these; what is in a folder below is not kubelet's. */
+/* Called for each file of the folder that is not one of the manifests. Subfolders are skipped:
+ * kubelet does not read them. */
 typedef int Stranger(const char *path, void *userdata, Error *err);
 
 static int visit_strangers(const Manifests *manifests, const char *folder, Stranger *visit,

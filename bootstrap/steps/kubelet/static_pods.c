@@ -5,8 +5,8 @@
 #include "base/file.h"
 #include "steps/kubelet/manifests.h"
 
-/* What kubelet runs by itself, without an API server to tell it to: the control plane on the
- * master, kube-proxy everywhere. */
+/* static-pods: the pods that kubelet runs without an API server: the control plane on the master,
+ * kube-proxy on every machine. */
 
 #define TEMPLATES "/etc/kubernetes/static-pods"
 #define MANIFESTS "/etc/kubernetes/manifests" /* kubelet's staticPodPath */
@@ -20,7 +20,9 @@ static int static_pods_render(const Boot *boot, StepContext *context, Manifests 
                                           MANIFESTS_LACK_NOTHING, ret, err);
 }
 
-/* The API server's audit log tells who did what. kubelet would make its folder for all to read. */
+/* Returns 1 if the folder of the API server's audit log is private, or if this is a node, which has
+ * no such log; else 0. The log tells who did what, and kubelet would make its folder readable for
+ * all. */
 static int audit_is_private(const Boot *boot, Error *err)
 {
         struct stat st;

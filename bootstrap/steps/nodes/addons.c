@@ -8,9 +8,10 @@
 #include "steps/kubelet/join.h"
 #include "steps/kubelet/manifests.h"
 
-/* What a cluster is given once its API server answers. kubectl applies it; what was applied last is
- * noted in the cluster, file by file, so that a look is one request. Objects that somebody deleted
- * since do not show in that: `run --from addons` brings them back. */
+/* addons: the manifests that a cluster is given once its API server answers. kubectl applies them.
+ * A ConfigMap notes the digest of each file that was applied last, so that a probe compares all of
+ * them with one request. The ConfigMap does not show that somebody has deleted an object since:
+ * `run --from addons` brings it back. */
 
 #define TEMPLATES "/etc/kubernetes/addons"
 #define MANIFESTS RUNTIME_FOLDER "/addons"
@@ -24,7 +25,7 @@ static int addons_render(const Boot *boot, StepContext *context, Manifests *ret,
         return manifests_render(boot, context, TEMPLATES, MANIFESTS_LACK_IMAGES, ret, err);
 }
 
-/* File name to digest. */
+/* Makes an object that maps each file's name to its digest. */
 static int make_digests(const Manifests *manifests, json_t **ret, Error *err)
 {
         json_auto_t *digests = json_object();
@@ -42,7 +43,7 @@ static int make_digests(const Manifests *manifests, json_t **ret, Error *err)
         return 0;
 }
 
-/* Whether the cluster was given just these last: 1 or 0. */
+/* Returns 1 if the cluster was last given exactly these manifests, else 0. */
 static int are_noted(KubeApi *api, const Manifests *manifests, StepContext *context, Error *err)
 {
         json_auto_t *wanted = NULL, *note = NULL;
@@ -79,8 +80,9 @@ static int note(KubeApi *api, const Manifests *manifests, StepContext *context, 
 
 static const StepRetry api_looks = { .first_ms = 250, .max_ms = 1000 };
 
-/* 1 or 0. An API server that has just begun lets nobody do anything until it has made its own roles
- * (and on a new cluster not even its administrators), so whatever it says, it is waited for. */
+/* Returns 1 if the API server is ready, else 0. An API server that has just started lets nobody do
+ * anything until it has made its own roles (on a new cluster not even its administrators), so a
+ * denial also means "not ready yet". */
 static int answers(void *userdata, StepContext *context, Error *err)
 {
         KubeApi *api = userdata;
@@ -91,7 +93,7 @@ static int answers(void *userdata, StepContext *context, Error *err)
                 *err = why;
                 return r;
         }
-        if (r <= 0) { /* where it answered, there is no message */
+        if (r <= 0) { /* without an error why.message is empty */
                 step_waiting_for(context, "the API server to be ready%s%.150s", not_yet ? ": " : "",
                                  why.message);
         }
@@ -122,7 +124,8 @@ static int await_api(KubeApi *api, StepContext *context, Error *err)
                                    "the API server does not become ready: see docker ps -a");
 }
 
-/* Its cache of what the API server knows would lie in a home folder that there is none of. */
+/* Runs kubectl apply. kubectl's cache of what the API server knows would be in a home folder, and
+ * there is none. */
 static int kubectl_apply(StepContext *context, Error *err)
 {
         const char *const argv[] = { "/usr/bin/kubectl",
@@ -137,7 +140,7 @@ static int kubectl_apply(StepContext *context, Error *err)
         int r = process_run_checked(&(ProcessOptions) { .argv = argv }, step_wait(context), &result,
                                     err);
         if (r < 0 && err->class == ERROR_FATAL) {
-                err->class = ERROR_RETRY; /* its exit status does not tell what may pass */
+                err->class = ERROR_RETRY; /* the exit status does not tell if a retry helps */
         }
         return r;
 }
@@ -157,7 +160,7 @@ int addons_apply(void *userdata, StepContext *context, Error *err)
         if (r >= 0) {
                 r = manifests_install(&manifests, MANIFESTS, err);
         }
-        if (r >= 0 && manifests.n > 0) { /* kubectl takes nothing to apply for a mistake */
+        if (r >= 0 && manifests.n > 0) { /* for kubectl, nothing to apply is an error */
                 r = kubectl_apply(context, err);
         }
         return r < 0 ? r : note(api, &manifests, context, err);

@@ -9,9 +9,10 @@
 #include "steps/bucket.h"
 #include "steps/kubelet/join.h"
 
-/* The master's half: the tokens that the API server knows. What is in force stands in the bucket,
- * for nodes, and in JOIN_FILE, for the master's own kubelet; each has its Secret. A new master
- * finds the nodes' token in the bucket and its Secret in etcd, and goes on with them. */
+/* join-token: the master's half of joining, the tokens that the API server knows. The valid tokens
+ * are in the bucket, for nodes, and in JOIN_FILE, for the master's own kubelet; each has its
+ * Secret. A new master finds the nodes' token in the bucket and its Secret in etcd, and goes on
+ * with them. */
 
 #define SECRETS_PATH "/api/v1/namespaces/" JOIN_NAMESPACE "/secrets"
 #define TOKENS_PATH  SECRETS_PATH "?fieldSelector=type%3Dbootstrap.kubernetes.io%2Ftoken"
@@ -20,9 +21,9 @@ typedef struct TokenScene {
         time_t now;
         JoinToken own, nodes;
         bool own_wanted;             /* kubelet has no certificate yet */
-        bool nodes_fresh;            /* the bucket has one that lives for long enough */
+        bool nodes_fresh;            /* the bucket has a token that lives long enough */
         bool own_known, nodes_known; /* to the API server */
-        StringList expired;          /* Secrets of tokens that are over */
+        StringList expired;          /* Secrets of expired tokens */
 } TokenScene;
 
 static void scene_done(TokenScene *scene)
@@ -32,7 +33,7 @@ static void scene_done(TokenScene *scene)
         string_list_done(&scene->expired);
 }
 
-/* A member of a Secret's data as text; false where it is not there, or not text. */
+/* Reads a member of a Secret's data as text. Returns false if it is missing or not text. */
 static bool secret_text(const json_t *secret, const char *name, Secret *ret)
 {
         const json_t *value = json_object_get(json_object_get(secret, "data"), name);
@@ -50,7 +51,7 @@ static bool is_secret_of(const json_t *secret, const JoinToken *token)
                secret_text(secret, "token-secret", &value) && streq(value.data, token->secret);
 }
 
-/* Whether it is of our making, and over. */
+/* Returns true if the Secret is of a token that we made, and the token has expired. */
 static bool is_expired(const json_t *secret, time_t now)
 {
         _cleanup_secret_ Secret groups = SECRET_INIT, expiration = SECRET_INIT;
@@ -77,7 +78,8 @@ static int visit_secret(const json_t *secret, void *userdata, Error *err)
         return 0;
 }
 
-/* What this machine's kubelet needs. One that has its certificate needs no token. */
+/* Finds out whether this machine's kubelet needs a token; a kubelet that has its certificate needs
+ * none. */
 static int look_at_own(TokenScene *scene, Error *err)
 {
         int r = join_has_certificate(err);
@@ -144,7 +146,8 @@ static int make_known(KubeApi *api, StepContext *context, const JoinToken *token
                       : r;
 }
 
-/* A new token for nodes: known first, so that whoever reads it can use it. */
+/* Makes a new token for nodes. The API server knows it before the bucket has it, so that every node
+ * that reads it can use it. */
 static int renew(const Boot *boot, StepContext *context, KubeApi *api, time_t now, Error *err)
 {
         _cleanup_join_token_ JoinToken token = {};

@@ -11,7 +11,7 @@
         "/apis/certificates.k8s.io/v1/certificatesigningrequests" \
         "?fieldSelector=spec.signerName%3Dkubernetes.io%2Fkube-apiserver-client-kubelet"
 
-/* Of more that wait at once the rest is seen at the next look. */
+/* If more requests wait at once, the next look sees the rest. */
 #define CSRS_MAX 1024
 
 void nodes_scene_done(NodesScene *scene)
@@ -27,7 +27,8 @@ void nodes_scene_done(NodesScene *scene)
         *scene = (NodesScene) {};
 }
 
-/* Room for one more at the end of an array that grows by doubling: its place, or NULL. */
+/* Makes room for one more item at the end of an array that grows by doubling. Returns the array, or
+ * NULL when out of memory. */
 static void *array_grow(void *array, size_t n, size_t size)
 {
         bool is_full = n == 0 || (n & (n - 1)) == 0;
@@ -37,7 +38,7 @@ static void *array_grow(void *array, size_t n, size_t size)
         return reallocarray(array, n ? 2 * n : 1, size);
 }
 
-/* Returns a time to the second; 0 if it is none. */
+/* Returns the time in seconds; 0 if the text is not a time. */
 static time_t look_parse_time(const char *text)
 {
         struct timespec time;
@@ -158,7 +159,8 @@ static int ask_about(Question *question, const char *name, Ec2Instance *place, E
         return r;
 }
 
-/* A live Node needs no question, so mostly there is none. */
+/* Asks EC2 about Nodes that are not live and about requests that need it. Mostly there is nothing
+ * to ask, because a live Node needs no question. */
 static int ask_about_all(const Boot *boot, StepContext *context, NodesScene *scene, Error *err)
 {
         Question question = { .boot = boot, .wait = step_wait(context) };

@@ -8,8 +8,8 @@
 #include "cluster/document.h"
 #include "steps/kubelet/join.h"
 
-/* The master's care for the cluster's Nodes: it lets in who may join, labels Nodes by role (kubelet
- * may not label itself so), and deletes those whose instance is gone. */
+/* nodes: the master lets in the machines that may join, labels Nodes by role (kubelet may not set
+ * these labels itself), and deletes Nodes whose instance no longer exists. */
 
 static const StepRetry looks = { .first_ms = 2000, .max_ms = 2000 };
 
@@ -28,8 +28,9 @@ bool nodes_have_work(const Boot *boot, const NodesScene *scene)
         return false;
 }
 
-/* Whether this machine's own Node is there, and by a certificate of this boot: 1 or 0. After a
- * reboot the Node is still there, and its kubelet asks again, which nobody else would approve. */
+/* Returns 1 if this machine's own Node exists and kubelet has a certificate of this boot, else 0.
+ * After a reboot the Node still exists, but its kubelet asks for a certificate again, and nobody
+ * else would approve that. */
 static int is_in(const Boot *boot, const NodesScene *scene, Error *err)
 {
         return nodes_find(scene, boot->node_name) ? join_has_certificate(err) : 0;
@@ -51,7 +52,8 @@ int nodes_probe(void *userdata, StepContext *context, Error *err)
         return nodes_have_work(boot, &scene) ? 0 : is_in(boot, &scene, err);
 }
 
-/* 1 done; 0 if it is gone, or somebody else has changed it meanwhile: to be looked at again. */
+/* Returns 1 if the change was made; 0 if the object no longer exists or somebody else has changed
+ * it meanwhile, so that it must be looked at again. */
 static int nodes_change(KubeApi *api, StepContext *context, KubeApiMethod method, const char *path,
                         json_t *body, Error *err)
 {
@@ -62,7 +64,8 @@ static int nodes_change(KubeApi *api, StepContext *context, KubeApiMethod method
         return r == -EEXIST ? 0 : r;
 }
 
-/* https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/ */
+/* Approves or denies the request, by its verdict.
+ * https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/ */
 static int settle(KubeApi *api, StepContext *context, CsrSeen *seen, Error *err)
 {
         bool approve = seen->verdict == CSR_APPROVE;
@@ -93,7 +96,7 @@ static void node_path(const NodeSeen *node, char ret[300])
         (void) snprintf(ret, 300, "/api/v1/nodes/%s", node->name);
 }
 
-/* Only as it was seen: not one that has come back since. */
+/* Deletes the Node only if it is still as it was seen: it may have come back since. */
 static int delete (KubeApi *api, StepContext *context, const NodeSeen *node, Error *err)
 {
         char path[300];
@@ -158,7 +161,7 @@ typedef struct NodesLook {
         KubeApi *api;
 } NodesLook;
 
-/* 1 once there is nothing to do and the master's own Node is in, 0 until then. */
+/* Returns 1 once there is nothing to do and the master's own Node has joined, else 0. */
 static int look_and_work(void *userdata, StepContext *context, Error *err)
 {
         const NodesLook *look = userdata;
@@ -181,7 +184,8 @@ static int look_and_work(void *userdata, StepContext *context, Error *err)
         return 0;
 }
 
-/* Until the master's own is in: its kubelet asks in its own time. */
+/* Looks and works until the master's own Node has joined: its kubelet decides when it asks for its
+ * certificate. */
 int nodes_apply(void *userdata, StepContext *context, Error *err)
 {
         NodesLook look = { .boot = userdata };

@@ -8,15 +8,15 @@
 #include "cluster/csr.h"
 #include "steps/api.h"
 
-/* What the master sees of the cluster's Nodes and of those who want to be one. */
+/* The master's view of the cluster's Nodes and of the machines that ask to become one. */
 
 typedef struct NodeSeen {
         char *name;
         char uid[40];
         char version[32]; /* resourceVersion */
-        time_t heard;     /* when its Lease was renewed; without one, when it was made */
+        time_t heard;     /* when its Lease was renewed; without a Lease, when the Node was made */
         bool labelled_master, labelled_node;
-        Ec2Instance instance; /* looked up of one that is not live */
+        Ec2Instance instance; /* filled for a Node that is not live */
 } NodeSeen;
 
 typedef struct CsrSeen {
@@ -31,31 +31,32 @@ typedef struct NodesScene {
         time_t now;
         NodeSeen *nodes; /* sorted by name */
         size_t n_nodes;
-        CsrSeen *csrs; /* kubelets' that are not settled */
+        CsrSeen *csrs; /* requests of kubelets that are not settled */
         size_t n_csrs;
 } NodesScene;
 
 void nodes_scene_done(NodesScene *scene);
 #define _cleanup_nodes_scene_ _cleanup_(nodes_scene_done)
 
-/* Looks, asks EC2 about what is not plain without it, and judges. *ret must be zero or done. */
+/* Reads Nodes, Leases and requests, asks EC2 where these do not decide, and judges the requests.
+ * *ret must be zero or done. */
 int nodes_look(const Boot *boot, StepContext *context, KubeApi *api, NodesScene *ret, Error *err);
 
-/* Does what follows from it: requests settled, Nodes deleted and labelled. What has changed since
- * it was looked at is left for the next look. */
+/* Settles requests, and deletes and labels Nodes, as the scene requires. An object that has changed
+ * since it was looked at is left for the next look. */
 int nodes_work(const Boot *boot, StepContext *context, KubeApi *api, const NodesScene *scene,
                Error *err);
 
-/* Whether nodes_work() would do anything. */
+/* Returns true if nodes_work() would do anything. */
 bool nodes_have_work(const Boot *boot, const NodesScene *scene);
 
-/* The Node of that name, or NULL. */
+/* Returns the Node of that name, or NULL. */
 const NodeSeen *nodes_find(const NodesScene *scene, const char *name);
 
 bool nodes_is_live(const NodesScene *scene, const NodeSeen *node); /* node may be NULL */
 
-/* Whether its machine is gone for good, and nobody else would delete it. */
+/* Returns true if the Node's instance no longer exists and nobody else would delete the Node. */
 bool nodes_is_gone(const Boot *boot, const NodesScene *scene, const NodeSeen *node);
 
-/* Whether it lacks the label of its role, or has another's. */
+/* Returns true if the Node is live and lacks the label of its role, or has another role's. */
 bool nodes_wants_label(const Boot *boot, const NodesScene *scene, const NodeSeen *node);

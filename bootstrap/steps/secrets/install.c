@@ -10,8 +10,8 @@
 #include "host/mount.h"
 #include "steps/secrets/secrets_internal.h"
 
-/* From the bucket into the tmpfs. Files lie there flat, by their names; folders in it are others'
- * (kubelet's own certificates), and left alone. */
+/* Installs files from the bucket in the tmpfs. All files are in one folder, by their names.
+ * Subfolders belong to others (kubelet's own certificates), and are left alone. */
 
 static ArtifactsFolder install_folder_of(const Boot *boot)
 {
@@ -23,7 +23,8 @@ static char *path_of(const ArtifactsFile *file)
         return string_format(SECRETS_DIR "/%s", artifacts_file_name(file));
 }
 
-/* 1 or 0. Secrets that were written where they reach a disk would be there for good. */
+/* Returns 1 if SECRETS_DIR is the tmpfs that it should be, else 0. Secrets that reach a disk would
+ * stay there for good. */
 static int tmpfs_is_right(Error *err)
 {
         MountState state;
@@ -110,9 +111,9 @@ int secrets_are_installed(const Boot *boot, StepContext *context, const BucketIn
         return 1;
 }
 
-/* What the index names for this machine's role, with its content once fetched. */
+/* A file that the index names for this machine's role, with its content once it is fetched. */
 typedef struct Fetched {
-        const ArtifactsFile *file; /* the index's */
+        const ArtifactsFile *file; /* points into the index */
         Secret content;
 } Fetched;
 
@@ -147,7 +148,8 @@ static int fetch_one(void *userdata, size_t i, Error *err)
         return artifacts_file_verify(file, content->data, content->size, err);
 }
 
-/* The index vouches for a CA besides the file's digest: a master's volume knows it by that. */
+/* Compares the CA's fingerprint with the index, besides the file's digest: a master's volume knows
+ * the CA by this fingerprint. */
 static int check_authority(const ArtifactsIndex *index, const Secret *pem, Error *err)
 {
         _cleanup_x509_ X509 *authority = NULL;
@@ -202,7 +204,7 @@ static int fetch_all(Fetch *fetch, const ArtifactsIndex *index, Error *err)
         return r;
 }
 
-/* As fetch_all(), with a second look at the index where something does not fit it. */
+/* Does as fetch_all(), but reads the index once more if a file does not match it. */
 static int fetch_twice(Fetch *fetch, BucketIndex *index, Error *err)
 {
         Error first = {};
@@ -217,7 +219,8 @@ static int fetch_twice(Fetch *fetch, BucketIndex *index, Error *err)
                         return r;
                 }
         }
-        /* The same CA: another one is not for this step to accept on the way. */
+        /* Try again only with a changed index of the same CA: this step must not accept a different
+         * CA. */
         if (again.text.size == 0 || streq(again.text.data, index->text.data) ||
             !streq(again.index.ca_sha256, index->index.ca_sha256)) {
                 *err = first;
@@ -245,7 +248,7 @@ static int install_write_files(const Fetch *fetch, Error *err)
         return 0;
 }
 
-/* What the index that was here before named, and this one does not. */
+/* Removes the files that the previous index named and this one does not. */
 static int remove_stale(const Boot *boot, const ArtifactsIndex *index, Error *err)
 {
         _cleanup_buffer_ Buffer text = {};
@@ -259,7 +262,7 @@ static int remove_stale(const Boot *boot, const ArtifactsIndex *index, Error *er
                 return r;
         }
         if (artifacts_index_parse(text.data, text.size, &old, ERROR_IGNORED) < 0) {
-                return 0; /* this program did not write it: it tells nothing of what it wrote */
+                return 0; /* not written by this program, so it names no files of ours */
         }
         FOREACH_ARRAY(file, old.files, old.n_files) {
                 ArtifactsFolder folder = install_folder_of(boot);
@@ -295,7 +298,7 @@ int secrets_install(const Boot *boot, StepContext *context, BucketIndex *index, 
         if (r < 0) {
                 return r;
         }
-        /* last: until it is there, the probe says that the rest is not all there */
+        /* last: until the index is here, the probe says that the files are not complete */
         r = file_write_if_changed(SECRETS_INDEX_FILE, index->text.data, index->text.size, 0600,
                                   err);
         return r < 0 ? r : 0;

@@ -31,7 +31,7 @@ static int look_at_claim(const Boot *boot, StepContext *context, SecretsScene *r
         return 0;
 }
 
-/* Whether another's claim can still lead to something is EC2's to say. */
+/* Asks EC2 if the instance that holds the claim can still go on. */
 static int look_at_holder(const Boot *boot, StepContext *context, SecretsScene *ret, Error *err)
 {
         int r = ec2_describe_instance_state(boot->aws, ret->claim.instance_id, step_wait(context),
@@ -57,7 +57,8 @@ static int look_at_bucket(const Boot *boot, StepContext *context, SecretsScene *
         if (r > 0) {
                 ret->scene.index = &ret->index.index;
         }
-        /* With a volume and an index that belong together, one GET is all that a boot costs. */
+        /* The claim does not matter if there is an index and the volume's identity is complete. So
+         * one GET is all that a boot usually costs. */
         if (ret->scene.index && ret->scene.identity && ret->volume.identity.complete) {
                 return 0;
         }

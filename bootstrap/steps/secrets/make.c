@@ -11,15 +11,15 @@
 #include "steps/secrets/secrets_internal.h"
 #include "steps/settings.h"
 
-/* The first boot of a cluster: identity, claim, files, index. After a crash anywhere in between the
- * next run finds its own identity and claim, and makes a generation of its own beside the one that
- * nobody will read. */
+/* The first boot of a cluster makes identity, claim, files and index, in this order. After a crash
+ * at any point the next run finds its own identity and claim, and makes a new generation of files.
+ * Nobody reads the unfinished generation. */
 
 #define CLOCK_OFFSET_MAX_S 60
 
-/* A certificate made by a clock that is wrong is not yet valid, or no longer, for everyone else.
- * AWS's replies tell the time, over TLS; the kernel's word on whether the clock is synchronised is
- * adjtimex(2), which ProtectClock= of our unit forbids. */
+/* Refuses to go on with a wrong clock: its certificates would be not yet valid, or no longer valid,
+ * for everyone else. AWS's replies tell the time, over TLS. The kernel tells by adjtimex(2) if the
+ * clock is synchronised, but ProtectClock= of our unit forbids that call. */
 static int check_clock(const Boot *boot, Error *err)
 {
         bool known = false;
@@ -38,8 +38,9 @@ static int check_clock(const Boot *boot, Error *err)
         return 0;
 }
 
-/* A cluster id is drawn once, and stays with the volume; new keys do not make it another cluster.
- * The settings follow stack-config.sh until they are fixed, and then are equal. */
+/* Makes sure that the volume has a pending identity. A cluster id is drawn once and stays with the
+ * volume; new keys do not make a new cluster. The settings follow stack-config.sh until they are
+ * fixed; from then on both are equal. */
 static int ensure_pending(const Boot *boot, const SecretsScene *scene, LineageIdentity *ret,
                           Error *err)
 {
@@ -62,7 +63,7 @@ static int ensure_pending(const Boot *boot, const SecretsScene *scene, LineageId
         }
         identity.complete = false;
         identity.ca_sha256[0] = '\0';
-        if (scene->scene.index) { /* only ever with a person's word: see the table */
+        if (scene->scene.index) { /* only if a person decided so: see cluster/lineage.c */
                 memcpy(identity.replaces, scene->index.index.cluster_id, sizeof(identity.replaces));
         }
         int r = volume_identity_write(&identity, err);
@@ -72,8 +73,9 @@ static int ensure_pending(const Boot *boot, const SecretsScene *scene, LineageId
         return r;
 }
 
-/* For this cluster and volume, and in our own name. Under the name of the instance that began here
- * before us it would end with that instance, and another could take it over while we go on. */
+/* Returns true if the claim is for this cluster and volume, and in our own name. A claim in the
+ * name of the instance that began here before us would end with that instance, and another could
+ * take it over while we go on. */
 static bool claim_is_ours(const Claim *claim, const LineageIdentity *identity,
                           const SecretsScene *scene)
 {
@@ -96,7 +98,7 @@ static int format_claim(const SecretsScene *scene, const LineageIdentity *identi
         return r < 0 ? r : claim_format(claim, ret, err);
 }
 
-/* The claim as it now lies there: 1 if it is ours (*ret_text), else 0. */
+/* Reads the claim back. Returns 1 if it is ours (*ret_text), else 0. */
 static int make_read_back(const Boot *boot, StepContext *context, const SecretsScene *scene,
                           const LineageIdentity *identity, Buffer *ret_text, Error *err)
 {
@@ -113,8 +115,9 @@ static int make_read_back(const Boot *boot, StepContext *context, const SecretsS
         return claim_is_ours(&found, identity, scene);
 }
 
-/* A store that ignores conditions (some that speak S3 do) would let two masters each believe that
- * they are the first. It is asked to refuse the claim a second time. */
+/* Refuses a store that ignores conditions, as some stores that speak S3 do: two masters could each
+ * believe that they are the first. The store is asked to write the claim a second time, and must
+ * refuse. */
 static int check_conditions(const Boot *boot, StepContext *context, const Buffer *claim, Error *err)
 {
         int r = bucket_put(boot, context, ARTIFACTS_CLAIM_NAME, claim, S3_IF_ABSENT, NULL, err);
@@ -127,9 +130,9 @@ static int check_conditions(const Boot *boot, StepContext *context, const Buffer
         return r;
 }
 
-/* 1 once the claim is ours, 0 where it is another's. The decision was for the claim as it was seen
- * (or for none), so no other is written over. An answer that was lost may leave it ours and say it
- * is not, so the claim is read back whatever the answer was. */
+/* Returns 1 once the claim is ours, 0 if it is another's. The decision was made for the claim that
+ * was seen (or for none), so no other claim is written over. If an answer was lost, S3 may say that
+ * the write failed although the claim is ours, so the claim is always read back. */
 static int hold_claim(const Boot *boot, StepContext *context, const SecretsScene *scene,
                       const LineageIdentity *identity, Error *err)
 {
@@ -208,7 +211,7 @@ static int upload_files(const Boot *boot, StepContext *context, const PkiFiles *
         return parallel_do(files->n, upload_one, &upload, err);
 }
 
-/* From here on the cluster's keys are these. Only one index can be the first. */
+/* Writes the index: from here on these are the cluster's keys. Only one index can be the first. */
 static int publish(const Boot *boot, StepContext *context, const SecretsScene *scene,
                    const ArtifactsIndex *index, Error *err)
 {

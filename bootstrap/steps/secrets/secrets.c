@@ -8,10 +8,10 @@
 #include "host/mount.h"
 #include "steps/settings.h"
 
-/* secrets: the first master makes them, every other machine fetches them. What may be done where
- * volume and bucket meet is decided in cluster/lineage.h; here it is done. */
+/* secrets: the first master makes the secrets, every other machine fetches them. cluster/lineage.h
+ * decides what may be done with the volume and the bucket, and this file does it. */
 
-#define LOOK_AT_ONCE 2 /* of master_act() */
+#define LOOK_AT_ONCE 2 /* a result of master_act() */
 
 unsigned secrets_flags(const Boot *boot)
 {
@@ -37,15 +37,16 @@ static int probe_index(Boot *boot, StepContext *context, const BucketIndex *inde
         return r;
 }
 
-/* An identity from before the settings were recorded. The overlay's are left to step
- * flannel-config, which can compare them with etcd's. */
+/* Returns true for an identity from before the settings were recorded. The overlay's settings are
+ * left to step flannel-config, which can compare them with etcd's. */
 static bool lacks_settings(const SecretsScene *scene)
 {
         return !*scene->volume.identity.settings.service_network ||
                !*scene->volume.identity.settings.cluster_domain;
 }
 
-/* The certificates tell with what settings this cluster was made. */
+/* Records the settings on the volume, if they agree with the certificates, which tell with what
+ * settings this cluster was made. */
 static int record_settings(const Boot *boot, const SecretsScene *scene, Error *err)
 {
         ClusterSettings settings = settings_of(&boot->config);
@@ -111,8 +112,8 @@ static int complete_identity(SecretsScene *scene, Error *err)
         return volume_identity_write(&identity, err);
 }
 
-/* Does what the table says for what there is: 1 once the files are here, 0 where another instance
- * is to do something, LOOK_AT_ONCE where this one did. */
+/* Does what the table of lineage_decide() says. Returns 1 once the files are here, 0 if another
+ * instance must do something first, LOOK_AT_ONCE if this instance did something. */
 static int master_act(Boot *boot, StepContext *context, SecretsScene *scene, Error *err)
 {
         LineageOutcome outcome = lineage_decide(&scene->scene, secrets_flags(boot));
@@ -162,8 +163,8 @@ static int master_look_and_act(void *userdata, StepContext *context, Error *err)
         }
 }
 
-/* A node that was given another cluster's bucket would trust that cluster's CA. With other networks
- * or another domain than the master's its pods would reach nobody. */
+/* Refuses another cluster's bucket, because a node with it would trust that cluster's CA. Refuses
+ * networks or a domain other than the master's, because the node's pods would reach nobody. */
 static int check_cluster(const Boot *boot, const BucketIndex *index, Error *err)
 {
         if (!streq(index->index.cluster_name, boot->config.cluster_name)) {
@@ -189,7 +190,7 @@ static int node_probe(Boot *boot, StepContext *context, Error *err)
         return r < 0 ? r : probe_index(boot, context, &index, err);
 }
 
-/* 1 once they are here, 0 while there is no index. */
+/* Returns 1 once the files are here, 0 while there is no index. */
 static int node_look_and_act(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;

@@ -9,18 +9,18 @@
 #define SECRETS_INDEX_FILE SECRETS_DIR "/" ARTIFACTS_INDEX_NAME
 #define SECRETS_SIZE_BYTES ((uint64_t) 16 << 20)
 
-/* Whether SECRETS_DIR is the tmpfs it should be, and holds what this index names for this machine's
- * role: 1 or 0. */
+/* Returns 1 if SECRETS_DIR is the tmpfs that it should be and holds the files that this index names
+ * for this machine's role, else 0. */
 int secrets_are_installed(const Boot *boot, StepContext *context, const BucketIndex *index,
                           Error *err);
 
-/* Fetches what the index names for this machine's role, and puts it there once every digest is
- * right; what an earlier index brought and this one does not name goes. Where a digest is wrong the
- * index is read once more, for it may have been replaced meanwhile (*index then is the new one);
- * else ERROR_UNSAFE, and nothing is written. */
+/* Fetches the files that the index names for this machine's role, and installs them once every
+ * digest is right. Removes files that an earlier index named and this one does not. If a digest is
+ * wrong, reads the index once more, because it may have been replaced meanwhile (*index is the new
+ * one then); if that does not help, it is ERROR_UNSAFE and nothing is written. */
 int secrets_install(const Boot *boot, StepContext *context, BucketIndex *index, Error *err);
 
-/* Volume and bucket, as the decision wants them. */
+/* The state of volume and bucket, as lineage_decide() needs it. */
 typedef struct SecretsScene {
         LineageScene scene; /* points into the rest */
         VolumeIdentity volume;
@@ -34,11 +34,11 @@ typedef struct SecretsScene {
 void secrets_scene_done(SecretsScene *scene);
 #define _cleanup_secrets_scene_ _cleanup_(secrets_scene_done)
 
-/* Looks; writes nothing. *ret must be zero or done. */
+/* Reads the state of volume and bucket; writes nothing. *ret must be zero or done. */
 int secrets_look(const Boot *boot, StepContext *context, SecretsScene *ret, Error *err);
 
 unsigned secrets_flags(const Boot *boot); /* LineageFlag */
 
-/* For LINEAGE_BEGIN, RESUME, TAKE_OVER: identity, claim, files, index, in this order. 1 once the
- * index is written; 0 where another was faster: to be looked at again. */
+/* Makes identity, claim, files and index, in this order, for LINEAGE_BEGIN, RESUME and TAKE_OVER.
+ * Returns 1 once the index is written; 0 if another instance was faster: look again. */
 int secrets_make(const Boot *boot, StepContext *context, const SecretsScene *scene, Error *err);

@@ -15,8 +15,8 @@ static const struct {
                                 "/var/lib/docker-bootstrap" },
 };
 
-/* Reads daemon.json, which an administrator may have edited: dockerd's own refusal would come again
- * every second. */
+/* Checks daemon.json, which an administrator may have edited: dockerd itself would refuse a wrong
+ * file again every second. */
 static int check_config(Dockerd which, char ret_root[DOCKERD_ROOT_MAX], Error *err)
 {
         _cleanup_buffer_ Buffer text = {};
@@ -46,9 +46,10 @@ static bool look_for_blame(const char *run, const char *line, void *userdata)
         return !blame->networks;
 }
 
-/* Makes way for a dockerd that died of its database of networks, as a power cut leaves it: 1, or 0
- * where that is not the reason. Nothing in there is worth keeping: the bridge is ours, and etcd and
- * flanneld are on the host's network. Once for each life of the daemon, as more would not help. */
+/* Sets dockerd's database of networks aside if dockerd died because of it, as after a power cut.
+ * Returns 1, or 0 if that is not the reason. Nothing in the database is worth keeping: the bridge
+ * is ours, and etcd and flanneld are on the host's network. Done once for each life of the daemon,
+ * because a second time would not help. */
 static int drop_networks(Boot *boot, Dockerd which, const char *root, StepContext *context,
                          Error *err)
 {

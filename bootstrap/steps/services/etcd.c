@@ -11,8 +11,9 @@
 #include "host/journal.h"
 #include "steps/services/service.h"
 
-/* etcd, in docker-bootstrap, its data on the volume. A cluster of one: the volume is what carries
- * it from one master to the next. https://etcd.io/docs/v3.4/op-guide/configuration/ */
+/* etcd: runs in docker-bootstrap, with its data on the volume. It is a cluster of one member, and
+ * the volume carries it from one master to the next.
+ * https://etcd.io/docs/v3.4/op-guide/configuration/ */
 
 #define ETCD_CERTS "/etc/etcd"
 
@@ -44,7 +45,7 @@ static void etcd_describe(const Boot *boot, EtcdContainer *ret)
                 "--data-dir=/var/lib/etcd",
                 ret->listen,
                 ret->advertise,
-                /* no peers: the port is there, on the loopback, as etcd insists on it */
+                /* no peers, but etcd insists on the port: it is on the loopback */
                 "--listen-peer-urls=https://127.0.0.1:2380",
                 "--initial-advertise-peer-urls=https://127.0.0.1:2380",
                 "--initial-cluster=master=https://127.0.0.1:2380",
@@ -56,9 +57,9 @@ static void etcd_describe(const Boot *boot, EtcdContainer *ret)
                 "--peer-trusted-ca-file=" ETCD_CERTS "/ca.crt",
                 "--peer-cert-file=" ETCD_CERTS "/server.crt",
                 "--peer-key-file=" ETCD_CERTS "/server.key",
-                /* The least. Passwords here are drawn by the kernel, so nobody guesses them; at
-                 * etcd's own 10, a thousand nodes that log in twice a minute keep a core or two
-                 * busy. */
+                /* The lowest cost. The kernel draws the passwords, so nobody can guess them; at
+                 * etcd's own cost of 10, a thousand nodes that log in twice a minute keep a core or
+                 * two busy. */
                 "--bcrypt-cost=4",
                 NULL,
         };
@@ -161,7 +162,7 @@ int etcd_apply(void *userdata, StepContext *context, Error *err)
         if (r >= 0) {
                 r = file_make_directory(MASTER_ETCD_DATA, 0700, err);
         }
-        if (r >= 0) { /* the unit is bound to it, and PID 1 hears of a mount a little later */
+        if (r >= 0) { /* the unit is bound to the mount, which PID 1 notices a little later */
                 r = service_await(UNIT_MASTER_MOUNT, context, err);
         }
         if (r < 0) {
@@ -171,7 +172,7 @@ int etcd_apply(void *userdata, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        /* its port opens when the store is read; nothing tells of that but the port */
+        /* etcd's port opens once etcd has read its store; nothing else tells of that */
         r = step_await(context, etcd_answers, boot, service_looks, 0, err);
         if (r == -ETIMEDOUT) {
                 (void) error_prefix(err, "etcd is not healthy");

@@ -4,8 +4,8 @@
 #include "steps/services/etcd.h"
 #include "steps/volume/volume_identity.h"
 
-/* An empty data folder is what a first start finds, and what is left of a cluster that was lost.
- * The identity on the same volume tells the two apart. */
+/* The data folder is empty before etcd's first start, and also if a cluster's data was lost. The
+ * identity on the same volume tells the two apart. */
 
 int etcd_look_at_data(const Boot *boot, Error *err)
 {

@@ -7,8 +7,9 @@
 
 /* flannel-config: the overlay's configuration in etcd, and who may use it. */
 
-/* Users are known by certificate name over gRPC, by password over the gateway. A node's certificate
- * is flanneld's and opens the overlay's keys alone; the API server's opens its own. */
+/* etcd knows users by certificate name over gRPC, and by password over the gateway. A node's
+ * certificate is flanneld's and gives access to the overlay's keys only; the API server's
+ * certificate gives access to the API server's keys only. */
 static const struct {
         const char *role, *key, *range_end, *permission;
         const char *user, *password_file;
@@ -62,7 +63,8 @@ int flannel_config_probe(void *userdata, StepContext *context, Error *err)
         return 1;
 }
 
-/* Idempotent from any point of an earlier, interrupted run: authentication is switched on last. */
+/* Makes roles and users, then switches authentication on. Works from any point of an earlier,
+ * interrupted run, because authentication is switched on last. */
 static int grant_access(EtcdClient *client, StepContext *context, Error *err)
 {
         int r = etcd_auth_is_enabled(client, step_wait(context), err);

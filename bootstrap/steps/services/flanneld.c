@@ -20,7 +20,7 @@
 
 #define OVERLAY_DEVICE "flannel.1" /* of VXLAN, with flannel's own VNI */
 
-#define ROUTES_S 10 /* that flanneld may take to follow a lease */
+#define ROUTES_S 10 /* the time that flanneld may take to follow a lease */
 static const StepRetry routes_looks = { .first_ms = 500, .max_ms = 500 };
 
 static const DockerMount flanneld_mounts[] = {
@@ -71,8 +71,8 @@ static void flanneld_describe(const Boot *boot, FlanneldContainer *ret)
         };
 }
 
-/* What flanneld wrote, checked: it becomes docker's command line. 1 and the facts filled; 0 no file
- * yet. */
+/* Reads and checks the file that flanneld wrote, because it becomes docker's command line. Returns
+ * 1 with the facts filled. */
 static int parse_subnet(Boot *boot, Error *err)
 {
         _cleanup_envfile_ EnvFile file = {};
@@ -96,9 +96,9 @@ static int parse_subnet(Boot *boot, Error *err)
         return 1;
 }
 
-/* What flanneld wrote, checked: it becomes docker's network. 1 and the facts filled; 0 no file yet,
- * or one that is older than the container's start: an earlier flanneld's, with a lease that may be
- * another's now. */
+/* Reads the file that flanneld wrote, which becomes docker's network. Returns 1 with the facts
+ * filled; 0 if there is no file yet, or if it is older than the container's start: then an earlier
+ * flanneld wrote it, and its lease may be another machine's now. */
 static int read_subnet(Boot *boot, StepContext *context, Error *err)
 {
         struct timespec started;
@@ -120,9 +120,10 @@ typedef struct RouteCheck {
         char first[80];
 } RouteCheck;
 
-/* The route to a lease, and for VXLAN the device behind it: a machine that was replaced has its
- * subnet again and another MAC. Versions before 0.21.5 lose the event of a lease; those before
- * 0.28.6 hear of none once etcd, compacted meanwhile, has been away. */
+/* Returns 1 if there is a route to the lease and, for VXLAN, a neighbour with the lease's hardware
+ * address; else 0. A machine that was replaced has its subnet again and another MAC. flannel before
+ * 0.21.5 loses the event of a lease; flannel before 0.28.6 gets no events after an outage of etcd
+ * if etcd was compacted meanwhile. */
 static int is_reached(const OverlayLease *lease, Error *err)
 {
         int r = netif_has_route(lease->network, lease->prefix, NULL, err);
@@ -131,7 +132,8 @@ static int is_reached(const OverlayLease *lease, Error *err)
                        : netif_has_neighbour(lease->network, lease->vtep_mac, err);
 }
 
-/* Other machines send to the hardware address that our lease names: flannel.1 must have it.
+/* Returns 1 if flannel.1 has the hardware address that our lease names, else 0. Other machines send
+ * to that address.
  * https://github.com/flannel-io/flannel/issues/1795 */
 static int is_ours_right(const OverlayLease *lease, Error *err)
 {
@@ -145,8 +147,7 @@ static int check_lease(const char *key, const char *value, void *userdata, Error
         OverlayLease lease;
         if (!overlay_lease_parse(key + strlen(OVERLAY_SUBNETS), value, &lease) ||
             !streq(lease.backend, boot->config.overlay_backend)) {
-                return 0; /* flannel makes no route for another backend's, as after a change of it
-                           */
+                return 0; /* flannel makes no route for another backend, as after a change */
         }
         const Network network = { ntohl(lease.network.s_addr), lease.prefix };
         bool ours = network_overlaps(network, network_of_address(boot->overlay_address));
@@ -217,7 +218,8 @@ int flanneld_probe(void *userdata, StepContext *context, Error *err)
         return 1;
 }
 
-/* Until flanneld has written the file: the folder tells. 1, or 0 if it has not within a minute. */
+/* Waits until flanneld has written the file, woken by events of the folder. Returns 1, or 0 if
+ * flanneld has not written it within a minute. */
 static int wait_for_subnet(Boot *boot, StepContext *context, Error *err)
 {
         _cleanup_close_ int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -237,7 +239,7 @@ static int wait_for_subnet(Boot *boot, StepContext *context, Error *err)
                         return r;
                 }
                 char events[4096];
-                (void) read(fd, events, sizeof(events)); /* what happened is seen by looking */
+                (void) read(fd, events, sizeof(events)); /* read_subnet() looks at the file */
         }
 }
 
@@ -257,13 +259,15 @@ static int routes_match(void *userdata, StepContext *context, Error *err)
         return 0;
 }
 
-/* A young lease's route may be on its way: 1 once all are there, 0 if some stay away. */
+/* Waits until the kernel matches all leases: the route of a new lease may come a little later.
+ * Returns 1, or 0 if some leases are still not matched after ROUTES_S. */
 static int await_routes(RoutesLook *look, StepContext *context, Error *err)
 {
         return step_await(context, routes_match, look, routes_looks, ROUTES_S, err);
 }
 
-/* One that stays away means that flanneld has lost the event: begun anew, it reads all leases. */
+/* Restarts flanneld if a lease is not matched in time: flanneld has lost the event, and after a
+ * restart it reads all leases. */
 static int mend_routes(Boot *boot, StepContext *context, Error *err)
 {
         RoutesLook look = { .boot = boot };
@@ -277,13 +281,13 @@ static int mend_routes(Boot *boot, StepContext *context, Error *err)
         if (r >= 0) {
                 r = wait_for_subnet(boot, context, err);
         }
-        if (r <= 0) { /* the probe says which */
+        if (r <= 0) { /* 0: the next probe says what is missing */
                 return r;
         }
         r = await_routes(&look, context, err);
         if (r >= 0) {
-                /* One more restart would not help, and a machine that waited for these leases would
-                 * never be ready. Another set is tried again. */
+                /* Another restart would not help, and a machine that waited for these leases would
+                 * never be ready. A different set of leases causes another restart. */
                 boot->memory.unmended_leases = look.routes.set;
         }
         return r < 0 ? r : 0;
@@ -304,7 +308,7 @@ int flanneld_apply(void *userdata, StepContext *context, Error *err)
         if (r >= 0) {
                 r = wait_for_subnet(boot, context, err);
         }
-        if (r == 0) { /* it runs and does not write, or the clock was set back under it */
+        if (r == 0) { /* flanneld runs but writes no file, or the clock was set back */
                 r = service_restart(UNIT_FLANNELD, context, err);
                 if (r < 0) {
                         return r;

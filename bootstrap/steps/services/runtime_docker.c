@@ -13,9 +13,9 @@
 
 #define DOCKER_ENVIRONMENT RUNTIME_FOLDER "/docker.env"
 
-/* Not docker0, and not made by docker: whenever docker-bootstrap starts, its dockerd deletes a
- * bridge of that name, since it is told to have none (removeDefaultBridgeInterface() in moby's
- * daemon_unix.go). */
+/* The bridge is not docker0, and not made by docker: whenever docker-bootstrap starts, its dockerd
+ * deletes a bridge named docker0, because it is configured to have none
+ * (removeDefaultBridgeInterface() in moby's daemon_unix.go). */
 #define DOCKER_BRIDGE "cbr0"
 
 static int render_environment(const Boot *boot, Buffer *ret, Error *err)
@@ -26,8 +26,8 @@ static int render_environment(const Boot *boot, Buffer *ret, Error *err)
                                          boot->config.cgroup_driver, ret, err);
 }
 
-/* Whether docker's bridge carries the overlay's address: 1; 0 another or no address, or no bridge.
- */
+/* Returns 1 if docker's bridge has the overlay's address; 0 if it has another address or none, or
+ * there is no bridge. */
 static int bridge_is_right(const Boot *boot, Error *err)
 {
         Netif bridge;
@@ -43,8 +43,8 @@ static int bridge_is_right(const Boot *boot, Error *err)
                                 prefix == boot->overlay_prefix;
 }
 
-/* One setting names the cgroup driver for docker and kubelet; a docker that uses another would have
- * kubelet start and fail. */
+/* Refuses a docker that does not use CGROUP_DRIVER. The setting is for docker and kubelet: with
+ * another driver in docker, kubelet would start and fail. */
 static int check_cgroup_driver(const Boot *boot, StepContext *context, Error *err)
 {
         DockerInfo info;
@@ -110,8 +110,9 @@ int docker_probe(void *userdata, StepContext *context, Error *err)
         return r < 0 ? r : 1;
 }
 
-/* A bridge left on another subnet (an image baked from a used machine, a lease lost) has containers
- * on it that nobody reaches: docker, and so they, are stopped before it is made anew. */
+/* Makes the bridge unless it is right. Nobody reaches the containers on a bridge with another
+ * subnet (from an image that was made from a used machine, or from a lost lease), so docker and its
+ * containers are stopped before the bridge is made again. */
 static int make_bridge(const Boot *boot, StepContext *context, Error *err)
 {
         int r = bridge_is_right(boot, err);

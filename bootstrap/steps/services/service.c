@@ -7,7 +7,7 @@
 #include "host/journal.h"
 #include "host/unit.h"
 
-/* At which of its looks a wait reads the journal: a few seconds lie between. */
+/* A wait reads the journal at every WORDS_EVERY-th look, which is every few seconds. */
 #define WORDS_EVERY 20
 
 const StepRetry service_looks = { .first_ms = 50, .max_ms = 500 };
@@ -77,7 +77,7 @@ int service_start(const char *unit, StepContext *context, Error *err)
         }
         step_waiting_for(context, "%s to start", unit);
         r = unit_start(unit, step_wait(context), err);
-        if (r >= 0) { /* what is waited for next is something else */
+        if (r >= 0) { /* the next wait is for something else */
                 step_waiting_for(context, NULL);
         }
         return r;
@@ -91,7 +91,7 @@ int service_restart(const char *unit, StepContext *context, Error *err)
         }
         step_waiting_for(context, "%s to restart", unit);
         r = unit_restart(unit, step_wait(context), err);
-        if (r >= 0) { /* what is waited for next is something else */
+        if (r >= 0) { /* the next wait is for something else */
                 step_waiting_for(context, NULL);
         }
         return r;
@@ -104,7 +104,7 @@ void service_not_yet(const char *unit, const char *why, StepContext *context)
                 return;
         }
         char words[LAST_WORDS_MAX] = "";
-        if (looks > 0) { /* at first it has said nothing yet */
+        if (looks > 0) { /* at the first look the unit has said nothing yet */
                 journal_last_words(unit, words);
         }
         if (!words[0]) {
@@ -145,7 +145,7 @@ int service_container_start(const char *unit, const DockerContainer *container,
                 return r;
         }
         if (state == DOCKER_CONTAINER_DIFFERENT || state == DOCKER_CONTAINER_ABSENT) {
-                /* or the unit would restart what is being replaced */
+                /* otherwise the unit would restart the container that is being replaced */
                 r = unit_stop(unit, step_wait(context), err);
                 if (r < 0) {
                         return r;

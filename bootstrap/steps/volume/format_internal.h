@@ -20,8 +20,8 @@ typedef struct FormatScene {
 typedef enum FormatOutcome {
         FORMAT_REFUSE,
         FORMAT_DONE,
-        FORMAT_SETTLE, /* whole; the record is to say so */
-        FORMAT_MAKE,   /* record, then filesystem_format() */
+        FORMAT_SETTLE, /* the filesystem is whole; the record must say so */
+        FORMAT_MAKE,   /* write the record, then filesystem_format() */
         _FORMAT_OUTCOME_MAX,
         _FORMAT_OUTCOME_INVALID = -EINVAL,
 } FormatOutcome;

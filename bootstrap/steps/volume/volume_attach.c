@@ -9,10 +9,10 @@
 #include "steps/boot.h"
 
 /* The attachment is the lock that makes this instance the master: EC2 attaches a volume without
- * Multi-Attach to one instance only. So it is waited for, and never taken from another instance
- * unless a person says so, and then not from one that may be running. */
+ * Multi-Attach to one instance only. So the step waits for the volume. It takes the volume from
+ * another instance only if a person says so, and never from one that may be running. */
 
-#define ATTACHING_MAX_S 90 /* longer has never ended by itself */
+#define ATTACHING_MAX_S 90 /* an attach that took longer never ended without help */
 #define DEVICE_LOOK_MS  10000
 
 /* https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html: f to p */
@@ -25,8 +25,8 @@ typedef struct Attach {
         Boot *boot;
         StepContext *context;
         Wait wait;
-        Error failed;                /* at the last look, in a way that may pass */
-        uint64_t attaching_since_ms; /* 0: not */
+        Error failed;                /* of the last look, if it may pass */
+        uint64_t attaching_since_ms; /* 0: not attaching */
         char device_letter;
         bool held;   /* by another instance, at the last look */
         bool forced; /* detached by force from another, once */
@@ -43,14 +43,15 @@ waiting_for(Attach *attach, const char *format, ...)
         step_waiting_for(attach->context, "%s", attach->waiting_for);
 }
 
-/* A limit within the whole: something is still to be done after it. */
+/* Returns limit_s, or half of the attach timeout if that is less, so that time is left for what
+ * follows. */
 static unsigned limit_within(const Boot *boot, unsigned limit_s)
 {
         unsigned half = boot->config.attach_timeout_s / 2;
         return half < limit_s ? half : limit_s;
 }
 
-/* Since when (0: since now), and whether that is longer than limit_s. */
+/* Returns true if *since_ms (0: set to now) is longer ago than limit_s. */
 static bool lasts_longer(uint64_t *since_ms, unsigned limit_s)
 {
         uint64_t now = wait_now_ms();
@@ -60,7 +61,7 @@ static bool lasts_longer(uint64_t *since_ms, unsigned limit_s)
         return now - *since_ms > (uint64_t) limit_s * 1000;
 }
 
-/* What no waiting would change. */
+/* Refuses a volume that no waiting would make usable. */
 static int check_volume(const Boot *boot, const Ec2Volume *volume, Error *err)
 {
         const char *id = boot->config.master_volume_id;
@@ -96,7 +97,8 @@ static bool is_missing(const Error *err)
                string_ends_with(err->aws_code, ".NotFound");
 }
 
-/* Says of what EC2 said what to do, in front; the class stays, as a volume may be known late. */
+/* Puts what to do before EC2's own message. The class stays, because EC2 may know a new volume a
+ * little later. */
 static int attach_refuse_missing(const Boot *boot, Error *err)
 {
         return error_prefix(err,
@@ -149,7 +151,7 @@ static char next_letter(char letter)
         return letter >= DEVICE_FIRST && letter < DEVICE_LAST ? (char) (letter + 1) : DEVICE_FIRST;
 }
 
-/* Asks for it, under the first device name that is free on this instance. */
+/* Asks EC2 to attach the volume, under the first device name that is free on this instance. */
 static int attach_ask(Attach *attach, Error *err)
 {
         const Boot *boot = attach->boot;
@@ -172,21 +174,21 @@ static int attach_ask(Attach *attach, Error *err)
         }
 }
 
-/* EC2 says attached; the kernel follows. */
+/* Waits for the disk of the attached volume, which the kernel shows a little later. Returns 1. */
 static int await_device(Attach *attach, const Ec2Volume *volume, Error *err)
 {
         const char *id = attach->boot->config.master_volume_id;
         Blockdev device;
         waiting_for(attach, "volume %s: attached as %s, its disk to appear", id,
                     volume->attachment.device);
-        /* In parts: somebody may detach it again meanwhile. */
+        /* Waits in parts, because somebody may detach the volume meanwhile. */
         Wait part = wait_part(&attach->wait, DEVICE_LOOK_MS);
         int r = blockdev_wait(id, volume->attachment.device, &part, &device, err);
         return r < 0 ? r : 1;
 }
 
-/* Detaches it: 1, or 0 where EC2 has given up the attachment since the last look, which the next
- * one shows. */
+/* Detaches the volume. Returns 1, or 0 if the attachment has ended since the last look, which the
+ * next look shows. */
 static int detach(const Attach *attach, const char *instance_id, bool force, Error *err)
 {
         const Boot *boot = attach->boot;
@@ -213,15 +215,16 @@ static int await_own_attachment(Attach *attach, const Ec2Volume *volume, Error *
         waiting_for(attach, "volume %s: %s here as %s since %s", id, volume->attachment.state,
                     volume->attachment.device, volume->attachment.since);
         if (!streq(volume->attachment.state, "attaching")) {
-                attach->attaching_since_ms = 0; /* detaching, busy: then it is asked for again */
+                attach->attaching_since_ms = 0; /* detaching, busy: attach is asked for again */
                 return 0;
         }
         unsigned limit_s = limit_within(boot, ATTACHING_MAX_S);
         if (!lasts_longer(&attach->attaching_since_ms, limit_s)) {
                 return 0;
         }
-        /* A name that an attachment hangs under goes on hanging, and EC2 shows it also to a daemon
-         * that was started again. https://repost.aws/knowledge-center/ebs-stuck-attaching */
+        /* A device name whose attachment hangs goes on hanging, so another name is tried. EC2 shows
+         * the name also to a daemon that was started again.
+         * https://repost.aws/knowledge-center/ebs-stuck-attaching */
         const char *device = volume->attachment.device;
         attach->device_letter = next_letter(device[0] ? device[strlen(device) - 1] : '\0');
         attach->attaching_since_ms = 0;
@@ -234,8 +237,8 @@ static int await_own_attachment(Attach *attach, const Ec2Volume *volume, Error *
         return r < 0 ? r : 0;
 }
 
-/* Held by another. A holder that is going lets go by itself; one that is stopped or runs may be the
- * master, and only a person knows. */
+/* Waits while another instance holds the volume. An instance that is shutting down releases it
+ * without help; one that is stopped or runs may be the master, and only a person knows. */
 static int await_holder(Attach *attach, const Ec2Volume *volume, Error *err)
 {
         const Boot *boot = attach->boot;
@@ -261,7 +264,8 @@ static int await_holder(Attach *attach, const Ec2Volume *volume, Error *err)
         return r < 0 ? r : 0;
 }
 
-/* One look and what follows from it: 1 attached with its disk, 0 not yet. */
+/* Looks once, and does what follows. Returns 1 if the volume is attached and its disk is here, else
+ * 0. */
 static int attach_take_turn(Attach *attach, Error *err)
 {
         const Boot *boot = attach->boot;
@@ -308,7 +312,7 @@ static int give_up(const Attach *attach, Error *err)
                                             "terminate it, or detach the volume from it"
                                           : "";
         /* Not ERROR_RETRY: a boot that waits for ever never says that it has failed. systemd starts
-         * the daemon again, and so the wait. */
+         * the daemon again, and then the wait begins again. */
         return error_set(err, ERROR_FATAL, ETIMEDOUT,
                          "not attached after %u s (ATTACH_TIMEOUT_SECONDS): %s%s%s%s",
                          boot->config.attach_timeout_s, attach->waiting_for,

@@ -12,13 +12,14 @@
 
 /* volume-format: makes the filesystem of a volume that is proven new, and of no other.
  *
- * A volume is new if it reads as zeros, or if it reads as random bytes and EC2 says that it is
- * encrypted, was made from no snapshot and by the stack that STACK_NAME names, while nothing in the
- * bucket names it: blocks of an encrypted volume that nobody has written are the decryption of
- * zeros (kubernetes#86064, bottlerocket#4855). Before the first write a record in the bucket says
- * `formatting`, and it says `formatted` before anything is kept on the volume. */
+ * A volume that reads as zeros is new if nothing in the bucket names it. So is a volume that reads
+ * as random bytes, if EC2 also says that it is encrypted, and was made from no snapshot and by the
+ * stack that STACK_NAME names: blocks of an encrypted volume that nobody has written are the
+ * decryption of zeros (kubernetes#86064, bottlerocket#4855). Before the first write a record in the
+ * bucket says `formatting`, and it says `formatted` before anything is kept on the volume. */
 
-/* "kb-" and half of the SHA-256 that fits ext4's 16 bytes: another cluster's disk is foreign. */
+/* The label is "kb-" and the first hex digits of the SHA-256 of the cluster's name, to fit ext4's
+ * 16 bytes. So another cluster's disk is foreign. */
 #define LABEL_HASH_DIGITS 12
 #define LABEL_MAX         (3 + LABEL_HASH_DIGITS + 1)
 
@@ -44,7 +45,7 @@ FormatOutcome format_decide(const FormatScene *scene)
         bool formatted = scene->has_record && scene->state == FORMAT_FORMATTED;
         bool formatting = scene->has_record && scene->state == FORMAT_FORMATTING;
         switch (scene->content) {
-        case DISK_OURS: /* without a record: from before there were any */
+        case DISK_OURS: /* without a record: made before there were records */
                 return formatting ? FORMAT_SETTLE : FORMAT_DONE;
         case DISK_BLANK:
                 return scene->given_up || (!formatted && !scene->named) ? FORMAT_MAKE
@@ -74,7 +75,7 @@ static int name_object(const Boot *boot, const char *name, Error *err)
         return -err->error;
 }
 
-/* Reads the record anew; what was known of it is forgotten. */
+/* Reads the record again, and forgets what was known of it. */
 static int get_record(const Boot *boot, StepContext *context, Look *look, Error *err)
 {
         _cleanup_buffer_ Buffer text = {};
@@ -130,7 +131,8 @@ static int look_for_name(const Boot *boot, StepContext *context, Look *look, Err
         return 0;
 }
 
-/* Asks EC2 whether the volume is one that nobody but this stack can have made, and from nothing. */
+/* Asks EC2 if the volume is encrypted, was made from no snapshot, and can only have been made by
+ * this stack. */
 static int look_at_origin(const Boot *boot, StepContext *context, Look *look, Error *err)
 {
         Ec2Volume volume = {};
@@ -163,8 +165,8 @@ static int look_at_origin(const Boot *boot, StepContext *context, Look *look, Er
         return 0;
 }
 
-/* Looks at the disk, at its record, and where the disk alone does not tell also at what EC2 and the
- * bucket say of the volume. Writes nothing. */
+/* Looks at the disk and at its record and, if these do not decide, at what EC2 and the bucket say
+ * of the volume. Writes nothing. */
 static int look_at_volume(const Boot *boot, StepContext *context, Look *look, Error *err)
 {
         make_label(&boot->config, look->label);
@@ -188,7 +190,7 @@ static int look_at_volume(const Boot *boot, StepContext *context, Look *look, Er
         return r < 0 ? r : 0;
 }
 
-/* Why what is on the volume is not enough. */
+/* Writes why the content of the volume does not allow a format. */
 static void say_why(const StackConfig *config, const Look *look, char *ret, size_t size)
 {
         if (look->scene.content == DISK_FOREIGN) {
@@ -264,9 +266,9 @@ int volume_format_probe(void *userdata, StepContext *context, Error *err)
         }
 }
 
-/* Writes the record: on the condition that there is none, or that it is the one that was seen. The
- * answer to a write may be lost, so that the condition fails the second time; what then lies there
- * is compared. The UUID is random: a record with it is ours. */
+/* Writes the record, on the condition that there is none or that it is the one that was seen. If
+ * the answer to a write is lost, the condition of the retry fails, so the record is read back and
+ * compared. The UUID is random: a record with it is ours. */
 static int put_record(const Boot *boot, StepContext *context, Look *look, const char *uuid,
                       FormatState state, Error *err)
 {
@@ -312,7 +314,8 @@ static int put_record(const Boot *boot, StepContext *context, Look *look, const 
         return 0;
 }
 
-/* The UUID that the filesystem will have: the one that was begun with, where one was. */
+/* Chooses the UUID of the filesystem: the one of a format that was begun before, if there was one,
+ * else a random one. */
 static int choose_uuid(const Look *look, char ret[DISK_UUID_MAX], Error *err)
 {
         const char *begun = NULL;

@@ -7,7 +7,8 @@
 #include "base/file.h"
 #include "host/mount.h"
 
-/* Without the volume its mount point is an empty folder, which looks like a blank volume. */
+/* Refuses to go on if the volume is not mounted: its mount point is then an empty folder, which
+ * looks like a blank volume. */
 static int check_mounted(Error *err)
 {
         MountState state;
@@ -19,7 +20,7 @@ static int check_mounted(Error *err)
         return r;
 }
 
-/* 1 or 0; a disk that cannot tell is an error, never "absent". */
+/* Returns 1 if the path exists, else 0. A disk that cannot tell is an error, never "absent". */
 static int exists(const char *path, Error *err)
 {
         struct stat st;

@@ -12,7 +12,8 @@ typedef struct VolumeIdentity {
         LineageIdentity identity; /* where it exists */
 } VolumeIdentity;
 
-/* Reads it. -ENOENT (ERROR_RETRY) where the volume is not mounted. *ret must be zero. */
+/* Reads the volume's identity. -ENOENT (ERROR_RETRY) if the volume is not mounted. *ret must be
+ * zero. */
 int volume_identity_look(VolumeIdentity *ret, Error *err);
 
 /* Replaces cluster-identity.json. */

@@ -8,11 +8,12 @@
 #include "host/mount.h"
 #include "steps/boot.h"
 
-/* volume-mount: checks the filesystem, grows it to its device and mounts it. */
+/* volume-mount: checks the filesystem, mounts it and grows it to its device. */
 
 #define MOUNT_OPTIONS "nodev,nosuid,noexec,noatime"
 
-/* 1 mounted there and ours; 0 nothing mounted; anything else there is unsafe. */
+/* Returns 1 if our volume is mounted there, 0 if nothing is. Another mount is ERROR_UNSAFE, a
+ * read-only one ERROR_FATAL. */
 static int look_at_mount(const Boot *boot, Error *err)
 {
         MountState state;
@@ -58,7 +59,8 @@ int volume_mount_probe(void *userdata, StepContext *context, Error *err)
         if (r <= 0) {
                 return r;
         }
-        /* Detached under the mount: then another may be the master by now. */
+        /* The volume may have been detached while it is mounted: then another instance may be the
+         * master by now. */
         r = blockdev_verify(&boot->volume, err);
         if (r < 0) {
                 return r;
