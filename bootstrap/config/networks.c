@@ -25,8 +25,8 @@ static const SizeRule size_rules[] = {
           "the service of the cluster's DNS has the tenth address" },
 };
 
-/* Networks of https://www.iana.org/assignments/iana-ipv4-special-registry: no packet to them
- * reaches another machine. The VPC's DNS, clock and instance metadata are in link-local. */
+/* Networks whose addresses no pod, service or node can have: RFC 6890, and RFC 5771 for multicast.
+ * The VPC's DNS, clock and instance metadata are in link-local. */
 static const struct {
         Network network;
         const char *text;

@@ -75,7 +75,6 @@ typedef enum KeyType {
         _KEY_TYPE_INVALID = -EINVAL,
 } KeyType;
 
-const char *key_type_to_string(KeyType type); /* as the manual page names it */
 
 /* One row of THE table of keys: parser, sample, manual page and a test follow from it. */
 typedef struct ConfigKey {
