@@ -75,7 +75,6 @@ typedef enum KeyType {
         _KEY_TYPE_INVALID = -EINVAL,
 } KeyType;
 
-
 /* One row of THE table of keys: parser, sample, manual page and a test follow from it. */
 typedef struct ConfigKey {
         const char *name;
