@@ -106,7 +106,7 @@ int error_prefix(Error *err, const char *format, ...)
                 (void) snprintf(text + n, sizeof(text) - (size_t) n, ": %s", err->message);
                 (void) snprintf(err->message, sizeof(err->message), "%s", text);
         }
-        err->bare = false;
+        err->unexplained = false;
         return err->error ? -err->error : -EIO;
 }
 
@@ -117,6 +117,6 @@ int error_suffix(Error *err, const char *format, ...)
         va_start(ap, format);
         (void) vsnprintf(err->message + used, sizeof(err->message) - used, format, ap);
         va_end(ap);
-        err->bare = false;
+        err->unexplained = false;
         return err->error ? -err->error : -EIO;
 }

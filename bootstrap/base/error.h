@@ -35,9 +35,9 @@ typedef enum ErrorSource {
 typedef struct Error {
         ErrorClass class;
         ErrorSource source;
-        int error;       /* positive errno, 0 if none applies */
-        int http_status; /* 0 if none */
-        bool bare;       /* a deadline passed, and the message does not say what timed out */
+        int error;        /* positive errno, 0 if none applies */
+        int http_status;  /* 0 if none */
+        bool unexplained; /* a deadline passed, and the message does not say what timed out */
         char aws_code[ERROR_CODE_MAX];
         char request_id[ERROR_REQUEST_ID_MAX];
         char message[ERROR_MESSAGE_MAX];
@@ -65,8 +65,8 @@ int error_oom(Error *err);
  * error_from_aws(err, error_set(err, ...))" reads well. */
 int error_from_aws(Error *err, int r);
 
-/* Puts "context: " in front of the message. Of the rest, only `bare` changes: it becomes false.
- * Returns the negative errno again. */
+/* Puts "context: " in front of the message. Of the rest, only `unexplained` changes: it becomes
+ * false. Returns the negative errno again. */
 int error_prefix(Error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Appends to the message; otherwise does what error_prefix() does. */

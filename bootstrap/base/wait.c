@@ -38,7 +38,7 @@ int wait_left_ms(const Wait *wait)
 static int wait_over(Error *err)
 {
         int r = error_set(err, ERROR_RETRY, ETIMEDOUT, "timed out");
-        err->bare = true;
+        err->unexplained = true;
         return r;
 }
 

@@ -25,7 +25,8 @@ Wait wait_part(const Wait *wait, uint64_t timeout_ms);
  * and libcurl. */
 int wait_left_ms(const Wait *wait);
 
-/* Returns 0, or ERROR_RETRY with -ECANCELED (stop was requested) or -ETIMEDOUT, which is `bare`. */
+/* Returns 0, or ERROR_RETRY with -ECANCELED (stop was requested) or -ETIMEDOUT, which is
+ * `unexplained`. */
 int wait_check(const Wait *wait, Error *err);
 
 /* Sleeps. Returns 0 after sleep_ms, else what wait_check() returns. */

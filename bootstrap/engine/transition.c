@@ -185,13 +185,21 @@ static bool past_deadline(const Machine *m, size_t i)
         return wait_now_ms() >= m->contexts[i].wait.deadline_ms;
 }
 
+/* Returns the words that make a sentence of step_why(): what a step waits for is told as "the disk
+ * to appear". */
+static const char *before_why(const StepStatus *s)
+{
+        return isempty(s->waiting_for) ? "" : "waited for ";
+}
+
 static void step_give_up(Machine *m, size_t i)
 {
-        Error error = m->status.steps[i].error;
-        const char *why = step_why(&m->status.steps[i]);
+        const StepStatus *s = &m->status.steps[i];
+        Error error = s->error;
+        const char *why = step_why(s);
         /* the probe only said "not yet", or the error only says that time is over */
-        if (isempty(error.message) || (error.bare && !isempty(why))) {
-                (void) error_set(&error, ERROR_RETRY, ETIMEDOUT, "%s",
+        if (isempty(error.message) || (error.unexplained && !isempty(why))) {
+                (void) error_set(&error, ERROR_RETRY, ETIMEDOUT, "%s%s", before_why(s),
                                  isempty(why) ? "not so yet" : why);
         }
         (void) error_prefix(&error, "gave up after %u s", machine_step(m, i)->deadline_s);
@@ -232,7 +240,7 @@ static void step_failed(Machine *m, size_t i, const Error *error, bool final)
         } else {
                 /* the deadline cut it before it could say anything: the reason is the error of the
                  * last attempt */
-                bool is_mute = past_deadline(m, i) && error->bare && isempty(s->waiting_for);
+                bool is_mute = past_deadline(m, i) && error->unexplained && isempty(s->waiting_for);
                 if (!is_mute || isempty(s->error.message)) {
                         s->error = *error;
                 }
@@ -318,9 +326,10 @@ void step_proceed(Machine *m, size_t i)
                 step_start(m, i, STEP_VERIFYING);
         } else if (state == STEP_VERIFYING && c->result == 0) {
                 Error error = {};
-                const char *why = step_why(&m->status.steps[i]);
-                (void) error_set(&error, ERROR_RETRY, EAGAIN, "applied, but still not so%s%s",
-                                 isempty(why) ? "" : ": ", why);
+                const StepStatus *s = &m->status.steps[i];
+                const char *why = step_why(s);
+                (void) error_set(&error, ERROR_RETRY, EAGAIN, "applied, but still not so%s%s%s",
+                                 isempty(why) ? "" : ": ", before_why(s), why);
                 step_failed(m, i, &error, once);
         } else if (c->result == 0) {
                 probe_said_no(m, i);

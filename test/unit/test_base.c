@@ -280,9 +280,9 @@ static void waits_end(void)
         CHECK_OK(wait_sleep(&w, 1, &err), err);
         CHECK_INT(wait_sleep(&w, 1000, &err), -ETIMEDOUT);
         CHECK_INT(wait_check(&w, &err), -ETIMEDOUT);
-        CHECK(err.bare);
+        CHECK(err.unexplained);
         (void) error_prefix(&err, "the volume");
-        CHECK(!err.bare);
+        CHECK(!err.unexplained);
         CHECK_INT(err.class, ERROR_RETRY);
         _cleanup_close_ int stop = eventfd(1, EFD_CLOEXEC);
         Wait stopped = { .deadline_ms = UINT64_MAX, .stop_fd = stop };

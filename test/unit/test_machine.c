@@ -314,7 +314,7 @@ static void test_verify_not_yet(void)
         const Step steps[] = { { ROW(0, "a"), .retry = QUICK, .deadline_s = 1 } };
         reset();
         fakes[0].apply_changes_nothing = true;
-        fakes[0].waiting_for = "the unit starts";
+        fakes[0].waiting_for = "the unit to start";
         uint64_t before = wait_now_ms();
         int r = run(steps, 1);
         CHECK(r == -EAGAIN ||
@@ -323,19 +323,20 @@ static void test_verify_not_yet(void)
         CHECK(took >= 1000 && took < TEST_CUT_SHORT_MS);
         CHECK(fakes[0].applies > 2);
         CHECK_INT(error.class, ERROR_RETRY);
-        CHECK_STR(error.message,
-                  r == -EAGAIN ? "a: gave up after 1 s: applied, but still not so: the unit starts"
-                               : "a: gave up after 1 s: the unit starts");
+        CHECK_STR(error.message, r == -EAGAIN
+                                         ? "a: gave up after 1 s: applied, but still not so: "
+                                           "waited for the unit to start"
+                                         : "a: gave up after 1 s: waited for the unit to start");
         CHECK_INT(status.phase, PHASE_FAILED);
         CHECK_INT(status.steps[0].state, STEP_FAILED);
 
         reset();
         fakes[0].apply_changes_nothing = true;
-        fakes[0].waiting_for = "the unit starts";
+        fakes[0].waiting_for = "the unit to start";
         fakes[0].when_probed = dawdle;
         CHECK_INT(run(steps, 1), -EAGAIN);
         CHECK_STR(error.message,
-                  "a: gave up after 1 s: applied, but still not so: the unit starts");
+                  "a: gave up after 1 s: applied, but still not so: waited for the unit to start");
 }
 
 /* Each attempt brings the same texts back: they are told once. */
@@ -345,7 +346,7 @@ static void test_news(void)
         reset();
         fakes[0].apply_fails = 3;
         fakes[0].class = ERROR_RETRY;
-        fakes[0].waiting_for = "the unit starts";
+        fakes[0].waiting_for = "the unit to start";
         fakes[0].reason = "it is inactive";
         CHECK_OK(run(steps, 1), error);
         CHECK_INT(fakes[0].applies, 4);
@@ -473,7 +474,7 @@ static void test_await(void)
         await_limit_s = 0;
         CHECK_INT(run(steps, 1), -ETIMEDOUT);
         CHECK_INT(await_result, -ETIMEDOUT);
-        CHECK_CONTAINS(error.message, "a: gave up after 2 s: look ");
+        CHECK_CONTAINS(error.message, "a: gave up after 2 s: waited for look ");
 }
 
 static void test_deadline_cuts_a_wait(void)
@@ -491,7 +492,7 @@ static void test_deadline_cuts_a_wait(void)
         fakes[0].probe_ms = 30000;
         fakes[0].waiting_for = "the disk";
         CHECK_INT(run(steps, 1), -ETIMEDOUT);
-        CHECK_STR(error.message, "a: gave up after 1 s: the disk");
+        CHECK_STR(error.message, "a: gave up after 1 s: waited for the disk");
 }
 
 static void test_only_waits(void)
@@ -509,7 +510,7 @@ static void test_only_waits(void)
         fakes[0].waiting_for = "the master's index";
         CHECK_INT(run(steps, 1), -ETIMEDOUT);
         CHECK_INT(error.class, ERROR_RETRY);
-        CHECK_STR(error.message, "a: gave up after 1 s: the master's index");
+        CHECK_STR(error.message, "a: gave up after 1 s: waited for the master's index");
         CHECK(fakes[0].probes > 10);
         CHECK_INT(fakes[0].applies, 0);
 }
