@@ -10,105 +10,47 @@
 
 #include "wire.h"
 
-typedef struct Connection {
+struct Connection {
         Server *server;
         int fd;
         SSL *ssl;
-} Connection;
-
-static const struct {
-        const char *path;
-        const char *reply;
-        bool close;
-} answers[] = {
-        { "/ok ", "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-Mixed: \t two \r\n"
-                  "X-Empty:\r\nContent-Length: 5\r\n\r\nhello" },
-        { "/missing ", "HTTP/1.1 404 Not Found\r\nDate: soon\r\nContent-Length: 0\r\n\r\n" },
-        { "/moved ", "HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n" },
-        { "/interim ", "HTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\n"
-                       "HTTP/1.1 200 OK\r\nX-Late: 1\r\nContent-Length: 0\r\n\r\n" },
-        { "/chunked ", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-                       "3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n" },
-        { "/huge ", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" },
-        { "/cut ", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", true },
-        { "/cut-chunk ", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
-          true },
-        { "/once ", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true },
-        { "/garbage ", "220 mail.example.com ESMTP\r\n", true },
-        { "/nothing ", "", true },
-        { "/silent ", "" },
-        /* docker's */
-        { "/v1.40/_ping ", "HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n" },
-        { "/v1.40/info ", "HTTP/1.1 500 Oops\r\nContent-Length: 18\r\n\r\n{\"message\":\"boom\"}" },
-        { "/v1.40/images/odd/json ", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]" },
-        { "/v1.40/images/refused/json ", "HTTP/1.1 400 Bad\r\nContent-Length: 2\r\n\r\n{}" },
-        { "/v1.40/images/absent/json ", "HTTP/1.1 404 None\r\nContent-Length: 2\r\n\r\n{}" },
-        /* etcd's */
-        { "/odd/v3/kv/range ", "HTTP/1.1 200 OK\r\nContent-Length: 38\r\n\r\n"
-                               "{\"kvs\":[{\"key\":\"YQ==\",\"value\":\"!!!!\"}]}" },
-        { "/text/v3/kv/range ", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi" },
-        { "/old/v3/kv/range ", "HTTP/1.1 404 None\r\nContent-Length: 9\r\n\r\nNot Found" },
-        { "/down/v3/kv/range ", "HTTP/1.1 503 Unavailable\r\nContent-Length: 43\r\n\r\n"
-                                "{\"error\":\"etcdserver: no leader\",\"code\":14}" },
-        { "/down/health ", "HTTP/1.1 503 Unavailable\r\nContent-Length: 18\r\n\r\n"
-                           "{\"health\":\"false\"}" },
 };
 
-static void say(Connection *c, const char *text)
+void loopback_say(Connection *c, const char *text)
 {
         wire_send(c->fd, c->ssl, text);
 }
 
-static void say_body(Connection *c, const char *text)
+void loopback_say_body(Connection *c, const char *text)
 {
         char head[64];
         (void) snprintf(head, sizeof(head), "HTTP/1.1 200 OK\r\nContent-Length: %zu\r\n\r\n",
                         strlen(text));
-        say(c, head);
-        say(c, text);
+        loopback_say(c, head);
+        loopback_say(c, text);
 }
 
-/* Who the client's certificate says it is. */
-static void say_peer(Connection *c)
+SSL *loopback_tls(Connection *c)
 {
-        char name[256] = "nobody";
-        X509 *peer = c->ssl ? SSL_get1_peer_certificate(c->ssl) : NULL;
-        if (peer) {
-                (void) X509_NAME_oneline(X509_get_subject_name(peer), name, sizeof(name));
-        }
-        X509_free(peer);
-        say_body(c, name);
+        return c->ssl;
 }
 
-static void say_headers(Connection *c, unsigned n, size_t length)
-{
-        char line[8192];
-        say(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n");
-        for (unsigned i = 0; i < n; i++) {
-                (void) snprintf(line, sizeof(line), "X-%u: %0*d\r\n", i, (int) length, 7);
-                say(c, line);
-        }
-        say(c, "\r\n");
-}
-
-/* False if the connection is to be closed. */
+/* Returns false if the connection is to be closed. */
 static bool answer(Connection *c, const char *request)
 {
         const char *path = strchr(request, ' ') + 1;
-        FOREACH_ARRAY(row, answers, ELEMENTS(answers)) {
-                if (string_starts_with(path, row->path)) {
-                        say(c, row->reply);
-                        return !row->close;
+        for (const Answer *row = c->server->answers; row->path; row++) {
+                if (!string_starts_with(path, row->path)) {
+                        continue;
                 }
+                if (row->say) {
+                        row->say(c, request);
+                } else {
+                        loopback_say(c, row->reply);
+                }
+                return !row->close;
         }
-        if (string_starts_with(path, "/echo")) {
-                say_body(c, request);
-        } else if (string_starts_with(path, "/who ")) {
-                say_peer(c);
-        } else {
-                bool many = string_starts_with(path, "/many ");
-                say_headers(c, 100, many ? 1 : 8000);
-        }
+        loopback_say(c, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
         return true;
 }
 

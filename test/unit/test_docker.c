@@ -106,6 +106,15 @@ static int look_with_image(const char *name, Error *err)
         return docker_container_look(local_socket, &c, &wait, &state, err);
 }
 
+static const Answer odd_answers[] = {
+        { "/v1.40/_ping ", "HTTP/1.1 503 Unavailable\r\nContent-Length: 0\r\n\r\n" },
+        { "/v1.40/info ", "HTTP/1.1 500 Oops\r\nContent-Length: 18\r\n\r\n{\"message\":\"boom\"}" },
+        { "/v1.40/images/odd/json ", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]" },
+        { "/v1.40/images/refused/json ", "HTTP/1.1 400 Bad\r\nContent-Length: 2\r\n\r\n{}" },
+        { "/v1.40/images/absent/json ", "HTTP/1.1 404 None\r\nContent-Length: 2\r\n\r\n{}" },
+        {},
+};
+
 static void test_bad_replies(void)
 {
         Error err = {};
@@ -283,7 +292,7 @@ int main(void)
         bool real = geteuid() == 0 && access(DOCKERD, X_OK) == 0 && access(CONTAINERD, X_OK) == 0 &&
                     access("/usr/bin/docker", X_OK) == 0;
         Error err = {};
-        static Server local;
+        static Server local = { .answers = odd_answers };
         if (real && !make_folder()) {
                 perror(folder);
                 return EXIT_FAILURE;

@@ -12,7 +12,68 @@
 #include "harness.h"
 #include "loopback_server.h"
 
-static Server plain, local, tls, tls_old;
+/* Says who the client is by its certificate. */
+static void say_peer(Connection *c, const char *request)
+{
+        (void) request;
+        char name[256] = "nobody";
+        X509 *peer = loopback_tls(c) ? SSL_get1_peer_certificate(loopback_tls(c)) : NULL;
+        if (peer) {
+                (void) X509_NAME_oneline(X509_get_subject_name(peer), name, sizeof(name));
+        }
+        X509_free(peer);
+        loopback_say_body(c, name);
+}
+
+static void say_headers(Connection *c, unsigned n, size_t length)
+{
+        char line[8192];
+        loopback_say(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n");
+        for (unsigned i = 0; i < n; i++) {
+                (void) snprintf(line, sizeof(line), "X-%u: %0*d\r\n", i, (int) length, 7);
+                loopback_say(c, line);
+        }
+        loopback_say(c, "\r\n");
+}
+
+static void say_many_headers(Connection *c, const char *request)
+{
+        (void) request;
+        say_headers(c, 100, 1);
+}
+
+static void say_flood(Connection *c, const char *request)
+{
+        (void) request;
+        say_headers(c, 100, 8000);
+}
+
+static const Answer answers[] = {
+        { "/ok ", "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nX-Mixed: \t two \r\n"
+                  "X-Empty:\r\nContent-Length: 5\r\n\r\nhello" },
+        { "/missing ", "HTTP/1.1 404 Not Found\r\nDate: soon\r\nContent-Length: 0\r\n\r\n" },
+        { "/moved ", "HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n" },
+        { "/interim ", "HTTP/1.1 103 Early Hints\r\nX-Early: 1\r\n\r\n"
+                       "HTTP/1.1 200 OK\r\nX-Late: 1\r\nContent-Length: 0\r\n\r\n" },
+        { "/chunked ", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                       "3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n" },
+        { "/huge ", "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n" },
+        { "/cut ", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort", true },
+        { "/cut-chunk ", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+          true },
+        { "/once ", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", true },
+        { "/garbage ", "220 mail.example.com ESMTP\r\n", true },
+        { "/nothing ", "", true },
+        { "/silent ", "" },
+        { "/echo", .say = loopback_say_body },
+        { "/who ", .say = say_peer },
+        { "/many ", .say = say_many_headers },
+        { "/flood ", .say = say_flood },
+        {},
+};
+
+static Server plain = { .answers = answers }, local = { .answers = answers };
+static Server tls = { .answers = answers }, tls_old = { .answers = answers };
 static char socket_path[128], ca_path[128];
 static char *client_cert, *client_key;
 
