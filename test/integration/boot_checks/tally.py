@@ -98,11 +98,10 @@ HEADER = ["", "tried", "converged", "refused rightly", "not met", "lost somethin
 
 
 BEGIN, END = "<!-- test/faults writes this: begin -->", "<!-- end -->"
-TITLES = {
+TITLES = {  # in the order of the document's rows
+    "disks": "disks: formats, their damage, single bytes", "power cuts": "disks as a power cut may leave them",
     "crashes": "killed at an effect, and run again", "takeovers": "killed while another waits to take over",
-    "replies": "a reply spoiled", "services": "killed while services come up",
-    "races": "masters that race", "disks": "disks: formats, their damage, single bytes",
-    "power cuts": "disks as a power cut may leave them",
+    "replies": "a reply spoiled", "races": "masters that race", "services": "killed while services come up",
 }
 
 
@@ -121,25 +120,34 @@ def table(rows):
                      for row in rows)
 
 
-def markdown(rows):
-    """The table for a document, which says of what and when it is."""
+def tried_of():
+    """Of what a run's rows are: the commit, the day, and the share of the cases."""
     share = float(os.environ.get("SHARE", 1))
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], stdout=subprocess.PIPE, text=True,
                             check=True).stdout.strip()
-    lines = [f"Commit {commit}, {datetime.date.today()}, {'all cases' if share >= 1 else f'a share of {share:g}'}:",
-             "", "| " + " | ".join(HEADER).lstrip() + " |", "|---" * len(HEADER) + "|"]
+    return f"{commit}, {datetime.date.today()}" + (f", a share of {share:g}" if share < 1 else "")
+
+
+def markdown(rows, text=""):
+    """The table for a document. `text` is the one that stands there: the rows of parts that were not run stay."""
+    lines = {line.split(" | ")[0].removeprefix("| "): line for line in text.splitlines()[2:] if line.startswith("| ")}
     for part, *cells in rows:
-        lines.append(" | ".join([f"| {TITLES.get(part, part)}",
-                                 *(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells)]) + " |")
-    return "\n".join(lines)
+        title = TITLES.get(part, part)
+        lines[title] = " | ".join([f"| {title}", *(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells),
+                                   tried_of()]) + " |"
+    order = list(TITLES.values())
+    titles = sorted(lines, key=lambda title: order.index(title) if title in order else len(order))
+    header = [*HEADER, "commit, date"]
+    return "\n".join(["| " + " | ".join(header).lstrip() + " |", "|---" * len(header) + "|",
+                      *(lines[title] for title in titles)])
 
 
 def write(rows, document):
     """In the place of what stands between the marks."""
     text = document.read_text(encoding="utf-8")
     before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    document.write_text(f"{before}{BEGIN}\n{markdown(rows)}\n{END}{after}", encoding="utf-8")
+    old, after = rest.split(END)
+    document.write_text(f"{before}{BEGIN}\n{markdown(rows, old.strip())}\n{END}{after}", encoding="utf-8")
 
 
 def some(cases, share, seed):
