@@ -31,7 +31,7 @@ static int check_clock(const Boot *boot, Error *err)
         }
         if (offset < -CLOCK_OFFSET_MAX_S || offset > CLOCK_OFFSET_MAX_S) {
                 return error_set(err, ERROR_RETRY, ETIME,
-                                 "the clock differs from AWS's by %lld s: no certificate is made "
+                                 "the clock is %lld s off AWS's: no certificate is made "
                                  "until it is at most %d s",
                                  (long long) offset, CLOCK_OFFSET_MAX_S);
         }
