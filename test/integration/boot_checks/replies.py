@@ -35,7 +35,7 @@ EFFECTS = {
 CODES = ("500", "503", "denied", "revoked")
 SKEWS = (1200, -1200)
 # Words of which one names the request, where it is not named as SERVICE:ACTION.
-NAMED = {"imds:PutToken": ("latest/api/token", "meta-data/instance-id: HTTP status 401"),
+NAMED = {"imds:PutToken": ("latest/api/token", "meta-data/instance-id: HTTP status 401", "a session token"),
          "imds:GetMetadata": ("instance metadata: ", "IAM role"),
          "s3:GetObject": ("s3:GetObject on s3://", "S3's reply for ", "s3://"),
          "s3:PutObject": ("s3:PutObject on s3://", "S3's reply for ")}
@@ -111,8 +111,12 @@ def spoil(world, scene, role, request, nth, effect):
     if not nth and request == "ec2:AttachVolume" and effect not in ("lost", "cut", "truncated"):
         machine.configure(ATTACH_TIMEOUT_SECONDS=ATTACH_S)
     world.front.control("POST", "/faults", fault(machine, request, nth, effect))
-    outcome = machine.run(until=lambda seen: not nth and naming(seen, request, effect) is not None)
-    met = world.front.control("GET", "/faults")[0]["applied"]
+
+    def is_met():
+        return world.front.control("GET", "/faults")[0]["applied"] > 0
+
+    outcome = machine.run(until=lambda seen: not nth and naming(seen, request, effect) is not None and is_met())
+    met = is_met()
     world.front.control("DELETE", "/faults")
     assert met or outcome.done, f"{request} {nth} was never asked"
     if not outcome.done:
