@@ -91,7 +91,7 @@ def test_the_machines_are_there():
 
 def test_both_are_ready(kube):
     has_just(kube, ["master", "node"], "kubectl from outside, by the bucket's kubeconfig: both are Ready")
-    equal(roles(kube), {node_name("master"): {"master"}, node_name("node"): {"node"}},
+    equal(roles(kube), {node_name("master"): {"control-plane", "master"}, node_name("node"): {"node"}},
           "Nodes are labelled with their roles")
 
     # A static pod runs before the API server shows it: kubelet reports it up to a minute after its Node.

@@ -72,6 +72,10 @@ static void add_node(const char *name, const char *role, int made_s, int lease_s
                 _cleanup_free_ char *label = string_format("node-role.kubernetes.io/%s", role);
                 (void) json_object_set_new(labels, label, json_string(""));
         }
+        if (streq(role, "master")) {
+                (void) json_object_set_new(labels, "node-role.kubernetes.io/control-plane",
+                                           json_string(""));
+        }
         (void) json_array_append_new(nodes,
                                      json_pack("{s:{s:s,s:s,s:s,s:s,s:o}}", "metadata", "name",
                                                name, "uid", "u-1", "resourceVersion", "42",
@@ -333,12 +337,26 @@ static void test_labels(void)
         (void) request_for("PATCH ", &n);
         CHECK_INT(n, 3);
         const char *patch = request_for("PATCH /api/v1/nodes/" OWN " ", NULL);
+        CHECK_CONTAINS(patch, "\"node-role.kubernetes.io/control-plane\":\"\"");
         CHECK_CONTAINS(patch, "\"node-role.kubernetes.io/master\":\"\"");
         CHECK_CONTAINS(patch, "\"node-role.kubernetes.io/node\":null");
         patch = request_for("PATCH /api/v1/nodes/" NODE_B " ", NULL);
+        CHECK_CONTAINS(patch, "\"node-role.kubernetes.io/control-plane\":null");
         CHECK_CONTAINS(patch, "\"node-role.kubernetes.io/master\":null");
         CHECK_CONTAINS(patch, "\"node-role.kubernetes.io/node\":\"\"");
         CHECK_CONTAINS(patch, "application/merge-patch+json");
+
+        /* one of a master's labels is not enough; with both there is nothing to do */
+        for (unsigned lacks = 0; lacks < 2; lacks++) {
+                begin();
+                (void) json_array_clear(nodes);
+                (void) json_array_clear(leases);
+                add_node(OWN, lacks ? "control-plane" : "master", 1000, 5);
+                look(true);
+                n = 0;
+                (void) request_for("PATCH ", &n);
+                CHECK_INT(n, lacks);
+        }
 }
 
 /* More than fit one question to EC2, and each answered in its place. */

@@ -45,6 +45,12 @@ static time_t look_parse_time(const char *text)
         return time_parse(text, &time) < 0 ? 0 : time.tv_sec;
 }
 
+const NodesLabel nodes_labels[NODES_LABELS] = {
+        { "node-role.kubernetes.io/control-plane", true },
+        { "node-role.kubernetes.io/master", true },
+        { "node-role.kubernetes.io/node", false },
+};
+
 static int see_node(const json_t *item, void *userdata, Error *err)
 {
         NodesScene *scene = userdata;
@@ -58,9 +64,10 @@ static int see_node(const json_t *item, void *userdata, Error *err)
         NodeSeen node = {
                 .name = strdup(kube_api_text(metadata, "name")),
                 .heard = look_parse_time(kube_api_text(metadata, "creationTimestamp")),
-                .labelled_master = json_object_get(labels, "node-role.kubernetes.io/master"),
-                .labelled_node = json_object_get(labels, "node-role.kubernetes.io/node"),
         };
+        for (unsigned i = 0; i < NODES_LABELS; i++) {
+                node.labels |= json_object_get(labels, nodes_labels[i].name) ? 1U << i : 0;
+        }
         if (!node.name) {
                 return error_oom(err);
         }
@@ -230,7 +237,9 @@ bool nodes_is_gone(const Boot *boot, const NodesScene *scene, const NodeSeen *no
 
 bool nodes_wants_label(const Boot *boot, const NodesScene *scene, const NodeSeen *node)
 {
-        bool master = is_own(boot, node);
-        return nodes_is_live(scene, node) &&
-               (node->labelled_master != master || node->labelled_node == master);
+        unsigned wanted = 0;
+        for (unsigned i = 0; i < NODES_LABELS; i++) {
+                wanted |= nodes_labels[i].master == is_own(boot, node) ? 1U << i : 0;
+        }
+        return nodes_is_live(scene, node) && node->labels != wanted;
 }

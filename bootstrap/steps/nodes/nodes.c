@@ -118,11 +118,17 @@ static int label(const Boot *boot, KubeApi *api, StepContext *context, const Nod
         char path[300];
         node_path(node, path);
         bool master = streq(node->name, boot->node_name);
-        const char *as_master = master ? "" : NULL; /* null takes a label away */
-        const char *as_node = master ? NULL : "";
-        json_auto_t *body = json_pack("{s:{s:{s:s?,s:s?}}}", "metadata", "labels",
-                                      "node-role.kubernetes.io/master", as_master,
-                                      "node-role.kubernetes.io/node", as_node);
+        json_t *labels = json_object();
+        int failed = 0;
+        FOREACH_ARRAY(l, nodes_labels, NODES_LABELS) {
+                json_t *value =
+                        l->master == master ? json_string("") : json_null(); /* removes it */
+                failed |= json_object_set_new(labels, l->name, value);
+        }
+        json_auto_t *body = json_pack("{s:{s:o}}", "metadata", "labels", labels);
+        if (failed) {
+                return error_oom(err);
+        }
         return nodes_change(api, context, KUBE_API_PATCH, path, body, err);
 }
 

@@ -10,12 +10,23 @@
 
 /* The master's view of the cluster's Nodes and of the machines that ask to become one. */
 
+/* The labels that tell tools a Node's role: a Node has those of its role, and no other. Kubernetes
+ * before 1.24 calls a master "master", from 1.20 on "control-plane":
+ * https://kubernetes.io/docs/reference/labels-annotations-taints/ */
+typedef struct NodesLabel {
+        const char *name;
+        bool master;
+} NodesLabel;
+
+#define NODES_LABELS 3
+extern const NodesLabel nodes_labels[NODES_LABELS];
+
 typedef struct NodeSeen {
         char *name;
         char uid[40];
         char version[32]; /* resourceVersion */
         time_t heard;     /* when its Lease was renewed; without a Lease, when the Node was made */
-        bool labelled_master, labelled_node;
+        unsigned labels;  /* a bit for each of nodes_labels that it has */
         Ec2Instance instance; /* filled for a Node that is not live */
 } NodeSeen;
 
@@ -58,5 +69,5 @@ bool nodes_is_live(const NodesScene *scene, const NodeSeen *node); /* node may b
 /* Returns true if the Node's instance no longer exists and nobody else would delete the Node. */
 bool nodes_is_gone(const Boot *boot, const NodesScene *scene, const NodeSeen *node);
 
-/* Returns true if the Node is live and lacks the label of its role, or has another role's. */
+/* Returns true if the Node is live and lacks a label of its role, or has another role's. */
 bool nodes_wants_label(const Boot *boot, const NodesScene *scene, const NodeSeen *node);
