@@ -11,20 +11,21 @@
 #include "aws/errors.h"
 #include "aws/sigv4.h"
 
-#define ATTEMPTS_MAX 5
-#define BACKOFF_MS   100
-#define BACKOFF_MAX  5000
+#define ATTEMPTS_MAX   5
+#define BACKOFF_MS     100
+#define BACKOFF_MAX_MS 5000
 
-/* A clock that differs by this much counts as wrong, as in the AWS SDKs. AWS itself accepts up to
- * 15 minutes. */
+/* A clock that differs by this much counts as wrong, as in the AWS SDKs: 4 minutes, where AWS
+ * refuses a request whose time is 5 minutes off
+ * (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html). */
 #define SKEW_S 240
 
 /* How long an unknown resource, which may have just been made, is an ERROR_RETRY. The time counts
- * from the first such answer in this process. After it, a missing resource keeps its own error
+ * from the first such answer of any resource. After it, a missing resource keeps its own error
  * class. */
 #define APPEAR_GRACE_MS 60000
 
-/* Time between any two requests of the process, while AWS throttles: doubled by each refusal,
+/* Time between any two requests of a client, while AWS throttles: doubled by each refusal,
  * halved by each success. */
 #define PACE_MS     100
 #define PACE_MAX_MS 5000
@@ -379,10 +380,10 @@ static Verdict judge_failure(int r, const Wait *wait, const Outcome *outcome, co
 }
 
 /* Waits before the next attempt and returns VERDICT_NOW. Returns VERDICT_FAILED if no attempt or no
- * time is left; *failed then says why the last attempt failed, instead of "timed out". */
+ * time is left, and *failed then still says why the last attempt failed; and after a stop. */
 static Verdict wait_for_next(Attempts *attempts, const Wait *wait, Error *failed)
 {
-        uint64_t pause_ms = wait_backoff_ms(BACKOFF_MS, BACKOFF_MAX, attempts->n);
+        uint64_t pause_ms = wait_backoff_ms(BACKOFF_MS, BACKOFF_MAX_MS, attempts->n);
         if (++attempts->n == ATTEMPTS_MAX || (uint64_t) wait_left_ms(wait) <= pause_ms) {
                 return VERDICT_FAILED;
         }

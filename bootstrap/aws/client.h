@@ -34,11 +34,11 @@ typedef struct AwsCall {
 } AwsCall;
 
 /* Signs and sends the request. Retries errors that errors_is_passing() accepts, and connections
- * that failed, with full jitter (100 ms to 5 s, at most 5 attempts, within the wait). While AWS
- * throttles, all threads together slow down. Refused keys are renewed once, and a clock that the
- * reply's Date shows to be wrong is corrected once, before a reply counts as refused or accepted.
- * If AWS answered, an error has aws_code, request_id and http_status filled. Its message names
- * operation and resource. */
+ * that failed, with full jitter (100 ms to 5 s, at most 5 attempts, not counting the two below,
+ * within the wait). While AWS throttles, all threads together slow down. Refused keys are renewed
+ * once, and a clock that the reply's Date shows to be wrong is corrected once, before a reply
+ * counts as refused or accepted. If AWS answered, an error has aws_code, request_id and http_status
+ * filled. Its message names operation and resource. */
 int aws_client_call(AwsClient *client, const AwsCall *call, const Wait *wait, HttpReply *ret,
                     Error *err);
 

@@ -14,13 +14,14 @@ static void print_consequences(const BootOverrides *o, FILE *out)
                 bool asked;
                 const char *text;
         } consequences[] = {
-                { o->new_cluster, "--new-cluster: what the volume or the bucket holds of a cluster "
-                                  "is given up; a new one begins." },
-                { o->new_keys, "--new-keys: every certificate, token and kubeconfig is made anew; "
+                { o->new_cluster, "--new-cluster: the secrets that the bucket holds of a cluster "
+                                  "are given up; a new cluster begins on the empty volume." },
+                { o->new_keys, "--new-keys: every certificate, token and kubeconfig is made again; "
                                "all machines must join again." },
                 { o->force_detach, "--force-detach: the volume is taken from an instance that is "
                                    "not running; what it had not written is lost." },
-                { o->takeover, "--takeover: the claim of an instance that is gone is taken over." },
+                { o->takeover, "--takeover: the claim of an instance that no longer exists, for "
+                               "another volume, is taken over." },
                 { o->format_volume, "--format-volume: what is on the volume is lost, where nothing "
                                     "known is on it; a new filesystem is made." },
         };

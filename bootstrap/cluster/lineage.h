@@ -20,9 +20,7 @@
  *     3. the files of a new generation
  *     4. the index, conditionally: from here on the cluster's keys are these
  *     5. the identity complete, with the fingerprint of the CA; only then does etcd start
- *
- * "The volume has data" means a complete identity, or an etcd member. "The bucket has data" means
- * an index. */
+ */
 
 #define LINEAGE_IDENTITY_BYTES_MAX ((size_t) 4 << 10)
 
@@ -52,14 +50,16 @@ typedef enum LineageVolume {
         _LINEAGE_VOLUME_INVALID = -EINVAL,
 } LineageVolume;
 
-/* An index or claim is "ours" if it names the cluster id of the volume's identity. A bucket that
+/* An index is "ours" if it names the cluster id of the volume's identity, a claim if it names that
+ * and the volume. A bucket that
  * only has files that no index names counts as empty: nobody reads those files, and generations
  * never share a name. */
 typedef enum LineageBucket {
-        LINEAGE_BUCKET_EMPTY,          /* neither index nor claim */
-        LINEAGE_BUCKET_CLAIM_OURS,     /* of this cluster id and volume, from any instance */
-        LINEAGE_BUCKET_CLAIM_LIVE,     /* another claim, whose holder may still continue */
-        LINEAGE_BUCKET_CLAIM_DEAD,     /* another claim, for this volume; holder ended, or is us */
+        LINEAGE_BUCKET_EMPTY,      /* neither index nor claim */
+        LINEAGE_BUCKET_CLAIM_OURS, /* of this cluster id and volume, from any instance */
+        LINEAGE_BUCKET_CLAIM_LIVE, /* another claim, whose holder may still continue */
+        LINEAGE_BUCKET_CLAIM_DEAD, /* another claim, for this volume, of an ended (or this) instance
+                                    */
         LINEAGE_BUCKET_CLAIM_DEAD_FAR, /* the same, but for another volume */
         LINEAGE_BUCKET_INDEX_OURS,
         LINEAGE_BUCKET_INDEX_REPLACED, /* of the cluster that a person chose to replace */
@@ -74,7 +74,7 @@ typedef enum LineageOutcome {
         LINEAGE_WAIT,      /* until the claim's holder writes the index, or ends */
         LINEAGE_BEGIN,     /* write a pending identity, then as RESUME */
         LINEAGE_RESUME,    /* write claim, files, index */
-        LINEAGE_TAKE_OVER, /* as RESUME (BEGIN where no identity is pending), over the dead claim */
+        LINEAGE_TAKE_OVER, /* replace the dead claim; then as BEGIN, or RESUME if one is pending */
         LINEAGE_COMPLETE,  /* the index exists: make the identity complete */
         LINEAGE_FETCH,     /* nothing to decide: fetch the files of the index */
         _LINEAGE_OUTCOME_MAX,
@@ -100,9 +100,9 @@ typedef struct LineageScene {
         const char *instance_id; /* this one */
         const char *bucket_url;  /* s3://BUCKET/PREFIX, for messages */
         const LineageIdentity *identity;
-        bool etcd_member;
+        bool etcd_member; /* etcd's data is on the volume now */
         const ArtifactsIndex *index;
-        const Claim *claim; /* needed only without an index */
+        const Claim *claim; /* decides nothing where there is an index */
         bool holder_gone;   /* claim_holder_is_gone() of the claim's instance */
         const char *holder_state;
 } LineageScene;

@@ -8,7 +8,8 @@ typedef enum MachineMode {
         MACHINE_PLAN, /* probes only: nothing is applied */
 } MachineMode;
 
-/* The functions by which a run reports, called on the engine's thread. A member may be NULL. */
+/* The functions by which a run reports, called on the engine's thread. A member may be NULL. A run
+ * with `only` calls none. */
 typedef struct MachineObserver {
         void (*step)(const MachineStatus *status, const StepChange *change, void *userdata);
         void (*phase)(const MachineStatus *status, void *userdata); /* also once at the start */
@@ -41,8 +42,8 @@ typedef struct MachineOptions {
          * instead of converging. After a failure it is degraded instead of failed if the table of
          * outcomes says that the table is run again. */
         const MachineStatus *before;
-        /* The caller runs the table again if the table of outcomes says so. A run that ended in
-         * this way has not failed, but is still converging. */
+        /* The caller runs the table of steps again if engine/outcome.c says so. A run that ended in
+         * this way has not failed: the machine is still converging, or degraded. */
         bool resident;
         int stop_fd; /* readable: cancel everything and return; negative: never */
         MachineObserver observer;
@@ -50,15 +51,14 @@ typedef struct MachineOptions {
 
 /* Runs the table to its end on the calling thread. Each running step has a worker thread, and steps
  * whose needs are done run at the same time. Returns 0 when every step of the role is done (with
- * `only`: when all hold; with plan: when no probe failed), else negative: *err is the first
- * decisive failure, and its class decides the exit status.
+ * `only`: when all hold; with plan: when no probe failed), else negative: *err is the
+ * decisive failure (an unsafe one, else the first), and its class decides the exit status.
  * engine/outcome.c has the consequences of each failure:
  *  - ERROR_RETRY: the step is retried with backoff until its deadline; then it fails.
- *  - ERROR_UNSAFE: all running steps are cancelled, no other starts, and it is the decisive failure
- *    whatever failed before.
+ *  - ERROR_UNSAFE: all running steps are cancelled, no other starts,.
  *  - other classes: the step fails, steps that need it never start, the others go on to their end.
  *  - ERROR_DENIED if the step's row says that it is only a warning: done, with the warning.
- * If a row has no retry policy, a failed apply is final, but its probe is retried all the same.
- * Returns -ECANCELED after a stop by stop_fd, once every step function has returned. *ret_status
- * (may be NULL) is always filled. */
+ * If a row has no retry policy, an apply that failed is final; a probe that failed is retried.
+ * Returns -ECANCELED after a stop by stop_fd, unless a step was unsafe, once every step function
+ * has returned. *ret_status (may be NULL) is always filled. */
 int machine_run(const MachineOptions *options, MachineStatus *ret_status, Error *err);

@@ -3,9 +3,10 @@
 /* The secrets step alone, run by the engine as on an instance, against the simulated region. It is
  * the program that test/integration/secrets_step runs, in a mount namespace for each machine:
  *
- *     test_secrets CONFIG SECONDS [--new-cluster|--new-keys|--takeover]…
+ *     test_secrets CONFIG SECONDS [--new-cluster|--new-keys|--takeover|--plan]…
  *
- * prints how it ended, and exits with 0 or 1. Without arguments there is nothing to test. */
+ * prints how it ended (with --plan: why there is something to do), and exits with 0 or 1. Without
+ * arguments there is nothing to test. */
 
 #include <stdlib.h>
 
@@ -16,6 +17,7 @@
 #include "steps/secrets/secrets_internal.h"
 
 static const char *config_path;
+static MachineMode mode = MACHINE_CONVERGE;
 
 static int read_config(void *userdata, StepContext *context, Error *err)
 {
@@ -37,6 +39,8 @@ static const char *set_override(BootOverrides *overrides, const char *flag)
                 overrides->new_keys = true;
         } else if (streq(flag, "--takeover")) {
                 overrides->takeover = true;
+        } else if (streq(flag, "--plan")) {
+                mode = MACHINE_PLAN;
         } else {
                 return "unknown flag";
         }
@@ -75,6 +79,7 @@ static int run(Boot *boot, unsigned seconds)
                 .userdata = boot,
                 .role = boot_role,
                 .all_roles = ROLE_ALL,
+                .mode = mode,
                 .stop_fd = -1,
         };
         Error err = {};
@@ -86,6 +91,10 @@ static int run(Boot *boot, unsigned seconds)
         if (r < 0) {
                 printf("%s: %s\n", error_class_to_string(err.class), err.message);
                 return EXIT_FAILURE;
+        }
+        if (mode == MACHINE_PLAN) {
+                printf("%s\n", status.steps[2].reason);
+                return EXIT_SUCCESS;
         }
         return tell(status.steps[2].attempts > 0, &err);
 }

@@ -75,6 +75,24 @@ static int probe_installed(Boot *boot, StepContext *context, const SecretsScene 
         return r < 0 ? r : 1;
 }
 
+/* Says why a master's secrets are not installed yet: the decision of lineage_decide(). */
+static void say_why(StepContext *context, const SecretsScene *scene, LineageOutcome outcome)
+{
+        static const char *const reasons[_LINEAGE_OUTCOME_MAX] = {
+                [LINEAGE_WAIT] = "another instance is making them",
+                [LINEAGE_BEGIN] = "there are none yet",
+                [LINEAGE_RESUME] = "an earlier attempt to make them was interrupted",
+                [LINEAGE_TAKE_OVER] = "the instance that began to make them no longer exists",
+                [LINEAGE_COMPLETE] = "the volume does not say yet that they are made",
+        };
+        if (outcome == LINEAGE_WAIT || outcome == LINEAGE_TAKE_OVER) {
+                step_not_yet(context, "%s: %s, %s (%s)", scene->url, reasons[outcome],
+                             scene->claim.instance_id, scene->holder_state);
+        } else if (reasons[outcome]) {
+                step_not_yet(context, "%s: %s", scene->url, reasons[outcome]);
+        }
+}
+
 static int master_probe(Boot *boot, StepContext *context, Error *err)
 {
         _cleanup_secrets_scene_ SecretsScene scene = {};
@@ -90,6 +108,7 @@ static int master_probe(Boot *boot, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
+        say_why(context, &scene, outcome);
         return outcome == LINEAGE_FETCH ? probe_installed(boot, context, &scene, err) : 0;
 }
 
@@ -183,6 +202,12 @@ static int node_probe(Boot *boot, StepContext *context, Error *err)
 {
         _cleanup_bucket_index_ BucketIndex index = {};
         int r = bucket_get_index(boot, context, &index, err);
+        if (r == 0) {
+                step_not_yet(context,
+                             "s3://%s/%s has no index.json: the master has not made the "
+                             "secrets yet",
+                             boot->config.s3_bucket, boot->config.s3_prefix);
+        }
         if (r <= 0) {
                 return r;
         }

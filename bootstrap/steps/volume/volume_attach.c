@@ -12,7 +12,7 @@
  * Multi-Attach to one instance only. So the step waits for the volume. It takes the volume from
  * another instance only if a person says so, and never from one that may be running. */
 
-#define ATTACHING_MAX_S 90 /* an attach that took longer never ended without help */
+#define ATTACHING_MAX_S 90 /* an attach ends within seconds, or hangs */
 #define DEVICE_LOOK_MS  10000
 
 /* https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/device_naming.html: f to p */
@@ -28,8 +28,9 @@ typedef struct Attach {
         Error failed;                /* of the last look, if it may pass */
         uint64_t attaching_since_ms; /* 0: not attaching */
         char device_letter;
-        bool held;   /* by another instance, at the last look */
-        bool forced; /* detached by force from another, once */
+        bool held;        /* by another instance, at the last look */
+        bool holder_gone; /* that instance is terminated, or unknown to EC2 */
+        bool forced;      /* detached by force from another, once */
         char waiting_for[256];
 } Attach;
 
@@ -174,7 +175,8 @@ static int attach_ask(Attach *attach, Error *err)
         }
 }
 
-/* Waits for the disk of the attached volume, which the kernel shows a little later. Returns 1. */
+/* Waits for the disk of the attached volume, which the kernel shows a little later. Returns 1 once
+ * it is there, an error after DEVICE_LOOK_MS. */
 static int await_device(Attach *attach, const Ec2Volume *volume, Error *err)
 {
         const char *id = attach->boot->config.master_volume_id;
@@ -229,10 +231,11 @@ static int await_own_attachment(Attach *attach, const Ec2Volume *volume, Error *
         attach->device_letter = next_letter(device[0] ? device[strlen(device) - 1] : '\0');
         attach->attaching_since_ms = 0;
         step_look_soon(attach->context);
-        waiting_for(attach,
-                    "volume %s: attaching as %s for more than %u s: detached, to be attached as "
-                    "/dev/sd%c",
-                    id, device, limit_s, attach->device_letter);
+        waiting_for(
+                attach,
+                "volume %s: attaching as %s for more than %u s: EC2 to detach it, then to attach "
+                "it as /dev/sd%c",
+                id, device, limit_s, attach->device_letter);
         int r = detach(attach, boot->identity.instance_id, false, err);
         return r < 0 ? r : 0;
 }
@@ -248,10 +251,11 @@ static int await_holder(Attach *attach, const Ec2Volume *volume, Error *err)
         if (r < 0) {
                 return r;
         }
-        bool gone = r == 0 || streq(state, "terminated");
-        waiting_for(attach, "volume %s: %s to %s (%s) since %s", id, volume->attachment.state,
-                    holder, state, volume->attachment.since);
-        if (!boot->overrides.force_detach || attach->forced || !(gone || streq(state, "stopped"))) {
+        attach->holder_gone = r == 0 || streq(state, "terminated");
+        bool dead = attach->holder_gone || streq(state, "stopped");
+        waiting_for(attach, "volume %s: to be released by %s (%s), %s since %s", id, holder, state,
+                    volume->attachment.state, volume->attachment.since);
+        if (!boot->overrides.force_detach || attach->forced || !dead) {
                 return 0;
         }
         r = detach(attach, holder, true, err);
@@ -308,11 +312,14 @@ static int try_turn(void *userdata, StepContext *context, Error *err)
 static int give_up(const Attach *attach, Error *err)
 {
         const Boot *boot = attach->boot;
-        const char *advice = attach->held ? "; if that instance is no longer the master, "
-                                            "terminate it, or detach the volume from it"
-                                          : "";
-        /* Not ERROR_RETRY: a boot that waits for ever never says that it has failed. systemd starts
-         * the daemon again, and then the wait begins again. */
+        const char *advice = "";
+        if (attach->held) {
+                advice = attach->holder_gone ? "; detach the volume from it"
+                                             : "; if that instance is no longer the master, "
+                                               "terminate it, or detach the volume from it";
+        }
+        /* Not ERROR_RETRY, with which the step would begin again without a word. systemd starts the
+         * daemon again, and then the wait begins again. */
         return error_set(err, ERROR_FATAL, ETIMEDOUT,
                          "not attached after %u s (ATTACH_TIMEOUT_SECONDS): %s%s%s%s",
                          boot->config.attach_timeout_s, attach->waiting_for,

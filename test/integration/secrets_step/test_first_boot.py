@@ -129,6 +129,23 @@ def test_what_does_not_fit_its_digest_is_refused_and_nothing_written(world):
         must(second.run(), 1, "unsafe: ", "a newer one wrote it")
 
 
+def test_a_plan_says_why_there_are_no_secrets_yet(world):
+    with node(world) as waits, master(world) as third:
+        must(waits.run("--plan"), 0, f"s3://{world.seed['bucket']}/", "has no index.json: the master has not")
+        with master(world) as first:
+            must(first.run("--plan"), 0, ": there are none yet")
+            log = world.folder / "effects-plan"
+            must(first.run(log=log), 0)
+            claimed = next(line for line in log.read_text().splitlines() if "before http s3 PutObject" in line)
+            world.empty()
+            shutil.rmtree(first.volume)
+            first.volume.mkdir()
+            must(first.run(kill=f"before:{int(claimed.partition(':')[0]) + 8}:"), 137)
+            must(first.run("--plan"), 0, ": an earlier attempt to make them was interrupted")
+            must(third.run("--plan"), 0, f": another instance is making them, {first.id} (running)")
+        must(third.run("--plan"), 0, f": the instance that began to make them no longer exists, {first.id} (terminated)")
+
+
 def test_a_claim_is_waited_for_while_its_holder_lives(world):
     with master(world) as second:
         with master(world) as first:
