@@ -252,10 +252,10 @@ static int await_holder(Attach *attach, const Ec2Volume *volume, Error *err)
                 return r;
         }
         attach->holder_gone = r == 0 || streq(state, "terminated");
-        bool dead = attach->holder_gone || streq(state, "stopped");
         waiting_for(attach, "volume %s: to be released by %s (%s), %s since %s", id, holder, state,
                     volume->attachment.state, volume->attachment.since);
-        if (!boot->overrides.force_detach || attach->forced || !dead) {
+        if (!boot->overrides.force_detach || attach->forced ||
+            !(attach->holder_gone || streq(state, "stopped"))) {
                 return 0;
         }
         r = detach(attach, holder, true, err);
