@@ -65,6 +65,8 @@ static const struct {
         { CURLE_RECV_ERROR, ERROR_RETRY, ECONNRESET },
         { CURLE_PARTIAL_FILE, ERROR_RETRY, ECONNRESET },
         { CURLE_SSL_CONNECT_ERROR, ERROR_RETRY, EPROTO },
+        { CURLE_HTTP2, ERROR_RETRY, EPROTO },
+        { CURLE_HTTP2_STREAM, ERROR_RETRY, ECONNRESET },
         { CURLE_WEIRD_SERVER_REPLY, ERROR_RETRY, EBADMSG },
         { CURLE_UNSUPPORTED_PROTOCOL, ERROR_RETRY, EBADMSG }, /* also: not an HTTP reply */
         { CURLE_OUT_OF_MEMORY, ERROR_RETRY, ENOMEM },
@@ -320,7 +322,11 @@ static CURLcode setup(CURL *easy, struct curl_slist *headers, Exchange *exchange
         SET(CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
         SET(CURLOPT_PATH_AS_IS, 1L); /* send exactly what was signed */
         SET(CURLOPT_PROTOCOLS_STR, "http,https");
-        SET(CURLOPT_HTTP_VERSION, (long) CURL_HTTP_VERSION_1_1);
+        SET(CURLOPT_HTTP_VERSION,
+            (long) (request->http2 ? CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE : CURL_HTTP_VERSION_1_1));
+        /* libcurl before 8.0 cannot send a second request on such a connection
+         * (https://github.com/curl/curl/issues/10634). */
+        SET(CURLOPT_FORBID_REUSE, (long) request->http2);
         SET(CURLOPT_FOLLOWLOCATION, 0L);
         SET(CURLOPT_NOPROXY, "*");
         SET(CURLOPT_NOSIGNAL, 1L);

@@ -31,6 +31,7 @@ typedef struct HttpRequest {
         const char *method; /* GET, PUT, POST, DELETE, HEAD */
         const char *url;
         const char *unix_socket;   /* NULL: TCP */
+        bool http2;                /* HTTP/2 from the first byte (RFC 9113, 3.3); else HTTP/1.1 */
         const HttpHeader *headers; /* sent as they are; "Host" overrides curl's */
         size_t n_headers;
         const void *body; /* may be NULL */
@@ -46,7 +47,8 @@ typedef struct HttpRequest {
 
 typedef struct HttpReply {
         int status;
-        HttpHeader headers[HTTP_HEADERS_MAX]; /* of the final reply; more are dropped */
+        HttpHeader headers[HTTP_HEADERS_MAX]; /* of the final reply, then its trailers; more are
+                                                 dropped */
         size_t n_headers;
         Buffer body;  /* always terminated */
         int64_t date; /* the Date header as seconds since 1970, 0 if absent or malformed */
@@ -59,8 +61,9 @@ void http_done(void);
 /* Returns 0 when a complete reply has arrived, whatever its status; the caller judges the status.
  * Fails with the class that http_class_from_curl() gives (and -ETIMEDOUT, -ECANCELED,
  * -ECONNREFUSED, -EFBIG or the like, so that callers can tell "nobody listens" from other
- * failures). A stop request ends the exchange within 100 ms. *ret is untouched on failure.
- * Connections are kept alive and reused per thread. */
+ * failures; -ECONNRESET is a connection or a stream of HTTP/2 that ended before the reply did). A
+ * stop request ends the exchange within 100 ms. *ret is untouched on failure. Connections are kept
+ * alive and reused per thread, but not those of HTTP/2. */
 int http_exchange(const HttpRequest *request, const Wait *wait, HttpReply *ret, Error *err);
 
 /* Returns the value of a header of the reply (name in lower case), or NULL. */

@@ -395,6 +395,10 @@ static void test_classes(void)
         int error = 0;
         CHECK_INT(http_class_from_curl(CURLE_OPERATION_TIMEDOUT, &error), ERROR_RETRY);
         CHECK_INT(error, ETIMEDOUT);
+        CHECK_INT(http_class_from_curl(CURLE_HTTP2, &error), ERROR_RETRY);
+        CHECK_INT(error, EPROTO);
+        CHECK_INT(http_class_from_curl(CURLE_HTTP2_STREAM, &error), ERROR_RETRY);
+        CHECK_INT(error, ECONNRESET);
         CHECK_INT(http_class_from_curl(CURLE_BAD_FUNCTION_ARGUMENT, &error), ERROR_FATAL);
 }
 
