@@ -11,21 +11,6 @@
 #define TIMEOUT_MS 10000
 #define REPLY_MAX  ((size_t) 16 << 20)
 
-static const struct {
-        int code;
-        ErrorClass class;
-        int error;
-} grpc_classes[] = {
-        { GRPC_UNKNOWN, ERROR_RETRY, EIO },
-        { GRPC_DEADLINE_EXCEEDED, ERROR_RETRY, ETIMEDOUT },
-        { GRPC_PERMISSION_DENIED, ERROR_DENIED, EACCES },
-        { GRPC_RESOURCE_EXHAUSTED, ERROR_RETRY, ENOSPC },
-        { GRPC_UNIMPLEMENTED, ERROR_CONFIG, EOPNOTSUPP }, /* also what the gateway refuses */
-        { GRPC_INTERNAL, ERROR_RETRY, EIO },
-        { GRPC_UNAVAILABLE, ERROR_RETRY, EAGAIN },
-        { GRPC_UNAUTHENTICATED, ERROR_DENIED, EACCES },
-};
-
 void etcd_answer_done(EtcdAnswer *answer)
 {
         json_decref(answer->json);
@@ -110,14 +95,8 @@ int etcd_post(const EtcdClient *client, const char *path, const json_t *body, bo
 
 int etcd_failed(const EtcdAnswer *answer, const char *path, Error *err)
 {
-        ErrorClass class = ERROR_FATAL;
-        int error = EINVAL;
-        FOREACH_ARRAY(row, grpc_classes, ELEMENTS(grpc_classes)) {
-                if (row->code == answer->code) {
-                        class = row->class;
-                        error = row->error;
-                }
-        }
+        int error;
+        ErrorClass class = grpc_class_from_code(answer->code, &error);
         if (etcd_says(answer, ETCD_SAYS_NOBODY) || etcd_says(answer, ETCD_SAYS_WRONG_LOGIN)) {
                 class = ERROR_DENIED; /* etcd calls these invalid arguments */
                 error = EACCES;

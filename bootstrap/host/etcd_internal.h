@@ -6,21 +6,9 @@
 #include <jansson.h>
 
 #include "host/etcd.h"
+#include "host/grpc.h"
 
 #define ETCD_TEXT_MAX 256
-
-/* https://grpc.github.io/grpc/core/md_doc_statuscodes.html */
-enum {
-        GRPC_OK = 0,
-        GRPC_UNKNOWN = 2,
-        GRPC_DEADLINE_EXCEEDED = 4,
-        GRPC_PERMISSION_DENIED = 7,
-        GRPC_RESOURCE_EXHAUSTED = 8,
-        GRPC_UNIMPLEMENTED = 12,
-        GRPC_INTERNAL = 13,
-        GRPC_UNAVAILABLE = 14,
-        GRPC_UNAUTHENTICATED = 16,
-};
 
 /* etcd's error texts (api/v3rpc/rpctypes/error.go), the same in 3.4 and 3.5. */
 #define ETCD_SAYS_NO_USER     "user name not found"
