@@ -324,8 +324,9 @@ int errors_from_reply(const HttpReply *reply, const char *service, const char *o
         if (class == ERROR_DENIED && (flags(ids.aws_code) & ERRORS_KMS)) {
                 r = error_set(err, class, error_number(class),
                               "denied: the instance's role needs %s on the KMS key of %.300s, and "
-                              "the key must be enabled (%s)",
-                              kms_action(service, operation), resource ? resource : "it", said);
+                              "the key must be enabled, for %s:%s (%s)",
+                              kms_action(service, operation), resource ? resource : "it", service,
+                              operation, said);
         } else if (class == ERROR_DENIED && !is_keys &&
                    other_reason(message, reason, sizeof(reason))) {
                 denied_action(message, service, operation, action, sizeof(action));

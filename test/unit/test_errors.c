@@ -171,7 +171,7 @@ static void test_reasons(void)
                   "Volume vol-1 cannot be attached. The encrypted volume was unable to access the "
                   "KMS master key.",
                   "denied: the instance's role needs kms:CreateGrant on the KMS key of it, and the "
-                  "key must be enabled (CustomerKeyHasBeenRevoked: Volume" },
+                  "key must be enabled, for ec2:AttachVolume (CustomerKeyHasBeenRevoked: Volume" },
                 { "s3", "PutObject", "KMS.AccessDeniedException", "no",
                   "denied: the instance's role needs kms:GenerateDataKey and kms:Decrypt on the "
                   "KMS key of it" },
