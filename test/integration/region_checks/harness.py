@@ -24,7 +24,6 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 REGION = Path(__file__).resolve().parents[2] / "lab" / "region"
-CACHE = Path(os.environ.get("LAB_CACHE", "/var/cache/kube-bootstrap-lab"))
 START_S = 120
 STOP_S = 60
 VERSION = "2016-11-15"
@@ -37,16 +36,11 @@ class Front:
         self._options = options
 
     def __enter__(self):
-        root = CACHE / "region-root"
-        if not root.is_dir():
-            raise SystemExit(f"{root} is missing: run test/lab/images/region-root first")
-        packages = root / "usr/lib/python3/dist-packages"
-        self.has_stacks = (packages / "openapi_spec_validator").is_dir()
         self.state = Path(tempfile.mkdtemp(prefix="region-test."))
         ready = self.state / "ready"
         self._log = (self.state / "front.log").open("wb")
         self._process = subprocess.Popen(
-            [REGION / "front", "--state", self.state, "--moto-root", root, "--moto-port", "0",
+            [REGION / "front", "--state", self.state, "--moto-port", "0",
              "--seed", "--ready-file", ready, *self._options,
              *(["--draw", os.environ["DRAW"]] if "DRAW" in os.environ else [])], stdout=self._log, stderr=self._log)
         try:

@@ -19,7 +19,7 @@ from unittest import mock
 
 from . import cgroup, machine, network
 from .settings import (CONTROL_PORT, ELASTIC_IPS, HYPERVISOR, LAB, METADATA_ADDRESS, REGION,
-                       REGION_ADDRESS, REGION_NAME, REGION_ROOT, RESOLVER_ADDRESS, LabError)
+                       REGION_ADDRESS, REGION_NAME, RESOLVER_ADDRESS, LabError)
 
 FRONT = LAB / "region" / "front.py"
 RESOLVER = LAB / "resolver.py"
@@ -46,9 +46,8 @@ def start():
     """Start a new region: the front with its moto, and the name server."""
     group = cgroup.Group(GROUP)
     group.kill()
-    front = _spawn(group, FRONT, "--state", REGION, "--moto-root", REGION_ROOT,
-                   "--listen", "0.0.0.0:443", "--imds-listen", f"{METADATA_ADDRESS}:80",
-                   "--control", f"{REGION_ADDRESS}:{CONTROL_PORT}", "--public", ELASTIC_IPS,
+    front = _spawn(group, FRONT, "--state", REGION, "--listen", "0.0.0.0:443",
+                   "--imds-listen", f"{METADATA_ADDRESS}:80", "--control", f"{REGION_ADDRESS}:{CONTROL_PORT}", "--public", ELASTIC_IPS,
                    "--hypervisor", HYPERVISOR, "--seed", "--knobs", os.environ.get("LAB_KNOBS", "aws"),
                    *(["--draw", os.environ["LAB_DRAW"]] if "LAB_DRAW" in os.environ else []))
     _spawn(group, RESOLVER, RESOLVER_ADDRESS, REGION_ADDRESS)

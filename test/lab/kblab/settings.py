@@ -13,7 +13,6 @@ CACHE = Path(os.environ.get("LAB_CACHE", "/var/cache/kube-bootstrap-lab"))
 STATE = Path(os.environ.get("LAB_STATE", "/var/lib/kube-bootstrap-lab"))
 
 IMAGE_ROOT = CACHE / "instance-root"
-REGION_ROOT = CACHE / "region-root"
 
 INSTANCES = STATE / "instances"
 VOLUMES = STATE / "volumes"

@@ -6,10 +6,10 @@ done as EC2 and S3 document it, calls are counted, and faults are injected on re
 machines and disks do is left to a hook program.
 
 In the lab, in its network namespace:
-  front --state DIR --moto-root ROOT --listen 0.0.0.0:443 --imds-listen 169.254.169.254:80
+  front --state DIR --listen 0.0.0.0:443 --imds-listen 169.254.169.254:80
         --control 172.31.255.2:8470 --hypervisor test/lab/hypervisor
 As an API alone, for tests on one machine (port 0 takes a free one; the ready file tells which):
-  front --state DIR --moto-root ROOT --listen 127.0.0.1:0 --imds-listen 127.0.0.1:0
+  front --state DIR --listen 127.0.0.1:0 --imds-listen 127.0.0.1:0
         --control 127.0.0.1:0 --ready-file FILE
 
 When all listen it prints "ready" and a line of JSON with the addresses, and puts that JSON into
@@ -73,10 +73,7 @@ def main() -> int:
                         metavar="HOST:PORT")
     parser.add_argument("--control", type=address, default=("127.0.0.1", 0), metavar="HOST:PORT")
     parser.add_argument("--hypervisor", metavar="PROG", help="the hook (absent: an API alone)")
-    moto = parser.add_mutually_exclusive_group()
-    moto.add_argument("--moto-root", type=Path, metavar="DIR",
-                      help="root tree that has moto (absent: this system's)")
-    moto.add_argument("--moto", metavar="URL", help="a moto_server that runs already")
+    parser.add_argument("--moto", metavar="URL", help="a moto_server that runs already")
     parser.add_argument("--moto-port", type=int, default=5000, help="0 takes a free one")
     parser.add_argument("--imds-instance", default="", metavar="ID",
                         help="whose metadata to show to who cannot be told")

@@ -3,12 +3,10 @@
 // Judges requests by IAM policies, a line of JSON for each:
 //   {"principal", "account", "action", "resource", "context": {KEY: VALUE}, "policies": [DOCUMENT]}
 //   -> {"allowed": true|false} or {"problem": TEXT}
-// Runs in the region's own root tree, where @cloud-copilot/iam-simulate is; the front hands the text over.
 
 "use strict";
-const { createRequire } = require("node:module");
 const { createInterface } = require("node:readline");
-const { runSimulation } = createRequire("/usr/local/lib/")("@cloud-copilot/iam-simulate");
+const { runSimulation } = require("@cloud-copilot/iam-simulate");
 
 // The policy that a key has by default: IAM decides.
 // https://docs.aws.amazon.com/kms/latest/developerguide/key-policy-default.html

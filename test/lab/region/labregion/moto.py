@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""moto_server: as a child of the front, in its own root and mount namespace, and as an upstream."""
+"""moto_server: as a child of the front, and as an upstream."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import http.client
 import queue
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -28,22 +29,12 @@ def die_with_parent() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def in_root(root: Path | None, *command: str) -> list[str]:
-    """command, to be run in a root tree (None: this system's) in a mount namespace of its own."""
-    if root is None:
-        return [*command]
-    return ["unshare", "--mount", "--propagation", "private", "chroot", str(root),
-            "/usr/bin/env", "-i", "PATH=/usr/bin:/bin", "HOME=/root", "LANG=C.UTF-8",
-            "PYTHONDONTWRITEBYTECODE=1", *command]
-
-
 class MotoChild:
-    """Runs moto from the root tree given (or this system's own, for None) until stop()."""
+    """Runs moto until stop()."""
 
-    def __init__(self, root: Path | None, port: int, public: str, log: Path) -> None:
+    def __init__(self, port: int, public: str, log: Path) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        command = in_root(root, "python3", "-c", _SERVER.read_text(), "127.0.0.1", str(port),
-                          public)
+        command = [sys.executable, str(_SERVER), "127.0.0.1", str(port), public]
         with log.open("ab") as output:
             # Called from the main thread: the death signal is tied to the thread that forks.
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output,

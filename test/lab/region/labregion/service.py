@@ -40,7 +40,6 @@ class Options:
     imds_listen: tuple[str, int]
     control: tuple[str, int]
     hypervisor: str | None
-    moto_root: Path | None
     moto: str | None
     moto_port: int
     imds_instance: str
@@ -75,10 +74,9 @@ class Service:
         url = options.moto
         if url is None:
             port = options.moto_port or _free_port()
-            self._child = MotoChild(options.moto_root, port, options.public,
-                                    options.state / "moto.log")
+            self._child = MotoChild(port, options.public, options.state / "moto.log")
             url = self._child.url
-        self._judge = Judge(options.moto_root, options.state / "judge.log")
+        self._judge = Judge(options.state / "judge.log")
         session = botocore.session.Session()  # while these are starting
         shapes = Ec2Shapes(session)
         tls = server_context(options.state, options.region)
