@@ -91,7 +91,7 @@ def test_what_is_up_to_date_is_not_made_again():
 
     before = made()
     again = run(IMAGES / "build")
-    ok(len(re.findall(r" [0-9.]+ s$", again.stdout, re.M)) == 8, "a build looks at all eight", again)
+    ok(len(re.findall(r" [0-9.]+ s$", again.stdout, re.M)) == 7, "a build looks at all seven", again)
     equal(made(), before, "what is up to date is not made again")
 
 
@@ -108,7 +108,7 @@ def test_what_is_in_use_is_not_replaced():
 def test_an_interrupted_build_leaves_nothing_behind():
     with tempfile.TemporaryDirectory(dir=CACHE) as other:
         environment = {**os.environ, "LAB_CACHE": other}
-        with subprocess.Popen([IMAGES / "build", "region-root"], env=environment,
+        with subprocess.Popen([IMAGES / "build", "instance-base"], env=environment,
                               start_new_session=True, stdin=subprocess.DEVNULL,
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as building:
             time.sleep(2)
@@ -117,7 +117,7 @@ def test_an_interrupted_build_leaves_nothing_behind():
         # the script ends once mmdebstrap, told the same, has
         done = run("flock", "--timeout", "30", Path(other) / ".lock", "true")
         left = [path.name for path in Path(other).glob(".work/*")] + [
-            path.name for path in Path(other).iterdir() if path.name == "region-root"]
+            path.name for path in Path(other).iterdir() if path.name == "instance-base"]
         ok(busy and done.returncode == 0 and not left, "an interrupted build leaves nothing behind",
            f"busy {busy}, left {left}, {done}")
 
