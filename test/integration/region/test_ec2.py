@@ -395,7 +395,8 @@ def test_what_a_stack_makes_is_there(front):
 
 def test_what_a_group_makes_runs_and_is_replaced(front):
     front.ec2.create_launch_template(LaunchTemplateName="template", LaunchTemplateData={
-        "ImageId": front.seed["image_id"], "InstanceType": "t3.small"})
+        "ImageId": front.seed["image_id"], "InstanceType": "t3.small",
+        "MetadataOptions": {"HttpPutResponseHopLimit": 2}})
     groups = front.client("autoscaling")
     groups.create_auto_scaling_group(
         AutoScalingGroupName="g", MinSize=1, MaxSize=1, DesiredCapacity=1,
@@ -409,6 +410,7 @@ def test_what_a_group_makes_runs_and_is_replaced(front):
 
     first = member()
     front.wait_instance(first, "running")
+    assert front.describe(first)["MetadataOptions"]["HttpPutResponseHopLimit"] == 2
     front.ec2.terminate_instances(InstanceIds=[first])
     wait(lambda: member() not in ("", first), "a replacement")
     last = member()
