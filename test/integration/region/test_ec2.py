@@ -196,7 +196,7 @@ def test_what_a_terminated_instance_held_is_free(front):
     front.wait_volume(volume, "attached")
     root = front.describe(instance)["BlockDeviceMappings"][0]["Ebs"]["VolumeId"]
     other = front.launch()
-    with front.settings(delays_ms={"terminate": 500}):
+    with front.settings(delays_ms={"terminate": 3000}):
         ec2.terminate_instances(InstanceIds=[instance])
         # Until it is down, all is still its own.
         assert front.volume(volume)["State"] == "in-use"
