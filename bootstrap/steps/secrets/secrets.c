@@ -76,7 +76,7 @@ static int probe_installed(Boot *boot, StepContext *context, const SecretsScene 
 }
 
 /* Says why a master's secrets are not installed yet: the decision of lineage_decide(). */
-static void say_why(StepContext *context, const SecretsScene *scene, LineageOutcome outcome)
+static void say_why_none(StepContext *context, const SecretsScene *scene, LineageOutcome outcome)
 {
         static const char *const reasons[_LINEAGE_OUTCOME_MAX] = {
                 [LINEAGE_WAIT] = "another instance is making them",
@@ -108,7 +108,7 @@ static int master_probe(Boot *boot, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        say_why(context, &scene, outcome);
+        say_why_none(context, &scene, outcome);
         return outcome == LINEAGE_FETCH ? probe_installed(boot, context, &scene, err) : 0;
 }
 
