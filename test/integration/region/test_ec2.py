@@ -11,7 +11,7 @@ RESERVED = "172.20.128.9"
 
 
 def test_an_instance_goes_through_its_states(front):
-    with front.settings(delays_ms={"launch": 100, "stop": 100, "start": 100, "terminate": 500}):
+    with front.settings(delays_ms={"launch": 100, "stop": 100, "start": 100, "terminate": 3000}):
         ec2 = front.ec2
         made = ec2.run_instances(
             ImageId=front.seed["image_id"], MinCount=1, MaxCount=1, InstanceType="t3.small",
