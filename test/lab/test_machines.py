@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from kblab import cgroup, machine, region
+from kblab import cgroup, machine, region, world
 from kblab.settings import INSTANCES, NAME, STATE
 from kblab.testing import equal, eventually, inside, lab, ok
 
@@ -165,9 +165,10 @@ def test_volumes_and_power_cuts():
        "its device is in the /dev of that instance only")
 
     before = boot_id("one")
-    lab("exec", "one", "systemctl", "reboot", check=False)
-    ok(eventually(lambda: boot_id("one") != before) and booted("one"),
-       "a reboot from inside boots it again")
+    asked = lab("exec", "one", "systemctl", "reboot", check=False)
+    again = eventually(lambda: boot_id("one") != before)
+    is_up = again and booted("one")
+    ok(is_up, "a reboot from inside boots it again", "" if is_up else f"{asked} {again}\n{world.seen_of('one')}")
     ok(eventually(lambda: inside("one", f"mount {disk} /mnt/v; cat /mnt/v/file") == "kept"),
        "the volume is there after it")
 
