@@ -28,7 +28,7 @@ import time
 from pathlib import Path
 
 from . import cgroup, guest, network, volume
-from .settings import HYPERVISOR, IMAGE_ROOT, INSTANCES, LAYERS, REGION, VIRTUAL, LabError, run
+from .settings import HYPERVISOR, IMAGE_ROOT, INSTANCES, LAYERS, REGION, VIRTUAL, LabError, run, run_to_end
 
 # Folders of the image that hold an overlay's layers, or are better a plain directory: copied, and
 # bound over the root.
@@ -215,8 +215,7 @@ class Machine:
         """Run a command inside the machine; returns the finished process."""
         leader, words = self._entering(argv)
         try:
-            return subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-                                  timeout=timeout_s, env=ENVIRONMENT, preexec_fn=lambda: cgroup.join(leader))
+            return run_to_end(words, timeout_s, env=ENVIRONMENT, preexec_fn=lambda: cgroup.join(leader))
         except subprocess.SubprocessError as error:
             raise LabError(f"{self.id}: {error}") from error
 

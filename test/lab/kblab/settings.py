@@ -2,7 +2,9 @@
 """Paths, addresses, and the running of commands."""
 
 import os
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 LAB = Path(__file__).resolve().parent.parent
@@ -60,3 +62,23 @@ def run(*argv, **options):
         what = done.stderr.strip() or done.stdout.strip() or f"exit status {done.returncode}"
         raise LabError(f"{' '.join(argv)}: {what}")
     return done.stdout
+
+
+def run_to_end(argv, timeout_s, **options):
+    """Runs a command that may be nsenter's, and returns the finished process.
+
+    A machine that shuts down stops all its processes, to end them (systemd-shutdown). nsenter, which is none of them,
+    stops itself when its child is stopped, and waits to be continued, for ever: it is continued every second.
+    """
+    deadline = time.monotonic() + timeout_s
+    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          **options) as process:
+        while True:
+            try:
+                output, errors = process.communicate(timeout=1)
+                return subprocess.CompletedProcess(argv, process.returncode, output, errors)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() > deadline:
+                    process.kill()
+                    raise subprocess.TimeoutExpired(argv, timeout_s) from None
+                process.send_signal(signal.SIGCONT)

@@ -6,13 +6,12 @@ fixture, where no test is there to report it, such a claim is an error.
 """
 
 import contextlib
-import subprocess
 import time
 
 import pytest
 
 from . import machine
-from .settings import LAB, LabError
+from .settings import LAB, LabError, run_to_end
 
 
 class Untrue(pytest.fail.Exception):
@@ -47,8 +46,7 @@ def equal(got, wanted, what):
 
 def lab(*words, check=True, timeout_s=600):
     """Runs the lab's command, and returns what it wrote; with check=False, the finished process."""
-    done = subprocess.run([LAB / "lab", *map(str, words)], stdin=subprocess.DEVNULL, check=False,
-                          capture_output=True, text=True, timeout=timeout_s)
+    done = run_to_end([LAB / "lab", *map(str, words)], timeout_s)
     if not check:
         return done
     if done.returncode != 0:
