@@ -52,7 +52,7 @@ typedef enum DiskMarker {
 DiskMarker disk_marker_read(const char sector[DISK_MARKER_BYTES], const char *volume_id,
                             const char *label, char ret_uuid[DISK_UUID_MAX]);
 
-/* What all blocks that were read look like, the most harmless first. */
+/* The kind of bytes in all blocks that were read, the most harmless first. */
 typedef enum DiskBytes {
         DISK_BYTES_ZERO,  /* all zero */
         DISK_BYTES_NOISE, /* zero, or indistinguishable from random */

@@ -42,7 +42,7 @@ typedef struct GrpcCall {
         size_t reply_max; /* bytes of the reply's message */
 } GrpcCall;
 
-/* What the service answered: a message, or a code that is not GRPC_OK and the reason in its words,
+/* The answer of the service: a message, or a code that is not GRPC_OK and the reason in its words,
  * without control characters; it may be cut. A message may hold a secret, so it is wiped. */
 typedef struct GrpcAnswer {
         int code;

@@ -289,6 +289,23 @@ static void holder_runs(void)
         }
 }
 
+/* To terminate what is terminated would not help. */
+static void holder_is_gone(void)
+{
+        static const char *const states[] = { "terminated", NULL };
+        for (size_t i = 0; i < ELEMENTS(states); i++) {
+                StepStatus status;
+                Error err;
+                fresh(1);
+                hold("attached", states[i]);
+                CHECK(run(&status, &err) < 0);
+                CHECK_CONTAINS(err.message, states[i] ? "(terminated)" : "(unknown to EC2)");
+                CHECK_CONTAINS(err.message, "; detach the volume from it");
+                CHECK(!strstr(err.message, "terminate it"));
+                CHECK_INT(count_action("DetachVolume"), 0);
+        }
+}
+
 static void force_only_what_does_not_run(void)
 {
         static const struct {
@@ -457,6 +474,7 @@ int main(void)
                 { "refusals that pass are waited out, denials are not", refusals_that_pass, true },
                 { "a holder that is going is waited for", holder_is_terminating, true },
                 { "a holder that may run is named and never detached", holder_runs },
+                { "a holder that is gone is to be detached by a person", holder_is_gone },
                 { "force detaches from what does not run, and from nothing else",
                   force_only_what_does_not_run, true },
                 { "an attachment that hangs is detached and asked for again", stuck_attaching,
