@@ -101,7 +101,9 @@ BEGIN, END = "<!-- test/faults writes this: begin -->", "<!-- end -->"
 TITLES = {  # in the order of the document's rows
     "disks": "disks: formats, their damage, single bytes", "power cuts": "disks as a power cut may leave them",
     "crashes": "killed at an effect, and run again", "takeovers": "killed while another waits to take over",
-    "replies": "a reply spoiled", "races": "masters that race", "services": "killed while services come up",
+    "replies": "a reply spoiled", "races": "masters that race",
+    **{f"services, {scene}": f"killed while services come up: {scene}"
+       for scene in ("master, first", "master, again", "node, first", "node, again")},
 }
 
 
