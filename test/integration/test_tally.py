@@ -29,6 +29,14 @@ def test_a_part_that_was_run_replaces_its_row_and_the_others_stay(document):
     assert rows[1:] == OLD.splitlines()[:1]
 
 
+def test_a_scene_that_was_run_alone_has_a_row_beside_its_parts(document):
+    tally.write([["replies, node", *ROW[1:]], ["services, master, first", *ROW[1:]]], document)
+    rows = [line for line in document.read_text().splitlines() if line.startswith("| ")][1:]
+    assert [row.split(" | ")[0] for row in rows] == [
+        "| a reply spoiled", "| a reply spoiled: node", "| masters that race",
+        "| killed while services come up: master, first"]
+
+
 def test_a_share_is_told(document, monkeypatch):
     monkeypatch.setenv("SHARE", "0.1")
     tally.write([ROW], document)

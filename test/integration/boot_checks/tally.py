@@ -101,10 +101,20 @@ BEGIN, END = "<!-- test/faults writes this: begin -->", "<!-- end -->"
 TITLES = {  # in the order of the document's rows
     "disks": "disks: formats, their damage, single bytes", "power cuts": "disks as a power cut may leave them",
     "crashes": "killed at an effect, and run again", "takeovers": "killed while another waits to take over",
-    "replies": "a reply spoiled", "races": "masters that race",
-    **{f"services, {scene}": f"killed while services come up: {scene}"
-       for scene in ("master, first", "master, again", "node, first", "node, again")},
+    "replies": "a reply spoiled", "races": "masters that race", "services": "killed while services come up",
 }
+
+
+def title_of(part):
+    """Of a part, or of what was run of it alone: "PART, SCENE"."""
+    name, _, scene = part.partition(", ")
+    return TITLES.get(name, name) + (f": {scene}" if scene else "")
+
+
+def place_of(title):
+    """In the order of the document's rows."""
+    order = list(TITLES.values())
+    return next((i for i, known in enumerate(order) if title == known or title.startswith(f"{known}: ")), len(order))
 
 
 def record(tally):
@@ -134,14 +144,12 @@ def markdown(rows, text=""):
     """The table for a document. `text` is the one that stands there: the rows of parts that were not run stay."""
     lines = {line.split(" | ")[0].removeprefix("| "): line for line in text.splitlines()[2:] if line.startswith("| ")}
     for part, *cells in rows:
-        title = TITLES.get(part, part)
+        title = title_of(part)
         lines[title] = " | ".join([f"| {title}", *(f"{cell:,}" if isinstance(cell, int) else cell for cell in cells),
                                    tried_of()]) + " |"
-    order = list(TITLES.values())
-    titles = sorted(lines, key=lambda title: order.index(title) if title in order else len(order))
     header = [*HEADER, "commit, date"]
     return "\n".join(["| " + " | ".join(header).lstrip() + " |", "|---" * len(header) + "|",
-                      *(lines[title] for title in titles)])
+                      *(lines[title] for title in sorted(lines, key=place_of))])
 
 
 def write(rows, document):
