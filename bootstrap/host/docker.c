@@ -171,7 +171,7 @@ static json_t *string_array(const char *const *strings)
         return array;
 }
 
-static json_t *mounts_array(const DockerContainer *container)
+static json_t *mounts_array(const Container *container)
 {
         json_t *array = json_array();
         FOREACH_ARRAY(mount, container->mounts, container->n_mounts) {
@@ -202,7 +202,7 @@ static json_t *devices_array(const char *const *devices)
 
 /* Makes the HostConfig. It has no log driver: the container's unit runs `docker start -a`, which
  * copies the output to the journal, and another copy would grow on the disk. */
-static json_t *host_config(const DockerContainer *container)
+static json_t *host_config(const Container *container)
 {
         json_t *host = json_pack("{s:s, s:[s], s:[s], s:b, s:{s:s}, s:{s:s}}", "NetworkMode",
                                  "host", "CapDrop", "ALL", "SecurityOpt", "no-new-privileges",
@@ -219,7 +219,7 @@ static json_t *host_config(const DockerContainer *container)
 
 /* Makes the body of the create request. The entry point holds the whole command, because docker
  * adds the image's own arguments only if the entry point is empty. */
-static json_t *create_body(const DockerContainer *container)
+static json_t *create_body(const Container *container)
 {
         json_t *body = json_pack("{s:s}", "Image", container->image);
         if (json_object_set_new(body, "Entrypoint", string_array(container->argv)) < 0 ||
@@ -246,8 +246,8 @@ static int add_hash(json_t *body, const char *image_id, char ret_hash[DOCKER_HAS
 }
 
 /* Makes the body of the create request, and its hash. */
-static int plan(const char *socket, const DockerContainer *container, const Wait *wait,
-                json_t **ret_body, char ret_hash[DOCKER_HASH_SIZE], Error *err)
+static int plan(const char *socket, const Container *container, const Wait *wait, json_t **ret_body,
+                char ret_hash[DOCKER_HASH_SIZE], Error *err)
 {
         json_auto_t *image = NULL, *body = NULL;
         int r = check_name("a container", container->name, err);
@@ -318,7 +318,7 @@ static int docker_look(const char *socket, const char *name, const char *hash, c
         return 0;
 }
 
-int docker_container_look(const char *socket, const DockerContainer *container, const Wait *wait,
+int docker_container_look(const char *socket, const Container *container, const Wait *wait,
                           DockerContainerState *ret, Error *err)
 {
         char hash[DOCKER_HASH_SIZE];
@@ -375,7 +375,7 @@ static int remove_container(const char *socket, const char *name, const Wait *wa
         return r < 0 ? r : docker_change(&calls[1], good, ELEMENTS(good), wait, err);
 }
 
-int docker_container_create(const char *socket, const DockerContainer *container, const Wait *wait,
+int docker_container_create(const char *socket, const Container *container, const Wait *wait,
                             Error *err)
 {
         static const int created[] = { 201 };

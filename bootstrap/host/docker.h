@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/string.h"
 #include "base/wait.h"
+#include "host/container.h"
 
 /* A client for dockerd over its socket. It uses the Engine API, with the version pinned in the URL
  * (1.40: docker 19.03 and later). https://docs.docker.com/engine/api/v1.40/ */
@@ -29,25 +30,6 @@ typedef struct DockerInfo {
 
 int docker_info(const char *socket, const Wait *wait, DockerInfo *ret, Error *err);
 
-typedef struct DockerMount {
-        const char *source; /* bind, must exist on the machine */
-        const char *target;
-        bool read_only;
-} DockerMount;
-
-/* A container on the host's network, without a restart policy (its unit restarts it). */
-typedef struct DockerContainer {
-        const char *name;
-        const char *image;
-        const char *const *argv;        /* NULL-terminated; entrypoint and arguments */
-        const char *const *environment; /* NULL-terminated "K=V", may be NULL; no secrets */
-        const DockerMount *mounts;
-        size_t n_mounts;
-        const char *const *capabilities; /* added; NULL: none. All others dropped */
-        const char *const *devices;      /* NULL-terminated host device paths, may be NULL */
-        bool read_only_root;
-} DockerContainer;
-
 /* Size of a configuration's hash as the label carries it: 64 hex digits and a terminator. The hash
  * covers the body of the create request and the image's id, so a new image under the same name is a
  * change. */
@@ -64,7 +46,7 @@ typedef enum DockerContainerState {
 
 const char *docker_container_state_to_string(DockerContainerState state); /* for people */
 
-int docker_container_look(const char *socket, const DockerContainer *container, const Wait *wait,
+int docker_container_look(const char *socket, const Container *container, const Wait *wait,
                           DockerContainerState *ret, Error *err);
 
 /* Returns 1 and the time when the container was last started (CLOCK_REALTIME), or 0 if there is no
@@ -75,5 +57,5 @@ int docker_container_started(const char *socket, const char *name, const Wait *w
 /* Creates the container, but does not start it. First stops and removes a container of that name
  * made from another configuration. A missing image is ERROR_CONFIG. Returns 1 if it created the
  * container, 0 if the container existed as configured. */
-int docker_container_create(const char *socket, const DockerContainer *container, const Wait *wait,
+int docker_container_create(const char *socket, const Container *container, const Wait *wait,
                             Error *err);

@@ -50,26 +50,26 @@ static int make_image(const char *name, const char *flags)
                      folder, flags, docker_socket, name);
 }
 
-static DockerContainer container(void)
+static Container container(void)
 {
         static const char *const argv[] = { "/program", "hello", NULL };
         static const char *const environment[] = { "A=b", NULL };
         static const char *const capabilities[] = { "NET_ADMIN", NULL };
         static const char *const devices[] = { "/dev/null", NULL };
-        static DockerMount mount = { .target = "/data" };
+        static ContainerMount mount = { .target = "/data" };
         mount.source = data_path;
-        return (DockerContainer) { .name = NAME,
-                                   .image = IMAGE,
-                                   .argv = argv,
-                                   .environment = environment,
-                                   .mounts = &mount,
-                                   .n_mounts = 1,
-                                   .capabilities = capabilities,
-                                   .devices = devices,
-                                   .read_only_root = true };
+        return (Container) { .name = NAME,
+                             .image = IMAGE,
+                             .argv = argv,
+                             .environment = environment,
+                             .mounts = &mount,
+                             .n_mounts = 1,
+                             .capabilities = capabilities,
+                             .devices = devices,
+                             .read_only_root = true };
 }
 
-static DockerContainerState state_of(const DockerContainer *c)
+static DockerContainerState state_of(const Container *c)
 {
         Error err = {};
         Wait wait = test_patience();
@@ -100,7 +100,7 @@ static void test_no_docker(void)
 static int look_with_image(const char *name, Error *err)
 {
         Wait wait = test_patience();
-        DockerContainer c = container();
+        Container c = container();
         DockerContainerState state;
         c.image = name;
         return docker_container_look(local_socket, &c, &wait, &state, err);
@@ -152,7 +152,7 @@ static void test_image(void)
 {
         Error err = {};
         Wait wait = test_patience();
-        DockerContainer c = container();
+        Container c = container();
         DockerContainerState state;
         char path[128];
         CHECK_INT(docker_container_look(docker_socket, &c, &wait, &state, &err), -ENOENT);
@@ -173,13 +173,13 @@ static void test_create(void)
 {
         Error err = {};
         Wait wait = test_patience();
-        DockerContainer c = container();
+        Container c = container();
         CHECK_INT(state_of(&c), DOCKER_CONTAINER_ABSENT);
         CHECK_OK(docker_container_create(docker_socket, &c, &wait, &err), err);
         CHECK_INT(state_of(&c), DOCKER_CONTAINER_STOPPED);
         CHECK_INT(docker_container_create(docker_socket, &c, &wait, &err), 0); /* it was so */
-        DockerMount missing = { .source = "/nonexistent/data", .target = "/data" };
-        DockerContainer other = c;
+        ContainerMount missing = { .source = "/nonexistent/data", .target = "/data" };
+        Container other = c;
         other.name = NAME "-other";
         other.mounts = &missing;
         CHECK(docker_container_create(docker_socket, &other, &wait, &err) < 0);
@@ -193,7 +193,7 @@ static void test_run(void)
 {
         Error err = {};
         Wait wait = test_patience();
-        DockerContainer c = container();
+        Container c = container();
         DockerInfo info = {};
         Daemon start = {};
         _cleanup_buffer_ Buffer told = {}, said = {};
@@ -226,7 +226,7 @@ static void test_replace(void)
 {
         Error err = {};
         Wait wait = test_patience();
-        DockerContainer c = container();
+        Container c = container();
         const char *const argv[] = { "/program", "again", NULL };
         REQUIRE(shell("/usr/bin/docker -H unix://%s start " NAME, docker_socket) == 0);
         CHECK_INT(state_of(&c), DOCKER_CONTAINER_RUNNING);
@@ -238,7 +238,7 @@ static void test_replace(void)
         CHECK_INT(state_of(&c), DOCKER_CONTAINER_DIFFERENT);
         CHECK_INT(docker_container_create(docker_socket, &c, &wait, &err), 1);
         CHECK_INT(state_of(&c), DOCKER_CONTAINER_STOPPED);
-        DockerMount mount = *c.mounts;
+        ContainerMount mount = *c.mounts;
         mount.read_only = true;
         c.mounts = &mount;
         CHECK_INT(state_of(&c), DOCKER_CONTAINER_DIFFERENT);

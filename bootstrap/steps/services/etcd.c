@@ -17,7 +17,7 @@
 
 #define ETCD_CERTS "/etc/etcd"
 
-static const DockerMount etcd_mounts[] = {
+static const ContainerMount etcd_mounts[] = {
         { MASTER_ETCD_DATA, "/var/lib/etcd", false },
         { SECRETS_DIR "/etcd-ca.crt", ETCD_CERTS "/ca.crt", true },
         { SECRETS_DIR "/etcd-server.crt", ETCD_CERTS "/server.crt", true },
@@ -28,7 +28,7 @@ static const DockerMount etcd_mounts[] = {
 typedef struct EtcdContainer {
         char listen[128], advertise[64];
         const char *argv[24];
-        DockerContainer container;
+        Container container;
 } EtcdContainer;
 
 static void etcd_describe(const Boot *boot, EtcdContainer *ret)
@@ -65,7 +65,7 @@ static void etcd_describe(const Boot *boot, EtcdContainer *ret)
         };
         static_assert(sizeof(argv) <= sizeof(ret->argv), "argv fits");
         memcpy(ret->argv, argv, sizeof(argv));
-        ret->container = (DockerContainer) {
+        ret->container = (Container) {
                 .name = "etcd",
                 .image = boot->images.etcd,
                 .argv = ret->argv,

@@ -1,29 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <arpa/inet.h>
 #include <assert.h>
-#include <errno.h>
-#include <poll.h>
-#include <sys/inotify.h>
-#include <unistd.h>
 
-#include "base/file.h"
-#include "base/network.h"
-#include "cluster/overlay.h"
-#include "config/envfile.h"
-#include "host/journal.h"
-#include "host/netif.h"
 #include "steps/services/etcd.h"
 #include "steps/services/flannel.h"
-#include "steps/services/service.h"
+#include "steps/services/overlay.h"
 
-/* flanneld: the overlay's daemon. */
+/* flanneld: the overlay's daemon, with its leases in etcd. */
 
-#define OVERLAY_DEVICE "flannel.1" /* of VXLAN, with flannel's own VNI */
-
-#define ROUTES_S 10 /* the time that flanneld may take to follow a lease */
-static const StepRetry routes_looks = { .first_ms = 500, .max_ms = 500 };
-
-static const DockerMount flanneld_mounts[] = {
+static const ContainerMount flanneld_mounts[] = {
         { "/run/flannel", "/run/flannel", false },
         { SECRETS_DIR "/etcd-ca.crt", "/etc/flannel/ca.crt", true },
         { SECRETS_DIR "/flanneld.crt", "/etc/flannel/client.crt", true },
@@ -37,7 +22,7 @@ static const char *const flanneld_capabilities[] = { "NET_ADMIN", "NET_RAW", NUL
 typedef struct FlanneldContainer {
         char endpoints[64], interface[64];
         const char *argv[16];
-        DockerContainer container;
+        Container container;
 } FlanneldContainer;
 
 static void flanneld_describe(const Boot *boot, FlanneldContainer *ret)
@@ -61,7 +46,7 @@ static void flanneld_describe(const Boot *boot, FlanneldContainer *ret)
         };
         static_assert(sizeof(argv) <= sizeof(ret->argv), "argv fits");
         memcpy(ret->argv, argv, sizeof(argv));
-        ret->container = (DockerContainer) {
+        ret->container = (Container) {
                 .name = "flanneld",
                 .image = boot->images.flannel,
                 .argv = ret->argv,
@@ -71,253 +56,34 @@ static void flanneld_describe(const Boot *boot, FlanneldContainer *ret)
         };
 }
 
-/* Reads and checks the file that flanneld wrote, because it becomes docker's command line. Returns
- * 1 with the facts filled. */
-static int parse_subnet(Boot *boot, Error *err)
+static int look_at_lease(const char *key, const char *value, void *userdata, Error *err)
 {
-        _cleanup_envfile_ EnvFile file = {};
-        int r = envfile_load(SUBNET_ENV, &file, err);
-        if (r < 0) {
-                return r;
-        }
-        const EnvEntry *subnet = envfile_get(&file, "FLANNEL_SUBNET");
-        const EnvEntry *mtu = envfile_get(&file, "FLANNEL_MTU");
-        struct in_addr address;
-        unsigned prefix;
-        uint64_t mtu_bytes;
-        if (!subnet || !mtu || network_parse_address(subnet->value, &address, &prefix) < 0 ||
-            prefix > 30 || string_parse_u64(mtu->value, 65535, &mtu_bytes) < 0 || mtu_bytes < 576) {
-                return error_set(err, ERROR_RETRY, EINVAL,
-                                 SUBNET_ENV ": no valid FLANNEL_SUBNET and FLANNEL_MTU in it");
-        }
-        boot->overlay_address = address;
-        boot->overlay_prefix = prefix;
-        boot->overlay_mtu = (unsigned) mtu_bytes;
-        return 1;
-}
-
-/* Reads the file that flanneld wrote, which becomes docker's network. Returns 1 with the facts
- * filled; 0 if there is no file yet, or if it is older than the container's start: then an earlier
- * flanneld wrote it, and its lease may be another machine's now. */
-static int read_subnet(Boot *boot, StepContext *context, Error *err)
-{
-        struct timespec started;
-        int r = docker_container_started(DOCKER_BOOTSTRAP_SOCKET, "flanneld", step_wait(context),
-                                         &started, err);
-        if (r <= 0 || access(SUBNET_ENV, F_OK) < 0) {
-                return r < 0 ? r : 0;
-        }
-        r = service_is_older_than(&started, SUBNET_ENV, err);
-        return r <= 0 ? r : parse_subnet(boot, err);
-}
-
-/* The leases that the kernel does not match: how many, the first, and a sum that tells one set from
- * another. */
-typedef struct RouteCheck {
-        const Boot *boot;
-        unsigned missing;
-        uint64_t set;
-        char first[80];
-} RouteCheck;
-
-/* Returns 1 if there is a route to the lease and, for VXLAN, a neighbour with the lease's hardware
- * address; else 0. A machine that was replaced has its subnet again and another MAC. flannel before
- * 0.21.5 loses the event of a lease; flannel before 0.28.6 gets no events after an outage of etcd
- * if etcd was compacted meanwhile. */
-static int is_reached(const OverlayLease *lease, Error *err)
-{
-        int r = netif_has_route(lease->network, lease->prefix, NULL, err);
-        return r <= 0 || isempty(lease->vtep_mac)
-                       ? r
-                       : netif_has_neighbour(lease->network, lease->vtep_mac, err);
-}
-
-/* Returns 1 if flannel.1 has the hardware address that our lease names, else 0. Other machines send
- * to that address.
- * https://github.com/flannel-io/flannel/issues/1795 */
-static int is_ours_right(const OverlayLease *lease, Error *err)
-{
-        return isempty(lease->vtep_mac) ? 1 : netif_has_mac(OVERLAY_DEVICE, lease->vtep_mac, err);
-}
-
-static int check_lease(const char *key, const char *value, void *userdata, Error *err)
-{
-        RouteCheck *check = userdata;
-        const Boot *boot = check->boot;
         OverlayLease lease;
-        if (!overlay_lease_parse(key + strlen(OVERLAY_SUBNETS), value, &lease) ||
-            !streq(lease.backend, boot->config.overlay_backend)) {
-                return 0; /* flannel makes no route for another backend, as after a change */
-        }
-        const Network network = { ntohl(lease.network.s_addr), lease.prefix };
-        bool ours = network_overlaps(network, network_of_address(boot->overlay_address));
-        int r = ours ? is_ours_right(&lease, err) /* its route is docker's bridge */
-                     : is_reached(&lease, err);
-        if (r == 0) {
-                char address[INET_ADDRSTRLEN];
-                (void) inet_ntop(AF_INET, &lease.network, address, sizeof(address)); /* fits */
-                check->set += ntohl(lease.network.s_addr) + ((uint64_t) lease.prefix << 32);
-                if (check->missing++ == 0) {
-                        (void) snprintf(check->first, sizeof(check->first), "%s/%u: %s", address,
-                                        lease.prefix,
-                                        ours ? "ours names another hardware address "
-                                               "than " OVERLAY_DEVICE "'s"
-                                             : "no route to it");
-                }
-        }
-        return r < 0 ? r : 0;
+        return overlay_lease_parse(key + strlen(OVERLAY_SUBNETS), value, &lease)
+                       ? overlay_look_at(userdata, &lease, err)
+                       : 0;
 }
 
-static int check_routes(const Boot *boot, StepContext *context, RouteCheck *ret, Error *err)
+static int leases_in_etcd(const Boot *boot, StepContext *context, OverlayLook *look, Error *err)
 {
         _cleanup_etcd_session_ EtcdSession session = {};
-        *ret = (RouteCheck) { .boot = boot };
         int r = etcd_open(boot, OVERLAY_READER, SECRETS_DIR "/etcd-overlay-password", &session,
                           err);
-        if (r < 0) {
-                return r;
-        }
-        return etcd_list(&session.client, OVERLAY_SUBNETS, step_wait(context), check_lease, ret,
-                         err);
+        return r < 0 ? r
+                     : etcd_list(&session.client, OVERLAY_SUBNETS, step_wait(context),
+                                 look_at_lease, look, err);
 }
 
 int flanneld_probe(void *userdata, StepContext *context, Error *err)
 {
-        Boot *boot = userdata;
         FlanneldContainer flanneld;
-        flanneld_describe(boot, &flanneld);
-        int r = service_container_runs(UNIT_FLANNELD, &flanneld.container, context, err);
-        if (r <= 0) {
-                return r;
-        }
-        r = read_subnet(boot, context, err);
-        if (r == 0) {
-                step_not_yet(context, "flanneld has written no " SUBNET_ENV " since it started");
-        }
-        if (r <= 0) {
-                return r;
-        }
-        RouteCheck routes;
-        r = check_routes(boot, context, &routes, err);
-        if (r < 0) {
-                return r;
-        }
-        if (routes.missing == 0) {
-                boot->memory.unmended_leases = 0;
-                return 1;
-        }
-        if (routes.set != boot->memory.unmended_leases) {
-                step_not_yet(context, "the overlay does not match %u leases (first %s)",
-                             routes.missing, routes.first);
-                return 0;
-        }
-        step_warn(context,
-                  "the overlay does not match %u leases (first %s), not even after a restart of "
-                  "flanneld: pods do not reach each other there; see journalctl -u %s",
-                  routes.missing, routes.first, UNIT_FLANNELD);
-        return 1;
-}
-
-/* Waits until flanneld has written the file, woken by events of the folder. Returns 1, or 0 if
- * flanneld has not written it within a minute. */
-static int wait_for_subnet(Boot *boot, StepContext *context, Error *err)
-{
-        _cleanup_close_ int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        if (fd < 0 || inotify_add_watch(fd, "/run/flannel", IN_MOVED_TO | IN_CLOSE_WRITE) < 0) {
-                return error_errno(err, errno, "watch /run/flannel");
-        }
-        Wait part = wait_part(step_wait(context), 60000);
-        for (;;) {
-                int r = read_subnet(boot, context, err);
-                if (r != 0) {
-                        return r;
-                }
-                step_waiting_for(context, "flanneld to lease a subnet: see journalctl -u %s",
-                                 UNIT_FLANNELD);
-                r = wait_fd(&part, fd, POLLIN, err);
-                if (r <= 0) {
-                        return r;
-                }
-                char events[4096];
-                (void) read(fd, events, sizeof(events)); /* read_subnet() looks at the file */
-        }
-}
-
-typedef struct RoutesLook {
-        const Boot *boot;
-        RouteCheck routes; /* as the last look found them */
-} RoutesLook;
-
-static int routes_match(void *userdata, StepContext *context, Error *err)
-{
-        RoutesLook *look = userdata;
-        int r = check_routes(look->boot, context, &look->routes, err);
-        if (r < 0 || look->routes.missing == 0) {
-                return r < 0 ? r : 1;
-        }
-        step_waiting_for(context, "the overlay to match the lease %s", look->routes.first);
-        return 0;
-}
-
-/* Waits until the kernel matches all leases: the route of a new lease may come a little later.
- * Returns 1, or 0 if some leases are still not matched after ROUTES_S. */
-static int await_routes(RoutesLook *look, StepContext *context, Error *err)
-{
-        return step_await(context, routes_match, look, routes_looks, ROUTES_S, err);
-}
-
-/* Restarts flanneld if a lease is not matched in time: flanneld has lost the event, and after a
- * restart it reads all leases. */
-static int mend_routes(Boot *boot, StepContext *context, Error *err)
-{
-        RoutesLook look = { .boot = boot };
-        int r = await_routes(&look, context, err);
-        if (r != 0) {
-                return r < 0 ? r : 0;
-        }
-        step_warn(context, "the overlay does not match %u leases (first %s): restarting flanneld",
-                  look.routes.missing, look.routes.first);
-        r = service_restart(UNIT_FLANNELD, context, err);
-        if (r >= 0) {
-                r = wait_for_subnet(boot, context, err);
-        }
-        if (r <= 0) { /* 0: the next probe says what is missing */
-                return r;
-        }
-        r = await_routes(&look, context, err);
-        if (r >= 0) {
-                /* Another restart would not help, and a machine that waited for these leases would
-                 * never be ready. A different set of leases causes another restart. */
-                boot->memory.unmended_leases = look.routes.set;
-        }
-        return r < 0 ? r : 0;
+        flanneld_describe(userdata, &flanneld);
+        return overlay_probe(userdata, &flanneld.container, leases_in_etcd, context, err);
 }
 
 int flanneld_apply(void *userdata, StepContext *context, Error *err)
 {
-        Boot *boot = userdata;
         FlanneldContainer flanneld;
-        flanneld_describe(boot, &flanneld);
-        int r = file_make_directory("/run/flannel", 0755, err);
-        if (r >= 0) {
-                r = file_touch("/run/xtables.lock", 0600, err);
-        }
-        if (r >= 0) {
-                r = service_container_start(UNIT_FLANNELD, &flanneld.container, context, err);
-        }
-        if (r >= 0) {
-                r = wait_for_subnet(boot, context, err);
-        }
-        if (r == 0) { /* flanneld runs but writes no file, or the clock was set back */
-                r = service_restart(UNIT_FLANNELD, context, err);
-                if (r < 0) {
-                        return r;
-                }
-                r = wait_for_subnet(boot, context, err);
-        }
-        if (r == 0) {
-                (void) error_set(err, ERROR_RETRY, ETIMEDOUT, "flanneld leases no subnet");
-                return journal_explain(UNIT_FLANNELD, err);
-        }
-        return r < 0 ? r : mend_routes(boot, context, err);
+        flanneld_describe(userdata, &flanneld);
+        return overlay_apply(userdata, &flanneld.container, leases_in_etcd, context, err);
 }

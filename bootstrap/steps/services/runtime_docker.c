@@ -4,43 +4,21 @@
 #include "base/file.h"
 #include "base/network.h"
 #include "cluster/render.h"
-#include "host/netif.h"
 #include "host/unit.h"
+#include "steps/services/bridge.h"
 #include "steps/services/dockerd_start.h"
 #include "steps/services/service.h"
 
-/* docker: the container runtime, on the overlay's subnet. */
+/* docker: the container runtime of Kubernetes up to 1.23, on the overlay's subnet. */
 
 #define DOCKER_ENVIRONMENT RUNTIME_FOLDER "/docker.env"
-
-/* The bridge is not docker0, and not made by docker: whenever docker-bootstrap starts, its dockerd
- * deletes a bridge named docker0, because it is configured to have none
- * (removeDefaultBridgeInterface() in moby's daemon_unix.go). */
-#define DOCKER_BRIDGE "cbr0"
 
 static int render_environment(const Boot *boot, Buffer *ret, Error *err)
 {
         char subnet[NETWORK_TEXT_MAX];
         network_format_address(boot->overlay_address, boot->overlay_prefix, subnet);
-        return render_docker_environment(DOCKER_BRIDGE, subnet, boot->overlay_mtu,
+        return render_docker_environment(POD_BRIDGE, subnet, boot->overlay_mtu,
                                          boot->config.cgroup_driver, ret, err);
-}
-
-/* Returns 1 if docker's bridge has the overlay's address; 0 if it has another address or none, or
- * there is no bridge. */
-static int bridge_is_right(const Boot *boot, Error *err)
-{
-        Netif bridge;
-        int r = netif_find_by_name(DOCKER_BRIDGE, &bridge, err);
-        if (r <= 0) {
-                return r;
-        }
-        struct in_addr address;
-        unsigned prefix = 0;
-        r = netif_first_address(&bridge, &address, &prefix, err);
-        return r <= 0 ? r
-                      : address.s_addr == boot->overlay_address.s_addr &&
-                                prefix == boot->overlay_prefix;
 }
 
 /* Refuses a docker that does not use CGROUP_DRIVER. The setting is for docker and kubelet: with
@@ -91,11 +69,7 @@ int docker_probe(void *userdata, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        r = bridge_is_right(boot, err);
-        if (r == 0) {
-                step_not_yet(context, "bridge " DOCKER_BRIDGE " does not have the overlay's "
-                                      "address");
-        }
+        r = bridge_probe(boot, context, err);
         if (r <= 0) {
                 return r;
         }
@@ -115,14 +89,12 @@ int docker_probe(void *userdata, StepContext *context, Error *err)
  * containers are stopped before the bridge is made again. */
 static int make_bridge(const Boot *boot, StepContext *context, Error *err)
 {
-        int r = bridge_is_right(boot, err);
+        int r = bridge_probe(boot, context, err);
         if (r != 0) {
                 return r < 0 ? r : 0;
         }
         r = unit_stop(UNIT_DOCKER, step_wait(context), err);
-        return r < 0 ? r
-                     : netif_make_bridge(DOCKER_BRIDGE, boot->overlay_address, boot->overlay_prefix,
-                                         boot->overlay_mtu, err);
+        return r < 0 ? r : bridge_make(boot, err);
 }
 
 int docker_apply(void *userdata, StepContext *context, Error *err)

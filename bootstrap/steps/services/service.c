@@ -114,7 +114,7 @@ void service_not_yet(const char *unit, const char *why, StepContext *context)
         step_not_yet(context, "%s; it says \"%.160s\"", why, words);
 }
 
-int service_container_runs(const char *unit, const DockerContainer *container, StepContext *context,
+int service_container_runs(const char *unit, const Container *container, StepContext *context,
                            Error *err)
 {
         int r = service_is_active(unit, context, NULL, err);
@@ -135,8 +135,8 @@ int service_container_runs(const char *unit, const DockerContainer *container, S
         return 1;
 }
 
-int service_container_start(const char *unit, const DockerContainer *container,
-                            StepContext *context, Error *err)
+int service_container_start(const char *unit, const Container *container, StepContext *context,
+                            Error *err)
 {
         DockerContainerState state;
         int r = docker_container_look(DOCKER_BOOTSTRAP_SOCKET, container, step_wait(context),

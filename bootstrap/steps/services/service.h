@@ -47,13 +47,13 @@ void service_not_yet(const char *unit, const char *why, StepContext *context);
 
 /* Returns 1 if the unit is active and its container in docker-bootstrap runs with this
  * configuration, else 0. */
-int service_container_runs(const char *unit, const DockerContainer *container, StepContext *context,
+int service_container_runs(const char *unit, const Container *container, StepContext *context,
                            Error *err);
 
 /* Starts the unit with its container. A container that was made from another configuration is
  * replaced; a container that is right and runs is left alone. */
-int service_container_start(const char *unit, const DockerContainer *container,
-                            StepContext *context, Error *err);
+int service_container_start(const char *unit, const Container *container, StepContext *context,
+                            Error *err);
 
 /* Returns 1 if the file was changed after `since`, when the unit became active, else 0. On 1 the
  * unit runs with an older file. */
