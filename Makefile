@@ -151,8 +151,10 @@ install: all ## into DESTDIR
 	install -D -m 0755 -s $(PROGRAM) $(DESTDIR)$(PREFIX)/sbin/kube-bootstrap
 	install -d $(DESTDIR)$(UNITDIR)
 	install -m 0644 units/*.service $(DESTDIR)$(UNITDIR)
-	install -d $(DESTDIR)$(UNITDIR)/docker.service.d
-	install -m 0644 units/docker.service.d/*.conf $(DESTDIR)$(UNITDIR)/docker.service.d
+	for folder in containerd.service.d docker.service.d; do \
+		install -d $(DESTDIR)$(UNITDIR)/$$folder && \
+		install -m 0644 units/$$folder/*.conf $(DESTDIR)$(UNITDIR)/$$folder || exit; \
+	done
 	install -D -m 0644 units/kube-bootstrap.catalog \
 		$(DESTDIR)$(PREFIX)/lib/systemd/catalog/kube-bootstrap.catalog
 	install -D -m 0644 conf/docker-bootstrap/daemon.json \
@@ -160,8 +162,8 @@ install: all ## into DESTDIR
 	install -d $(DESTDIR)$(SYSCONFDIR)/kubernetes $(DESTDIR)$(PREFIX)/share/doc/kube-bootstrap
 	install -m 0644 conf/stack-config.sh conf/images $(DESTDIR)$(PREFIX)/share/doc/kube-bootstrap
 	ln -sfn $(PREFIX)/sbin/kube-bootstrap $(DESTDIR)$(SYSCONFDIR)/kubernetes/bootstrap
-	install -m 0644 conf/kubernetes/audit-policy.yaml $(DESTDIR)$(SYSCONFDIR)/kubernetes
-	for folder in static-pods/all static-pods/master addons; do \
+	install -m 0644 conf/kubernetes/*.yaml $(DESTDIR)$(SYSCONFDIR)/kubernetes
+	for folder in static-pods/all static-pods/master addons addons/docker addons/containerd; do \
 		install -d $(DESTDIR)$(SYSCONFDIR)/kubernetes/$$folder && \
 		install -m 0644 conf/kubernetes/$$folder/*.yaml \
 			$(DESTDIR)$(SYSCONFDIR)/kubernetes/$$folder || exit; \

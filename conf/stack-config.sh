@@ -58,9 +58,15 @@ SERVICE_NETWORK=10.96.0.0/16
 # domain name; optional
 CLUSTER_DOMAIN=cluster.local
 
-# Who makes cgroups, for docker and kubelet alike; checked against docker.
+# What runs the pods, to be checked against what the AMI carries; empty: whatever that is. Never changes after the
+# cluster's creation.
+# choice docker|containerd; optional
+CONTAINER_RUNTIME=
+
+# Who makes cgroups, for the container runtime and kubelet alike; checked against the runtime. Empty: cgroupfs with
+# docker, systemd with containerd.
 # choice cgroupfs|systemd; optional
-CGROUP_DRIVER=cgroupfs
+CGROUP_DRIVER=
 
 # Kubernetes' own view of the cloud.
 # choice none|aws|external; optional

@@ -9,8 +9,8 @@ MachineOptions converge_options(Run *run)
                 .steps = boot_steps,
                 .n_steps = _BOOT_STEP_MAX,
                 .userdata = &run->boot,
-                .role = boot_role,
-                .all_roles = ROLE_ALL,
+                .kind = boot_kind,
+                .all_kinds = KIND_ALL,
                 .stop_fd = run->signals.stop_fd,
                 .observer = observer_of_machine(&run->observer),
         };

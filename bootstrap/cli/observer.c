@@ -14,7 +14,9 @@ static void observer_learn(Observer *o, const StepChange *change)
         }
         if (change->step == BOOT_CONFIG) {
                 (void) snprintf(o->role, sizeof(o->role), "%s",
-                                role_to_string(boot_role((void *) (uintptr_t) o->boot)));
+                                role_to_string(o->boot->config.role));
+                (void) snprintf(o->runtime_name, sizeof(o->runtime_name), "%s",
+                                container_runtime_to_string(o->boot->images.runtime));
         } else if (change->step == BOOT_IDENTITY) {
                 (void) snprintf(o->instance_id, sizeof(o->instance_id), "%s",
                                 o->boot->identity.instance_id);
@@ -27,6 +29,7 @@ static void tell(Observer *o, const MachineStatus *status, bool running)
 {
         const StateFileHead head = { .instance_id = o->instance_id,
                                      .role = o->role,
+                                     .runtime = o->runtime_name,
                                      .boot_id = o->runtime->boot_id,
                                      .pid = (int) getpid(),
                                      .daemon = o->daemon,

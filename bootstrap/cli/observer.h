@@ -12,11 +12,11 @@
 typedef struct Observer {
         const Runtime *runtime;
         const Boot *boot;
-        const MachineStatus *before;    /* what an earlier run found; NULL: nothing is kept of it */
-        int daemon;                     /* the pid of the service's process, 0 if not known */
-        Progress *progress;             /* NULL: nobody watches */
-        char instance_id[32], role[32]; /* as far as the steps have told */
-        bool state_failed;              /* the state file could not be written; logged once */
+        const MachineStatus *before; /* what an earlier run found; NULL: nothing is kept of it */
+        int daemon;                  /* the pid of the service's process, 0 if not known */
+        Progress *progress;          /* NULL: nobody watches */
+        char instance_id[32], role[32], runtime_name[32]; /* as far as the steps have told */
+        bool state_failed;                /* the state file could not be written; logged once */
         char notified[NOTIFY_STATUS_MAX]; /* see notify_status() */
 } Observer;
 

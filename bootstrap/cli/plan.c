@@ -43,10 +43,13 @@ static void print_step(const Step *step, const StepStatus *s)
 /* Prints the plan in the form of the state file. It names no process, and no file is written. */
 static int plan_print_json(Boot *boot, const MachineStatus *status, Error *err)
 {
-        const unsigned role = boot_role(boot);
-        const StateFileHead head = { .instance_id = boot->identity.instance_id,
-                                     .role = role ? role_to_string((Role) role) : "",
-                                     .boot_id = "" };
+        StateFileHead head = {
+                .instance_id = boot->identity.instance_id, .role = "", .runtime = "", .boot_id = ""
+        };
+        if (boot->config_known) {
+                head.role = role_to_string(boot->config.role);
+                head.runtime = container_runtime_to_string(boot->images.runtime);
+        }
         _cleanup_buffer_ Buffer text = {};
         int r = state_file_format(&head, status, &text, err);
         if (r >= 0) {
@@ -58,7 +61,7 @@ static int plan_print_json(Boot *boot, const MachineStatus *status, Error *err)
 static void print_steps(const MachineStatus *status)
 {
         for (size_t i = 0; i < status->n_steps; i++) {
-                if (status->steps[i].in_role) {
+                if (status->steps[i].runs_here) {
                         print_step(&boot_steps[i], &status->steps[i]);
                 }
         }
@@ -67,9 +70,9 @@ static void print_steps(const MachineStatus *status)
 /* Returns true if a run would find something to do, or to wait for. */
 static bool would_change(const MachineStatus *status)
 {
-        size_t in_role = 0, done = 0;
-        machine_count(status, &in_role, &done);
-        return done < in_role;
+        size_t runs_here = 0, done = 0;
+        machine_count(status, &runs_here, &done);
+        return done < runs_here;
 }
 
 static ExitStatus plan_say(const Error *error)
@@ -93,8 +96,8 @@ ExitStatus cli_plan(const Arguments *arguments)
         const MachineOptions options = { .steps = boot_steps,
                                          .n_steps = _BOOT_STEP_MAX,
                                          .userdata = &boot,
-                                         .role = boot_role,
-                                         .all_roles = ROLE_ALL,
+                                         .kind = boot_kind,
+                                         .all_kinds = KIND_ALL,
                                          .mode = MACHINE_PLAN,
                                          .stop_fd = signals.stop_fd };
         MachineStatus status;

@@ -71,7 +71,7 @@ unsigned progress_table(FILE *out, const MachineStatus *status, uint64_t now_us,
 {
         unsigned lines = 0;
         for (size_t i = 0; i < status->n_steps; i++) {
-                if (status->steps[i].in_role) {
+                if (status->steps[i].runs_here) {
                         print_row(out, status, i, now_us, columns, colour);
                         lines++;
                 }
@@ -87,14 +87,14 @@ static void draw(Progress *p, const MachineStatus *status)
         if (p->n_drawn) {
                 (void) fprintf(p->out, "\033[%uA", p->n_drawn);
         }
-        size_t in_role = 0, done = 0;
+        size_t runs_here = 0, done = 0;
         char duration[TEXT_DURATION_MAX];
         uint64_t now = text_now_us();
-        machine_count(status, &in_role, &done);
+        machine_count(status, &runs_here, &done);
         p->drawn_us = now;
         text_duration(now - p->started_us, duration);
         (void) fprintf(p->out, "%s: %zu of %zu steps done, %s" CLEAR_LINE "\n",
-                       phase_to_string(status->phase), done, in_role, duration);
+                       phase_to_string(status->phase), done, runs_here, duration);
         unsigned n = 1 + progress_table(p->out, status, now, columns, true);
         for (unsigned i = n; i < p->n_drawn; i++) {
                 (void) fprintf(p->out, CLEAR_LINE "\n"); /* fewer rows than before */

@@ -74,7 +74,7 @@ static void schedule_next(Schedule *s, const MachineStatus *status, uint64_t whi
         for (size_t i = 0; i < _BOOT_STEP_MAX; i++) {
                 if (which & STEP_MASK(i)) {
                         const StepStatus *step = &status->steps[i];
-                        bool again = step->in_role && step->state == STEP_DONE &&
+                        bool again = step->runs_here && step->state == STEP_DONE &&
                                      boot_steps[i].reprobe_s;
                         s->due_ms[i] = again ? now + (uint64_t) boot_steps[i].reprobe_s * 1000
                                              : UINT64_MAX;

@@ -94,6 +94,7 @@ static void learn_from_daemon(Run *run)
         o->daemon = state->daemon;
         (void) snprintf(o->instance_id, sizeof(o->instance_id), "%s", state->instance_id);
         (void) snprintf(o->role, sizeof(o->role), "%s", state->role);
+        (void) snprintf(o->runtime_name, sizeof(o->runtime_name), "%s", state->runtime);
         run->known = state->status;
         run->was_ready =
                 state->status.phase == PHASE_READY || state->status.phase == PHASE_DEGRADED;

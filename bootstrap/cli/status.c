@@ -26,7 +26,7 @@ static const StepStatus *find_old_look(const StateFile *state, uint64_t now_us)
                 const StepStatus *s = &state->status.steps[i];
                 uint64_t old_s = (uint64_t) boot_steps[i].reprobe_s * 3;
                 old_s = old_s > LOOK_OLD_S ? old_s : LOOK_OLD_S;
-                if (s->in_role && boot_steps[i].reprobe_s && s->looked_us &&
+                if (s->runs_here && boot_steps[i].reprobe_s && s->looked_us &&
                     age_us(s->looked_us, now_us) > old_s * 1000000 &&
                     (!oldest || s->looked_us < oldest->looked_us)) {
                         oldest = s;
@@ -73,17 +73,19 @@ static void print_doubt(const StateFile *state, uint64_t now_us)
 static void print_head(const StateFile *state, uint64_t now_us)
 {
         const MachineStatus *status = &state->status;
-        size_t in_role = 0, done = 0;
+        size_t runs_here = 0, done = 0;
         uint64_t looked_us = machine_looked_us(status);
         char duration[TEXT_DURATION_MAX];
-        machine_count(status, &in_role, &done);
+        machine_count(status, &runs_here, &done);
         text_duration(age_us(status->since_us, runtime_is_abandoned(state) ? looked_us : now_us),
                       duration);
         print_doubt(state, now_us);
         const char *role = state->role[0] ? state->role : "role not known yet";
-        (void) printf("%s for %s: %s%s%s, %zu of %zu steps done", phase_to_string(status->phase),
-                      duration, role, state->instance_id[0] ? " " : "", state->instance_id, done,
-                      in_role);
+        const char *with = state->runtime[0] ? " with " : "";
+        (void) printf("%s for %s: %s%s%s%s%s, %zu of %zu steps done",
+                      phase_to_string(status->phase), duration, role,
+                      state->instance_id[0] ? " " : "", state->instance_id, with, state->runtime,
+                      done, runs_here);
         print_looked(",", looked_us, now_us, "");
         (void) puts("");
 }
@@ -92,6 +94,7 @@ static void status_print_json(const StateFile *state)
 {
         const StateFileHead head = { .instance_id = state->instance_id,
                                      .role = state->role,
+                                     .runtime = state->runtime,
                                      .boot_id = state->boot_id,
                                      .pid = state->pid,
                                      .daemon = state->daemon,

@@ -20,38 +20,47 @@
 
 /* clang-format off */
 const PkiArtifact pki_artifacts[] = {
-        /* name, kind, signer, common name, organization, usage, names, folders */
-        { "ca",             PKI_AUTHORITY, NULL, "kubernetes",     NULL, 0, 0, MASTER | NODE | ADMIN },
-        { "etcd-ca",        PKI_AUTHORITY, NULL, "etcd-ca",        NULL, 0, 0, MASTER | NODE },
-        { "front-proxy-ca", PKI_AUTHORITY, NULL, "front-proxy-ca", NULL, 0, 0, MASTER },
+        /* name, kind, signer, common name, organization, usage, names, { folders with docker, with
+         * containerd } */
+        { "ca",             PKI_AUTHORITY, NULL, "kubernetes",     NULL, 0, 0,
+          { MASTER | NODE | ADMIN, MASTER | NODE | ADMIN } },
+        { "etcd-ca",        PKI_AUTHORITY, NULL, "etcd-ca",        NULL, 0, 0,
+          { MASTER | NODE, MASTER } },
+        { "front-proxy-ca", PKI_AUTHORITY, NULL, "front-proxy-ca", NULL, 0, 0,
+          { MASTER, MASTER } },
 
-        { "apiserver", PKI_LEAF, "ca", "kube-apiserver", NULL, SERVER, PKI_NAMES_API, MASTER },
+        { "apiserver", PKI_LEAF, "ca", "kube-apiserver", NULL, SERVER, PKI_NAMES_API,
+          { MASTER, MASTER } },
         { "apiserver-kubelet-client", PKI_LEAF, "ca", "kube-apiserver-kubelet-client", NULL,
-          CLIENT, 0, MASTER },
+          CLIENT, 0, { MASTER, MASTER } },
         { "front-proxy-client", PKI_LEAF, "front-proxy-ca", "front-proxy-client", NULL,
-          CLIENT, 0, MASTER },
+          CLIENT, 0, { MASTER, MASTER } },
 
-        { "etcd-server", PKI_LEAF, "etcd-ca", NULL, NULL, CLIENT | SERVER, PKI_NAMES_ETCD, MASTER },
-        { "apiserver-etcd-client", PKI_LEAF, "etcd-ca", "kube-apiserver", NULL, CLIENT, 0, MASTER },
-        { "flanneld", PKI_LEAF, "etcd-ca", "flanneld", NULL, CLIENT, 0, MASTER | NODE },
+        { "etcd-server", PKI_LEAF, "etcd-ca", NULL, NULL, CLIENT | SERVER, PKI_NAMES_ETCD,
+          { MASTER, MASTER } },
+        { "apiserver-etcd-client", PKI_LEAF, "etcd-ca", "kube-apiserver", NULL, CLIENT, 0,
+          { MASTER, MASTER } },
+        { "flanneld", PKI_LEAF, "etcd-ca", "flanneld", NULL, CLIENT, 0, { MASTER | NODE, 0 } },
         /* etcd's gateway accepts no certificate with a common name; a password tells who asks */
-        { "etcd-gateway", PKI_LEAF, "etcd-ca", NULL, "etcd-gateway", CLIENT, 0, MASTER | NODE },
+        { "etcd-gateway", PKI_LEAF, "etcd-ca", NULL, "etcd-gateway", CLIENT, 0,
+          { MASTER | NODE, MASTER } },
 
         { "kube-controller-manager.kubeconfig", PKI_KUBECONFIG, "ca",
-          "system:kube-controller-manager", NULL, CLIENT, 0, MASTER },
+          "system:kube-controller-manager", NULL, CLIENT, 0, { MASTER, MASTER } },
         { "kube-scheduler.kubeconfig", PKI_KUBECONFIG, "ca", "system:kube-scheduler", NULL,
-          CLIENT, 0, MASTER },
+          CLIENT, 0, { MASTER, MASTER } },
         { "kube-proxy.kubeconfig", PKI_KUBECONFIG, "ca", "system:kube-proxy", NULL,
-          CLIENT, 0, MASTER | NODE },
+          CLIENT, 0, { MASTER | NODE, 0 } },
         { "kube-bootstrap.kubeconfig", PKI_KUBECONFIG, "ca", "kube-bootstrap", "system:masters",
-          CLIENT, 0, MASTER },
+          CLIENT, 0, { MASTER, MASTER } },
         { "kubeconfig", PKI_KUBECONFIG, "ca", "kubernetes-admin", "system:masters",
-          CLIENT, 0, ADMIN },
+          CLIENT, 0, { ADMIN, ADMIN } },
 
-        { "sa", PKI_KEY_PAIR, NULL, NULL, NULL, 0, 0, MASTER }, /* signs service accounts' tokens */
-        { "etcd-root-password", PKI_PASSWORD, NULL, NULL, NULL, 0, 0, MASTER },
-        { "etcd-overlay-password", PKI_PASSWORD, NULL, NULL, NULL, 0, 0, MASTER | NODE },
-        { "encryption-config.yaml", PKI_ENCRYPTION, NULL, NULL, NULL, 0, 0, MASTER },
+        /* signs service accounts' tokens */
+        { "sa", PKI_KEY_PAIR, NULL, NULL, NULL, 0, 0, { MASTER, MASTER } },
+        { "etcd-root-password", PKI_PASSWORD, NULL, NULL, NULL, 0, 0, { MASTER, 0 } },
+        { "etcd-overlay-password", PKI_PASSWORD, NULL, NULL, NULL, 0, 0, { MASTER | NODE, 0 } },
+        { "encryption-config.yaml", PKI_ENCRYPTION, NULL, NULL, NULL, 0, 0, { MASTER, MASTER } },
 };
 /* clang-format on */
 const size_t pki_n_artifacts = ELEMENTS(pki_artifacts);
@@ -198,6 +207,11 @@ static int add_files(Maker *maker, unsigned folders, const char *name, const cha
         return 0;
 }
 
+static unsigned folders_of(const Maker *maker, const PkiArtifact *row)
+{
+        return row->folders[maker->facts->runtime];
+}
+
 /* Makes a new key and the certificate that a row asks for, and appends their PEM texts. */
 static int issue(Maker *maker, const PkiArtifact *row, X509 **ret_certificate, EVP_PKEY **ret_key,
                  Buffer *certificate_pem, Secret *key_pem, Error *err)
@@ -259,7 +273,7 @@ static int make_authority(Maker *maker, const PkiArtifact *row, Error *err)
                 return r;
         }
         authority->name = row->name;
-        r = add_files(maker, row->folders, row->name, ".crt", 0644, &authority->pem, err);
+        r = add_files(maker, folders_of(maker, row), row->name, ".crt", 0644, &authority->pem, err);
         return r < 0 ? r : add_files(maker, MASTER, row->name, ".key", 0600, &key_pem, err);
 }
 
@@ -271,9 +285,12 @@ static int make_leaf(Maker *maker, const PkiArtifact *row, Error *err)
         _cleanup_secret_ Secret key_pem = SECRET_INIT;
         int r = issue(maker, row, &certificate, &key, &certificate_pem, &key_pem, err);
         if (r >= 0) {
-                r = add_files(maker, row->folders, row->name, ".crt", 0644, &certificate_pem, err);
+                r = add_files(maker, folders_of(maker, row), row->name, ".crt", 0644,
+                              &certificate_pem, err);
         }
-        return r < 0 ? r : add_files(maker, row->folders, row->name, ".key", 0600, &key_pem, err);
+        return r < 0 ? r
+                     : add_files(maker, folders_of(maker, row), row->name, ".key", 0600, &key_pem,
+                                 err);
 }
 
 static int make_key_pair(Maker *maker, const PkiArtifact *row, Error *err)
@@ -289,9 +306,12 @@ static int make_key_pair(Maker *maker, const PkiArtifact *row, Error *err)
                 r = certificate_key_to_pem(key, &key_pem, err);
         }
         if (r >= 0) {
-                r = add_files(maker, row->folders, row->name, ".pub", 0644, &public_pem, err);
+                r = add_files(maker, folders_of(maker, row), row->name, ".pub", 0644, &public_pem,
+                              err);
         }
-        return r < 0 ? r : add_files(maker, row->folders, row->name, ".key", 0600, &key_pem, err);
+        return r < 0 ? r
+                     : add_files(maker, folders_of(maker, row), row->name, ".key", 0600, &key_pem,
+                                 err);
 }
 
 /* Returns the API server's address for a file in this folder. */
@@ -315,7 +335,7 @@ static int make_kubeconfig(Maker *maker, const PkiArtifact *row, Error *err)
         _cleanup_secret_ Secret key_pem = SECRET_INIT;
         int r = issue(maker, row, &certificate, &key, &certificate_pem, &key_pem, err);
         for (ArtifactsFolder i = 0; r >= 0 && i < _ARTIFACTS_FOLDER_MAX; i++) {
-                if (!(row->folders & 1U << i)) {
+                if (!(folders_of(maker, row) & 1U << i)) {
                         continue;
                 }
                 char server[64];
@@ -342,7 +362,8 @@ static int make_password(Maker *maker, const PkiArtifact *row, Error *err)
 {
         _cleanup_secret_ Secret text = SECRET_INIT;
         int r = secret_random_hex(32, &text, err);
-        return r < 0 ? r : add_files(maker, row->folders, row->name, "", 0600, &text, err);
+        return r < 0 ? r
+                     : add_files(maker, folders_of(maker, row), row->name, "", 0600, &text, err);
 }
 
 /* Makes the API server's EncryptionConfiguration. The documentation recommends secretbox if there
@@ -367,7 +388,8 @@ static int make_encryption(Maker *maker, const PkiArtifact *row, Error *err)
                           "resources", "resources", "secrets", "providers", "secretbox", "keys",
                           "name", "key1", "secret", base64.data, "identity");
         r = document_dump(document, &text, err);
-        return r < 0 ? r : add_files(maker, row->folders, row->name, "", 0600, &text, err);
+        return r < 0 ? r
+                     : add_files(maker, folders_of(maker, row), row->name, "", 0600, &text, err);
 }
 
 typedef int Make(Maker *maker, const PkiArtifact *row, Error *err);
@@ -383,7 +405,7 @@ int pki_make(const PkiFacts *facts, PkiFiles *ret, Error *err)
         _cleanup_pki_files_ PkiFiles files = {};
         _cleanup_(maker_done) Maker maker = { .facts = facts, .files = &files };
         FOREACH_ARRAY(row, pki_artifacts, pki_n_artifacts) {
-                int r = makes[row->kind](&maker, row, err);
+                int r = folders_of(&maker, row) ? makes[row->kind](&maker, row, err) : 0;
                 if (r < 0) {
                         return error_prefix(err, "make %s", row->name);
                 }

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 #include <time.h>
 
+#include "base/container_runtime.h"
 #include "base/error.h"
 #include "base/network.h"
 #include "base/secret.h"
@@ -32,6 +33,9 @@
  *   https://etcd.io/docs/v3.4/op-guide/authentication/
  *   The gateway identifies a client by user and password. One password is for root, one is for a
  *   user that may read the overlay's leases.
+ * - With containerd, etcd is for the API server alone, and listens on the loopback: nodes have
+ *   nothing of etcd's. flanneld and kube-proxy ask the API server, as the machine's own kubelet, so
+ *   nodes share no credential but the join token.
  *
  * Names and usages: https://kubernetes.io/docs/setup/best-practices/certificates/ */
 
@@ -62,7 +66,8 @@ typedef struct PkiArtifact {
         const char *organization;
         unsigned usage; /* CertificateUsage */
         PkiNames names;
-        unsigned folders; /* mask of 1 << ArtifactsFolder */
+        unsigned folders[_RUNTIME_MAX]; /* by container runtime: mask of 1 << ArtifactsFolder, 0:
+                                           not made */
 } PkiArtifact;
 
 extern const PkiArtifact pki_artifacts[];
@@ -76,6 +81,7 @@ typedef struct PkiFacts {
         Network service_network; /* the API server's service has its first address */
         const char *cluster_domain;
         const char *api_dns_name; /* "" if none */
+        ContainerRuntime runtime;
         time_t now;
 } PkiFacts;
 

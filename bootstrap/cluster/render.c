@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 
 #include "base/cleanup.h"
@@ -40,7 +41,29 @@ int render_docker_environment(const char *bridge, const char *subnet, unsigned m
         return r < 0 ? error_oom(err) : 0;
 }
 
-int render_check_kubelet_version(const char *text, Error *err)
+int render_cni(const char *bridge, const char *subnet, unsigned mtu, Buffer *ret, Error *err)
+{
+        json_auto_t *document =
+                json_pack("{s:s, s:s, s:[{s:s, s:s, s:b, s:b, s:b, s:i, s:{s:s, s:[[{s:s}]]}},"
+                          " {s:s, s:{s:b}, s:b}]}",
+                          "cniVersion", "1.0.0", "name", "overlay", "plugins", /* */
+                          "type", "bridge", "bridge", bridge, "isDefaultGateway", 1, "hairpinMode",
+                          1, "ipMasq", 0, "mtu", (int) mtu, "ipam", "type", "host-local", "ranges",
+                          "subnet", subnet, /* */
+                          "type", "portmap", "capabilities", "portMappings", 1, "snat", 1);
+        return document ? append_json(document, ret, err) : error_oom(err);
+}
+
+/* The range of kubelet's minor versions that works with each runtime. */
+static const struct {
+        unsigned first, last;
+        const char *text;
+} kubelet_minors[_RUNTIME_MAX] = {
+        [RUNTIME_DOCKER] = { 19, 23, "with docker, 1.19 to 1.23 work" },
+        [RUNTIME_CONTAINERD] = { 36, UINT_MAX, "with containerd, 1.36 and later work" },
+};
+
+int render_check_kubelet_version(ContainerRuntime runtime, const char *text, Error *err)
 {
         unsigned major, minor;
         int used = 0;
@@ -49,15 +72,15 @@ int render_check_kubelet_version(const char *text, Error *err)
                                  "kubelet --version says \"%.64s\": expected \"Kubernetes v1.X.Y\"",
                                  text);
         }
-        if (major != 1 || minor < 19 || minor > 23) {
-                return error_set(err, ERROR_CONFIG, ENOTSUP,
-                                 "kubelet is version %u.%u: with docker, 1.19 to 1.23 work", major,
-                                 minor);
+        if (major != 1 || minor < kubelet_minors[runtime].first ||
+            minor > kubelet_minors[runtime].last) {
+                return error_set(err, ERROR_CONFIG, ENOTSUP, "kubelet is version %u.%u: %s", major,
+                                 minor, kubelet_minors[runtime].text);
         }
         return 0;
 }
 
-/* Returns the settings that every kubelet with docker accepts. A caller of kubelet shows a
+/* Returns the settings that every kubelet accepts. A caller of kubelet shows a
  * certificate of the cluster's, or a token that the API server confirms, and may do what the API
  * server allows. kubelet's own serving certificate is self-signed, and the API server does not ask
  * for more. */
@@ -73,6 +96,28 @@ static json_t *kubelet_document(const KubeletParameters *p)
                          "rotateCertificates", 1, "serverTLSBootstrap", 0, "authentication",
                          "anonymous", "enabled", 0, "webhook", "enabled", 1, "x509", "clientCAFile",
                          p->client_ca, "authorization", "mode", "Webhook");
+}
+
+/* Adds the settings that a current kubelet must have: the socket of its runtime, and whether the
+ * machine has cgroup v1, where kubelet from 1.35 on ends unless it is told. And those that the base
+ * may set otherwise: time for pods to end at a shutdown, the runtime's own list of system calls for
+ * pods that name none, a limit of processes for each pod. */
+static int add_settings_of_containerd(const KubeletParameters *p, json_t *document, Error *err)
+{
+        json_auto_t *must = json_pack("{s:s, s:b}", "containerRuntimeEndpoint",
+                                      "unix:///run/containerd/containerd.sock", "failCgroupV1",
+                                      !p->has_cgroup_v1);
+        json_auto_t *may = json_pack("{s:b, s:i}", "seccompDefault", 1, "podPidsLimit", 4096);
+        /* kubelet refuses both kinds of grace together */
+        json_auto_t *grace = json_object_get(document, "shutdownGracePeriodByPodPriority")
+                                     ? json_object()
+                                     : json_pack("{s:s, s:s}", "shutdownGracePeriod", "30s",
+                                                 "shutdownGracePeriodCriticalPods", "10s");
+        return !must || !may || !grace || json_object_update(document, must) < 0 ||
+                               json_object_update_missing(document, may) < 0 ||
+                               json_object_update_missing(document, grace) < 0
+                       ? error_oom(err)
+                       : 0;
 }
 
 int render_kubelet_config(const char *base, const KubeletParameters *parameters, Buffer *ret,
@@ -93,6 +138,12 @@ int render_kubelet_config(const char *base, const KubeletParameters *parameters,
         if (!ours || json_object_update(document, ours) < 0) {
                 return error_oom(err);
         }
+        if (parameters->runtime == RUNTIME_CONTAINERD) {
+                int r = add_settings_of_containerd(parameters, document, err);
+                if (r < 0) {
+                        return r;
+                }
+        }
         if (parameters->resolv_conf && !json_object_get(document, "resolvConf") &&
             json_object_set_new(document, "resolvConf", json_string(parameters->resolv_conf)) < 0) {
                 return error_oom(err);
@@ -107,11 +158,15 @@ int render_kubelet_environment(const KubeletParameters *parameters, Buffer *ret,
                                      "# Made by kube-bootstrap at every boot.\n"
                                      "KUBELET_FLAGS=--config=%s --cert-dir=%s --kubeconfig=%s "
                                      "--bootstrap-kubeconfig=%s --hostname-override=%s "
-                                     "--node-ip=%s --container-runtime=docker "
-                                     "--pod-infra-container-image=%s",
+                                     "--node-ip=%s",
                                      p->config_path, p->cert_dir, p->kubeconfig,
-                                     p->bootstrap_kubeconfig, p->node_name, p->node_ip,
-                                     p->pause_image);
+                                     p->bootstrap_kubeconfig, p->node_name, p->node_ip);
+        if (r >= 0 && p->runtime == RUNTIME_DOCKER) {
+                r = buffer_append_format(ret,
+                                         " --container-runtime=docker "
+                                         "--pod-infra-container-image=%s",
+                                         p->pause_image);
+        }
         if (r >= 0 && !streq(p->cloud_provider, "none")) {
                 r = buffer_append_format(ret, " --cloud-provider=%s", p->cloud_provider);
         }

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "base/container_runtime.h"
 #include "base/error.h"
 #include "base/network.h"
 #include "base/string.h"
@@ -22,14 +23,23 @@ int render_flannel_config(Network overlay, const char *backend, Buffer *ret, Err
 int render_docker_environment(const char *bridge, const char *subnet, unsigned mtu,
                               const char *cgroup_driver, Buffer *ret, Error *err);
 
+/* Appends containerd's network configuration for pods: a bridge and addresses of the subnet, pods
+ * that may reach themselves through a service, ports of the machine for pods that ask for them. No
+ * masquerade: flanneld does it.
+ * https://github.com/containernetworking/cni/blob/main/SPEC.md
+ * https://www.cni.dev/plugins/current/main/bridge/ */
+int render_cni(const char *bridge, const char *subnet, unsigned mtu, Buffer *ret, Error *err);
+
 /* Checks what `kubelet --version` prints ("Kubernetes v1.20.2"). ERROR_CONFIG if it is not of the
- * range that is supported with docker: 1.19 to 1.23 (dockershim was removed in 1.24,
- * https://kubernetes.io/blog/2022/02/17/dockershim-faq/). */
-int render_check_kubelet_version(const char *text, Error *err);
+ * range that works with the runtime: with docker 1.19 to 1.23 (dockershim was removed in 1.24,
+ * https://kubernetes.io/blog/2022/02/17/dockershim-faq/), with containerd 1.36 and later. */
+int render_check_kubelet_version(ContainerRuntime runtime, const char *text, Error *err);
 
 typedef struct KubeletParameters {
         const char *node_name; /* the private DNS name */
         const char *node_ip;
+        ContainerRuntime runtime;
+        bool has_cgroup_v1; /* not the unified hierarchy: kubelet from 1.35 on wants to be told */
         const char *cgroup_driver; /* cgroupfs, systemd */
         const char *cluster_dns;   /* address of the DNS service */
         const char *cluster_domain;

@@ -3,19 +3,22 @@
 
 #include "base/network.h"
 
-#define SETTING(key, member)                                                                      \
-        {                                                                                         \
-                (key), offsetof(ClusterSettings, member), sizeof(((ClusterSettings *) 0)->member) \
+#define SETTING(key, member, absent)                                                               \
+        {                                                                                          \
+                (key), offsetof(ClusterSettings, member), sizeof(((ClusterSettings *) 0)->member), \
+                        (absent)                                                                   \
         }
 
 static const struct {
         const char *key;
         size_t offset, size;
+        const char *absent; /* what "" means; NULL: not recorded */
 } settings[SETTINGS_MAX] = {
-        SETTING("OVERLAY_NETWORK", overlay_network),
-        SETTING("OVERLAY_BACKEND", overlay_backend),
-        SETTING("SERVICE_NETWORK", service_network),
-        SETTING("CLUSTER_DOMAIN", cluster_domain),
+        SETTING("OVERLAY_NETWORK", overlay_network, NULL),
+        SETTING("OVERLAY_BACKEND", overlay_backend, NULL),
+        SETTING("SERVICE_NETWORK", service_network, NULL),
+        SETTING("CLUSTER_DOMAIN", cluster_domain, NULL),
+        SETTING("CONTAINER_RUNTIME", container_runtime, "docker"),
 };
 
 /* Returns true if both values mean the same. Older clusters recorded a network as it was written:
@@ -34,6 +37,10 @@ size_t settings_compare(const ClusterSettings *recorded, const ClusterSettings *
         FOREACH_ARRAY(setting, settings, SETTINGS_MAX) {
                 const char *old = (const char *) recorded + setting->offset;
                 const char *new = (const char *) given + setting->offset;
+                if (setting->absent) {
+                        old = *old ? old : setting->absent;
+                        new = *new ? new : setting->absent;
+                }
                 if (*old && !is_same_setting(old, new)) {
                         ret[n++] = (SettingsDifference) { setting->key, old, new };
                 }
@@ -47,7 +54,7 @@ bool settings_complete(ClusterSettings *recorded, const ClusterSettings *given)
         FOREACH_ARRAY(setting, settings, SETTINGS_MAX) {
                 char *old = (char *) recorded + setting->offset;
                 const char *new = (const char *) given + setting->offset;
-                if (!*old && *new) {
+                if (!*old && *new && !setting->absent) {
                         memcpy(old, new, setting->size);
                         any = true;
                 }

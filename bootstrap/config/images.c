@@ -23,6 +23,21 @@ const ImageKey image_keys[] = {
 
 const size_t image_n_keys = ELEMENTS(image_keys);
 
+static int find_runtime(const char *path, const EnvFile *file, ContainerRuntime *ret, Error *err)
+{
+        const EnvEntry *entry = envfile_get(file, "CONTAINER_RUNTIME");
+        ContainerRuntime runtime =
+                entry ? container_runtime_from_string(entry->value) : RUNTIME_DOCKER;
+        if (runtime >= 0) {
+                *ret = runtime;
+        }
+        return runtime >= 0 ? 0
+                            : error_set(err, ERROR_CONFIG, EINVAL,
+                                        "%s:%u: CONTAINER_RUNTIME is \"%.64s\", expected docker or "
+                                        "containerd",
+                                        path, entry->line, entry->value);
+}
+
 static char **image_field(Images *images, const ImageKey *key)
 {
         return (char **) ((char *) images + key->offset);
@@ -42,6 +57,10 @@ int images_load(const char *path, unsigned role, Images *ret, Error *err)
         }
         _cleanup_images_ Images images = {};
         _cleanup_buffer_ Buffer missing = {};
+        r = find_runtime(path, &file, &images.runtime, err);
+        if (r < 0) {
+                return r;
+        }
         FOREACH_ARRAY(key, image_keys, image_n_keys) {
                 const EnvEntry *entry = envfile_get(&file, key->name);
                 char *copy = strdup(entry ? entry->value : "");

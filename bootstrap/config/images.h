@@ -3,12 +3,15 @@
 
 #include <stddef.h>
 
+#include "base/container_runtime.h"
 #include "base/error.h"
 
 #define IMAGES_PATH "/etc/kubernetes/images"
 
-/* The images list baked into the AMI: container images by name, "" where the list has none. */
+/* The images list baked into the AMI: its container runtime, and container images by name, "" where
+ * the list has none. */
 typedef struct Images {
+        ContainerRuntime runtime; /* docker if the list names none, as lists from before it did */
         char *etcd;
         char *flannel;
         char *pause;
@@ -31,8 +34,9 @@ extern const size_t image_n_keys;
 
 const char *images_get(const Images *images, const ImageKey *key);
 
-/* Reads the list. Returns 0, or ERROR_CONFIG with one message that names every missing key that
- * this role (stack_config.h) requires. Other keys are ignored: the AMI may carry more. */
+/* Reads the list. Returns 0, or ERROR_CONFIG: an unknown container runtime, or one message that
+ * names every missing key that this role (stack_config.h) requires. Other keys are ignored: the AMI
+ * may carry more. */
 int images_load(const char *path, unsigned role, Images *ret, Error *err);
 void images_done(Images *images);
 #define _cleanup_images_ _cleanup_(images_done)

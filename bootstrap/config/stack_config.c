@@ -56,8 +56,14 @@ const ConfigKey stack_config_keys[] = {
         { "CLUSTER_DOMAIN", KEY_DOMAIN, "cluster.local", 0, NULL, "cluster.local",
           "DNS domain of the services. Never changes after the cluster's creation.",
           FIELD(cluster_domain) },
-        { "CGROUP_DRIVER", KEY_CHOICE, "cgroupfs", 0, "cgroupfs|systemd", "cgroupfs",
-          "Who makes cgroups, for docker and kubelet alike; checked against docker.",
+        { "CONTAINER_RUNTIME", KEY_CHOICE, "", 0, "docker|containerd", "",
+          "What runs the pods, to be checked against what the AMI carries; empty: whatever that "
+          "is. "
+          "Never changes after the cluster's creation.",
+          FIELD(container_runtime) },
+        { "CGROUP_DRIVER", KEY_CHOICE, "", 0, "cgroupfs|systemd", "",
+          "Who makes cgroups, for the container runtime and kubelet alike; checked against the "
+          "runtime. Empty: cgroupfs with docker, systemd with containerd.",
           FIELD(cgroup_driver) },
         { "CLOUD_PROVIDER", KEY_CHOICE, "none", 0, "none|aws|external", "none",
           "Kubernetes' own view of the cloud.", FIELD(cloud_provider) },

@@ -39,8 +39,9 @@ typedef struct StackConfig {
         char *overlay_backend;   /* vxlan, host-gw */
         Network service_network;
         char *cluster_domain;
-        char *cgroup_driver;  /* cgroupfs, systemd */
-        char *cloud_provider; /* none, aws, external */
+        char *container_runtime; /* docker, containerd; "": the one that the AMI carries */
+        char *cgroup_driver;     /* cgroupfs, systemd */
+        char *cloud_provider;    /* none, aws, external */
         unsigned attach_timeout_s;
         unsigned join_token_s;
         char *api_dns_name; /* optional further name of the API server */

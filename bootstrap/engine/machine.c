@@ -68,7 +68,7 @@ static void mark_unknown(Machine *m)
                 before = changing;
                 for (size_t i = 0; i < m->options->n_steps; i++) {
                         StepStatus *s = &m->status.steps[i];
-                        if (s->state == STEP_WAITING && s->in_role &&
+                        if (s->state == STEP_WAITING && s->runs_here &&
                             (unmet_needs(m, i) & changing)) {
                                 step_enter(m, i, STEP_UNKNOWN);
                         }
@@ -144,7 +144,7 @@ static void start_due(Machine *m)
         }
         for (size_t i = 0; i < m->options->n_steps && !m->stopping; i++) {
                 const StepStatus *s = &m->status.steps[i];
-                if (s->state != STEP_WAITING || !s->in_role || !may_begin(m, i)) {
+                if (s->state != STEP_WAITING || !s->runs_here || !may_begin(m, i)) {
                         continue;
                 }
                 if (m->contexts[i].begun) {
@@ -255,8 +255,9 @@ static int machine_conclude(Machine *m, Error *err)
                 return error_set(err, ERROR_RETRY, ECANCELED, "stopped on request");
         }
         bool converging = m->options->mode == MACHINE_CONVERGE && !m->options->only;
-        if (m->result >= 0 && converging && m->role == 0) {
-                m->result = error_set(&m->error, ERROR_FATAL, EINVAL, "no step told the role");
+        if (m->result >= 0 && converging && m->kind == 0) {
+                m->result = error_set(&m->error, ERROR_FATAL, EINVAL,
+                                      "no step told the kind of this machine");
         }
         if (converging) {
                 phase_set(m, m->result >= 0 ? PHASE_READY : failed_phase(m));
@@ -280,7 +281,7 @@ static int machine_new(const MachineOptions *options, Machine **ret, Error *err)
         _cleanup_(machine_freep) Machine *owned = m;
         m->options = options;
         m->forced = options->force;
-        machine_learn_role(m);
+        machine_learn_kind(m);
         m->status = (MachineStatus) { .table = options->steps, .n_steps = options->n_steps };
         if (options->before) {
                 m->status.phase = options->before->phase;

@@ -25,11 +25,11 @@ typedef struct MachineOptions {
         const Step *steps;
         size_t n_steps;
         void *userdata; /* handed to the step functions */
-        /* Returns the role's bit, or 0 while the role is not known. Until then only rows that every
-         * role runs may start. Called on the engine's thread, at the start and whenever a step is
-         * done. */
-        unsigned (*role)(void *userdata);
-        unsigned all_roles;
+        /* Returns the bit of this machine's kind, or 0 while the kind is not known. Until then only
+         * rows that every kind runs may start. Called on the engine's thread, at the start and
+         * whenever a step is done. */
+        unsigned (*kind)(void *userdata);
+        unsigned all_kinds;
         MachineMode mode;
         /* The steps to apply even if their probe holds, and with them all steps that depend on
          * them. A step that destroys data is applied only if its probe asks for it. */
@@ -50,7 +50,7 @@ typedef struct MachineOptions {
 } MachineOptions;
 
 /* Runs the table to its end on the calling thread. Each running step has a worker thread, and steps
- * whose needs are done run at the same time. Returns 0 when every step of the role is done (with
+ * whose needs are done run at the same time. Returns 0 when every step of this kind is done (with
  * `only`: when all hold; with plan: when no probe failed), else negative: *err is the
  * decisive failure (an unsafe one, else the first), and its class decides the exit status.
  * engine/outcome.c has the consequences of each failure:

@@ -50,7 +50,7 @@ struct Machine {
         pthread_mutex_t lock;
         int stop_fd; /* an eventfd in all waits, written by machine_cancel() */
         bool stopping, stopped_on_request;
-        unsigned role;
+        unsigned kind;
         uint64_t runs; /* the rows that this machine runs */
         uint64_t done, running, forced;
         int result;
@@ -71,8 +71,8 @@ static inline uint64_t machine_needs(const Machine *m, size_t i)
         return machine_step(m, i)->needs & m->runs;
 }
 
-/* Asks for the role, and notes which rows a machine of it runs. */
-void machine_learn_role(Machine *m);
+/* Asks for the kind of this machine, and notes which rows it runs. */
+void machine_learn_kind(Machine *m);
 
 void machine_tell_phase(Machine *m);
 void machine_tell_step(Machine *m, size_t i);

@@ -90,14 +90,14 @@ const StepStatus *machine_decisive(const MachineStatus *status)
         return decisive;
 }
 
-void machine_count(const MachineStatus *status, size_t *ret_in_role, size_t *ret_done)
+void machine_count(const MachineStatus *status, size_t *ret_here, size_t *ret_done)
 {
-        size_t in_role = 0, done = 0;
+        size_t runs_here = 0, done = 0;
         FOREACH_ARRAY(step, status->steps, status->n_steps) {
-                in_role += step->in_role;
-                done += step->in_role && step->state == STEP_DONE;
+                runs_here += step->runs_here;
+                done += step->runs_here && step->state == STEP_DONE;
         }
-        *ret_in_role = in_role;
+        *ret_here = runs_here;
         *ret_done = done;
 }
 
@@ -105,7 +105,7 @@ uint64_t machine_looked_us(const MachineStatus *status)
 {
         uint64_t last = 0;
         FOREACH_ARRAY(step, status->steps, status->n_steps) {
-                last = step->in_role && step->looked_us > last ? step->looked_us : last;
+                last = step->runs_here && step->looked_us > last ? step->looked_us : last;
         }
         return last;
 }

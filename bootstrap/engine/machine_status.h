@@ -31,7 +31,8 @@ Phase phase_from_string(const char *s);
 typedef struct StepStatus {
         StepState state;   /* STEP_FAILED with next_retry_us: the table is run again then */
         unsigned attempts; /* how often apply was started */
-        bool in_role; /* false: this machine's role does not run it, or the role is not known yet */
+        bool runs_here; /* false: this kind of machine does not run it, or the kind is not known yet
+                         */
         uint64_t started_us, finished_us, next_retry_us;
         uint64_t looked_us; /* when its last probe ended */
         char waiting_for[STEP_WAITING_FOR_MAX];
@@ -72,10 +73,10 @@ void step_remember(StepStatus *told, const StepStatus *now);
  * failed. */
 const StepStatus *machine_decisive(const MachineStatus *status);
 
-/* Counts the steps of the role, and how many of them are done. */
-void machine_count(const MachineStatus *status, size_t *ret_in_role, size_t *ret_done);
+/* Counts the steps that this machine runs, and how many of them are done. */
+void machine_count(const MachineStatus *status, size_t *ret_here, size_t *ret_done);
 
-/* Returns when the last probe of a step of the role ended, 0 if there was none. */
+/* Returns when the last probe of a step that this machine runs ended, 0 if there was none. */
 uint64_t machine_looked_us(const MachineStatus *status);
 
 /* Copies from *before each step that was done and that this run has not probed yet. A run that

@@ -57,8 +57,8 @@ static const StepStatus *step_to_name(const MachineStatus *status)
 
 void notify_text(const MachineStatus *status, char ret[NOTIFY_STATUS_MAX])
 {
-        size_t in_role = 0, done = 0;
-        machine_count(status, &in_role, &done);
+        size_t runs_here = 0, done = 0;
+        machine_count(status, &runs_here, &done);
         const StepStatus *step = machine_decisive(status);
         if (status->phase == PHASE_READY) {
                 (void) snprintf(ret, NOTIFY_STATUS_MAX, "ready; %zu steps done", done);
@@ -69,7 +69,7 @@ void notify_text(const MachineStatus *status, char ret[NOTIFY_STATUS_MAX])
         }
         if (!step) {
                 (void) snprintf(ret, NOTIFY_STATUS_MAX, "%s; %zu of %zu steps done",
-                                phase_to_string(status->phase), done, in_role);
+                                phase_to_string(status->phase), done, runs_here);
                 return;
         }
         const char *what = step_why(step);
@@ -81,7 +81,7 @@ void notify_text(const MachineStatus *status, char ret[NOTIFY_STATUS_MAX])
         }
         (void) snprintf(ret, NOTIFY_STATUS_MAX, "%s%s: %.300s; %zu of %zu steps done",
                         status->phase == PHASE_DEGRADED ? "degraded: " : "",
-                        status->table[step - status->steps].name, what, done, in_role);
+                        status->table[step - status->steps].name, what, done, runs_here);
 }
 
 void notify_status(const MachineStatus *status, const char *trouble, char said[NOTIFY_STATUS_MAX])

@@ -77,19 +77,20 @@ int state_file_format(const StateFileHead *head, const MachineStatus *status, Bu
 {
         json_auto_t *steps = json_array();
         for (size_t i = 0; i < status->n_steps; i++) {
-                if (status->steps[i].in_role &&
+                if (status->steps[i].runs_here &&
                     json_array_append_new(steps,
                                           step_to_json(&status->table[i], &status->steps[i])) < 0) {
                         return error_oom(err);
                 }
         }
-        json_auto_t *root = json_pack(
-                "{s:i, s:o, s:o, s:s, s:o, s:o, s:i, s:o, s:b, s:o, s:O}", "schema",
-                STATE_FILE_SCHEMA, "instance_id", text_to_json(head->instance_id), "role",
-                text_to_json(head->role), "phase", phase_to_string(status->phase), "since",
-                time_to_json(status->since_us), "boot_id", text_to_json(head->boot_id), "pid",
-                head->pid, "daemon", number_to_json(head->daemon), "running", head->running,
-                "looked", time_to_json(machine_looked_us(status)), "steps", steps);
+        json_auto_t *root =
+                json_pack("{s:i, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:o, s:b, s:o, s:O}", "schema",
+                          STATE_FILE_SCHEMA, "instance_id", text_to_json(head->instance_id), "role",
+                          text_to_json(head->role), "runtime", text_to_json(head->runtime), "phase",
+                          phase_to_string(status->phase), "since", time_to_json(status->since_us),
+                          "boot_id", text_to_json(head->boot_id), "pid", head->pid, "daemon",
+                          number_to_json(head->daemon), "running", head->running, "looked",
+                          time_to_json(machine_looked_us(status)), "steps", steps);
         _cleanup_free_ char *text = root ? json_dumps(root, JSON_COMPACT) : NULL;
         if (!text || buffer_append_string(ret, text) < 0 || buffer_append_string(ret, "\n") < 0) {
                 return error_oom(err);
@@ -215,7 +216,7 @@ static int parse_step(const json_t *object, const Step *steps, size_t n_steps, S
         state_file_read_text(&r, "name", name, sizeof(name));
         state_file_read_text(&r, "state", state, sizeof(state));
         int id = r.result < 0 ? -1 : step_find(steps, n_steps, name);
-        if (id < 0 || ret->status.steps[id].in_role) {
+        if (id < 0 || ret->status.steps[id].runs_here) {
                 reader_refuse(&r, "name");
                 return r.result;
         }
@@ -237,7 +238,7 @@ static int parse_step(const json_t *object, const Step *steps, size_t n_steps, S
         }
         s->state = value;
         s->attempts = (unsigned) attempts;
-        s->in_role = true;
+        s->runs_here = true;
         return r.result < 0 ? r.result : parse_error(&r, &s->error);
 }
 
@@ -252,6 +253,7 @@ static int parse_head(const json_t *root, StateFile *ret, Error *err)
         }
         state_file_read_text(&r, "instance_id", ret->instance_id, sizeof(ret->instance_id));
         state_file_read_text(&r, "role", ret->role, sizeof(ret->role));
+        state_file_read_text(&r, "runtime", ret->runtime, sizeof(ret->runtime));
         state_file_read_text(&r, "boot_id", ret->boot_id, sizeof(ret->boot_id));
         state_file_read_number(&r, "pid", &ret->pid);
         state_file_read_number(&r, "daemon", &ret->daemon);

@@ -13,6 +13,7 @@
 typedef struct StateFileHead {
         const char *instance_id; /* "" while not known */
         const char *role;        /* "" while not known */
+        const char *runtime;     /* of containers; "" while not known */
         const char *boot_id;
         int pid;      /* of the process that writes it */
         int daemon;   /* of the service's process, 0 if not known */
@@ -20,11 +21,11 @@ typedef struct StateFileHead {
 } StateFileHead;
 
 /* Appends the document, one line of JSON, to *ret:
- *  {"schema":1,"instance_id","role","phase","since","boot_id","pid","daemon","running","looked",
- *   "steps":[{"name","state","attempts","started","finished","looked","waiting_for","reason",
+ *  {"schema":1,"instance_id","role","runtime","phase","since","boot_id","pid","daemon","running",
+ *   "looked","steps":[{"name","state","attempts","started","finished","looked","waiting_for","reason",
  *   "next_retry","warning","error":{"class","message","errno","http_status","aws_code","request_id"}}]}
  * Times are RFC 3339 in UTC. A value that is not known, or does not apply, is null. Steps that the
- * role does not run are left out. */
+ * kind does not run are left out. */
 int state_file_format(const StateFileHead *head, const MachineStatus *status, Buffer *ret,
                       Error *err);
 
@@ -34,7 +35,7 @@ int state_file_write(const char *path, const StateFileHead *head, const MachineS
 
 /* A document that was read back, for `status` and for a process that follows another run. */
 typedef struct StateFile {
-        char instance_id[64], role[32], boot_id[64];
+        char instance_id[64], role[32], runtime[32], boot_id[64];
         int pid, daemon; /* 0: none */
         bool running;
         MachineStatus status;

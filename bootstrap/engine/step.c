@@ -31,11 +31,11 @@ StepState step_state_from_string(const char *s)
         return _STEP_STATE_INVALID;
 }
 
-uint64_t steps_of(const Step *steps, size_t n, unsigned role)
+uint64_t steps_of(const Step *steps, size_t n, unsigned kind)
 {
         uint64_t mask = 0;
         for (size_t i = 0; i < n; i++) {
-                mask |= role == 0 || (steps[i].runs_on & role) ? STEP_MASK(i) : 0;
+                mask |= kind == 0 || (steps[i].runs_on & kind) ? STEP_MASK(i) : 0;
         }
         return mask;
 }
@@ -59,7 +59,7 @@ static bool name_is_well_formed(const char *name)
                name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-")] == '\0';
 }
 
-static int row_check(const Step *steps, size_t n, size_t i, unsigned all_roles, Error *err)
+static int row_check(const Step *steps, size_t n, size_t i, unsigned all_kinds, Error *err)
 {
         const Step *s = &steps[i];
         const char *fault = NULL;
@@ -72,8 +72,8 @@ static int row_check(const Step *steps, size_t n, size_t i, unsigned all_roles, 
                 fault = "does not say what it makes true";
         } else if (!s->probe) {
                 fault = "has no probe";
-        } else if (s->runs_on == 0 || (s->runs_on & ~all_roles) != 0) {
-                fault = "belongs to no role, or to an unknown one";
+        } else if (s->runs_on == 0 || (s->runs_on & ~all_kinds) != 0) {
+                fault = "belongs to no kind of machine, or to an unknown one";
         } else if ((s->retry.first_ms == 0) != (s->retry.max_ms == 0) ||
                    s->retry.first_ms > s->retry.max_ms) {
                 fault = "has a retry policy that is neither none nor growing";
@@ -85,7 +85,7 @@ static int row_check(const Step *steps, size_t n, size_t i, unsigned all_roles, 
         return fault ? error_set(err, ERROR_FATAL, EINVAL, "step %s: %s", s->name, fault) : 0;
 }
 
-/* Checks that every need is a row of the table, and that some role runs both the step and its
+/* Checks that every need is a row of the table, and that some kind runs both the step and its
  * need. */
 static int needs_check(const Step *steps, size_t n, size_t i, Error *err)
 {
@@ -108,8 +108,8 @@ static int needs_check(const Step *steps, size_t n, size_t i, Error *err)
 }
 
 /* Removes every step that needs no remaining step, until none is left to remove. If steps remain,
- * there is a cycle. The needs of all roles are taken together, which is stricter than a check of
- * each role. */
+ * there is a cycle. The needs of all kinds are taken together, which is stricter than a check of
+ * each kind. */
 static int cycle_check(const Step *steps, size_t n, Error *err)
 {
         uint64_t left = n == STEPS_MAX ? UINT64_MAX : STEP_MASK(n) - 1, before = 0;
@@ -130,13 +130,13 @@ static int cycle_check(const Step *steps, size_t n, Error *err)
         return 0;
 }
 
-int step_table_check(const Step *steps, size_t n, unsigned all_roles, Error *err)
+int step_table_check(const Step *steps, size_t n, unsigned all_kinds, Error *err)
 {
         if (n == 0 || n > STEPS_MAX) {
                 return error_set(err, ERROR_FATAL, EINVAL, "a table of %zu steps", n);
         }
         for (size_t i = 0; i < n; i++) {
-                int r = row_check(steps, n, i, all_roles, err);
+                int r = row_check(steps, n, i, all_kinds, err);
                 if (r < 0) {
                         return r;
                 }

@@ -60,7 +60,7 @@ void step_look_soon(StepContext *context);
 typedef struct Step {
         const char *name;
         const char *makes_true; /* one line for people */
-        unsigned runs_on;       /* mask of roles: a machine of any of them runs it */
+        unsigned runs_on;       /* mask of kinds of machines: each of them runs it */
         uint64_t needs;         /* mask of steps; those that the machine does not run are ignored */
         StepFunction *probe;
         StepFunction *apply; /* NULL: the step only learns or waits for what its probe sees */
@@ -91,9 +91,9 @@ typedef enum StepState {
         _STEP_STATE_INVALID = -EINVAL,
 } StepState;
 
-/* Returns the mask of the rows that a machine of this role runs. Role 0 (not known): of all
- * rows. */
-uint64_t steps_of(const Step *steps, size_t n, unsigned role);
+/* Returns the mask of the rows that a machine of this kind (or of one of these kinds) runs. Kind 0
+ * (not known): of all rows. */
+uint64_t steps_of(const Step *steps, size_t n, unsigned kind);
 
 /* Returns the index of the row with this name, or -ENOENT. */
 int step_find(const Step *steps, size_t n, const char *name);
@@ -102,6 +102,6 @@ const char *step_state_to_string(StepState state);
 StepState step_state_from_string(const char *s);
 
 /* Checks the table: names are unique and well-formed, functions are there, needs are rows of the
- * table without cycles, some role runs both a step and its need, a step that destroys data has no
+ * table without cycles, some kind runs both a step and its need, a step that destroys data has no
  * retry. Returns 0, or ERROR_FATAL with the first fault. */
-int step_table_check(const Step *steps, size_t n, unsigned all_roles, Error *err);
+int step_table_check(const Step *steps, size_t n, unsigned all_kinds, Error *err);

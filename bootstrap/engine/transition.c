@@ -21,10 +21,10 @@ uint64_t machine_now_us(void)
         return (uint64_t) ts.tv_sec * 1000000 + (uint64_t) ts.tv_nsec / 1000;
 }
 
-void machine_learn_role(Machine *m)
+void machine_learn_kind(Machine *m)
 {
-        m->role = m->options->role(m->options->userdata);
-        m->runs = steps_of(m->options->steps, m->options->n_steps, m->role);
+        m->kind = m->options->kind(m->options->userdata);
+        m->runs = steps_of(m->options->steps, m->options->n_steps, m->kind);
 }
 
 void machine_tell_phase(Machine *m)
@@ -106,8 +106,8 @@ void refresh_waiting(Machine *m)
 {
         for (size_t i = 0; i < m->options->n_steps; i++) {
                 StepStatus *s = &m->status.steps[i];
-                s->in_role = m->role ? (machine_step(m, i)->runs_on & m->role) != 0
-                                     : machine_step(m, i)->runs_on == m->options->all_roles;
+                s->runs_here = m->kind ? (machine_step(m, i)->runs_on & m->kind) != 0
+                                       : machine_step(m, i)->runs_on == m->options->all_kinds;
                 if (s->state == STEP_WAITING) {
                         name_needs(m, i, s->waiting_for);
                 }
@@ -146,7 +146,7 @@ void step_enter(Machine *m, size_t i, StepState state)
                 s->reason[0] = m->contexts[i].reason[0] = '\0'; /* its worker has ended: no lock */
                 m->contexts[i].done_ms = wait_now_ms();
                 m->done |= STEP_MASK(i);
-                machine_learn_role(m);
+                machine_learn_kind(m);
         }
         refresh_waiting(m);
         machine_tell_step(m, i);

@@ -54,10 +54,14 @@ int boot_look_at_interfaces(Boot *boot, const Wait *wait, Ec2Interface *ret_prim
         return 0;
 }
 
-unsigned boot_role(void *userdata)
+unsigned boot_kind(void *userdata)
 {
         const Boot *boot = userdata;
-        return boot->config_known ? boot->config.role : 0;
+        if (!boot->config_known) {
+                return 0;
+        }
+        const unsigned role = boot->config.role == ROLE_MASTER ? KIND_MASTER : KIND_NODE;
+        return role & (boot->images.runtime == RUNTIME_CONTAINERD ? KIND_CONTAINERD : KIND_DOCKER);
 }
 
 void boot_reset(Boot *boot)

@@ -30,6 +30,7 @@ typedef enum BootStep {
         BOOT_SECRETS,
         BOOT_ELASTIC_IP,
         BOOT_PRIVATE_IP,
+        BOOT_CONTAINERD,
         BOOT_DOCKER_BOOTSTRAP,
         BOOT_ETCD,
         BOOT_FLANNEL_CONFIG,
@@ -40,6 +41,8 @@ typedef enum BootStep {
         BOOT_KUBELET,
         BOOT_KUBELET_JOIN,
         BOOT_ADDONS,
+        BOOT_FLANNEL,
+        BOOT_CNI,
         BOOT_JOIN_TOKEN,
         BOOT_NODES,
         BOOT_READY,
@@ -48,6 +51,20 @@ typedef enum BootStep {
 } BootStep;
 
 extern const Step boot_steps[_BOOT_STEP_MAX];
+
+/* The kinds of machines: a role with a container runtime. A row of the table has the mask of those
+ * that run it: KIND_MASTER & KIND_CONTAINERD. */
+typedef enum BootKind {
+        KIND_DOCKER_MASTER = 1 << 0,
+        KIND_DOCKER_NODE = 1 << 1,
+        KIND_CONTAINERD_MASTER = 1 << 2,
+        KIND_CONTAINERD_NODE = 1 << 3,
+        KIND_MASTER = KIND_DOCKER_MASTER | KIND_CONTAINERD_MASTER,
+        KIND_NODE = KIND_DOCKER_NODE | KIND_CONTAINERD_NODE,
+        KIND_DOCKER = KIND_DOCKER_MASTER | KIND_DOCKER_NODE,
+        KIND_CONTAINERD = KIND_CONTAINERD_MASTER | KIND_CONTAINERD_NODE,
+        KIND_ALL = KIND_MASTER | KIND_NODE,
+} BootKind;
 
 /* The pauses before a resident daemon runs the table again: after a run that failed, or after a
  * denial that was only a warning (denial_is_warning). */
@@ -66,6 +83,7 @@ extern const unsigned boot_patience_ms;
 #define SECRETS_DIR          "/srv/kubernetes"
 #define KUBELET_CERTS        SECRETS_DIR "/kubelet" /* kubelet's own */
 #define KUBELET_CLIENT_PEM   KUBELET_CERTS "/kubelet-client-current.pem"
+#define KUBELET_KUBECONFIG   KUBELET_CERTS "/kubeconfig" /* which kubelet writes when it starts */
 #define SUBNET_ENV           "/run/flannel/subnet.env"
 #define RUNTIME_FOLDER       "/run/kube-bootstrap" /* of this boot: state, files of services */
 
@@ -87,7 +105,7 @@ typedef struct BootMemory {
         /* docker-bootstrap, docker: dockerd's database of networks was set aside */
         bool networks_set_aside[_DOCKERD_MAX];
 
-        /* flanneld: the leases not matched after a restart, as a sum */
+        /* flanneld, flannel: the leases not matched after a restart, as a sum */
         uint64_t unmended_leases;
 
         /* kubelet-config: the kubelet binary whose version was checked */
@@ -123,7 +141,7 @@ typedef struct Boot {
         /* secrets */
         char generation[40];
 
-        /* flanneld */
+        /* flanneld, flannel */
         struct in_addr overlay_address; /* 10.244.5.1 of 10.244.5.1/24 in subnet.env */
         unsigned overlay_prefix;
         unsigned overlay_mtu;
@@ -147,8 +165,8 @@ int boot_look_at_interfaces(Boot *boot, const Wait *wait, Ec2Interface *ret_prim
 /* Returns the primary interface; NULL, and *err, where instance metadata names none. */
 const ImdsInterface *boot_primary_interface(const Boot *boot, Error *err);
 
-/* Returns the role's bit for the engine; 0 until config is known. */
-unsigned boot_role(void *boot);
+/* Returns the bit of this machine's kind, for the engine; 0 until config is known. */
+unsigned boot_kind(void *boot);
 
 /* Step functions, a file per step or close family. */
 StepFunction config_probe, identity_probe;
@@ -159,6 +177,7 @@ StepFunction volume_mount_probe, volume_mount_apply;
 StepFunction elastic_ip_probe, elastic_ip_apply;
 StepFunction private_ip_probe, private_ip_apply;
 StepFunction secrets_probe, secrets_apply;
+StepFunction containerd_probe, containerd_apply;
 StepFunction docker_bootstrap_probe, docker_bootstrap_apply;
 StepFunction etcd_probe, etcd_apply;
 StepFunction flannel_config_probe, flannel_config_apply;
@@ -169,6 +188,8 @@ StepFunction static_pods_probe, static_pods_apply;
 StepFunction kubelet_probe, kubelet_apply;
 StepFunction kubelet_join_probe, kubelet_join_apply;
 StepFunction addons_probe, addons_apply;
+StepFunction flannel_probe, flannel_apply;
+StepFunction cni_probe, cni_apply;
 StepFunction join_token_probe, join_token_apply;
 StepFunction nodes_probe, nodes_apply;
 StepFunction ready_probe;

@@ -1,9 +1,55 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <stdlib.h>
+
 #include "base/cleanup.h"
 #include "steps/settings.h"
 #include "steps/volume/volume_identity.h"
 
 /* config: reads the settings of this instance. */
+
+/* Replaces *setting by a copy of the text. */
+static int replace_setting(char **setting, const char *text, Error *err)
+{
+        char *copy = strdup(text);
+        if (!copy) {
+                return error_oom(err);
+        }
+        free(*setting);
+        *setting = copy;
+        return 0;
+}
+
+/* Refuses settings that do not go with the AMI's container runtime, and fills in those that follow
+ * from it. */
+static int settle_runtime(StackConfig *config, const Images *images, Error *err)
+{
+        const char *carried = container_runtime_to_string(images->runtime);
+        if (!isempty(config->container_runtime) && !streq(config->container_runtime, carried)) {
+                return error_set(
+                        err, ERROR_CONFIG, EINVAL,
+                        "%s:%u: CONTAINER_RUNTIME=%s, but this AMI carries %s (%s): launch "
+                        "an AMI with %s, or set CONTAINER_RUNTIME=%s for every machine",
+                        STACK_CONFIG_PATH, stack_config_line(config, "CONTAINER_RUNTIME"),
+                        config->container_runtime, carried, IMAGES_PATH, config->container_runtime,
+                        carried);
+        }
+        if (images->runtime == RUNTIME_CONTAINERD && streq(config->cloud_provider, "aws")) {
+                return error_set(
+                        err, ERROR_CONFIG, EINVAL,
+                        "%s:%u: CLOUD_PROVIDER=aws, but Kubernetes removed its AWS cloud provider "
+                        "in 1.27, and this AMI's is newer: set none, or external and install AWS's "
+                        "cloud controller manager",
+                        STACK_CONFIG_PATH, stack_config_line(config, "CLOUD_PROVIDER"));
+        }
+        int r = replace_setting(&config->container_runtime, carried, err);
+        if (r >= 0 && isempty(config->cgroup_driver)) {
+                r = replace_setting(&config->cgroup_driver,
+                                    images->runtime == RUNTIME_DOCKER ? "cgroupfs" : "systemd",
+                                    err);
+        }
+        return r;
+}
 
 /* Compares the settings with those of the volume's cluster if the volume is mounted already, before
  * any step changes anything. Steps that need the volume report what is wrong with the volume
@@ -25,16 +71,17 @@ int config_probe(void *userdata, StepContext *context, Error *err)
         Boot *boot = userdata;
         _cleanup_stack_config_ StackConfig config = {};
         _cleanup_string_list_ StringList warnings = {};
-        Images images = {};
+        _cleanup_images_ Images images = {};
         int r = stack_config_load(STACK_CONFIG_PATH, &config, &warnings, err);
-        if (r < 0) {
-                return r;
+        if (r >= 0) {
+                r = images_load(IMAGES_PATH, config.role, &images, err);
         }
-        r = check_settings(&config, err);
-        if (r < 0) {
-                return r;
+        if (r >= 0) {
+                r = settle_runtime(&config, &images, err);
         }
-        r = images_load(IMAGES_PATH, config.role, &images, err);
+        if (r >= 0) {
+                r = check_settings(&config, err);
+        }
         if (r < 0) {
                 return r;
         }
@@ -47,5 +94,6 @@ int config_probe(void *userdata, StepContext *context, Error *err)
         boot->images = images;
         boot->config_known = true;
         config = (StackConfig) {};
+        images = (Images) {};
         return 1;
 }

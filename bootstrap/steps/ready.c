@@ -10,10 +10,11 @@
 /* ready: the last row of the table. The units of this role are active, and the cluster sees this
  * machine's Node as Ready. */
 
-static int units_are_active(const Boot *boot, StepContext *context, Error *err)
+static int units_are_active(Boot *boot, StepContext *context, Error *err)
 {
+        const uint64_t here = steps_of(boot_steps, _BOOT_STEP_MAX, boot_kind(boot));
         FOREACH_ARRAY(u, services, SERVICES_MAX) {
-                if (!(boot_steps[u->step].runs_on & boot->config.role)) {
+                if (!(u->steps & here)) {
                         continue;
                 }
                 int r = service_is_active(u->unit, context, NULL, err);
@@ -97,7 +98,7 @@ static int look_at_node(const Boot *boot, StepContext *context, Error *err)
 
 int ready_probe(void *userdata, StepContext *context, Error *err)
 {
-        const Boot *boot = userdata;
+        Boot *boot = userdata;
         int r = units_are_active(boot, context, err);
         if (r >= 0) {
                 r = look_at_node(boot, context, err);

@@ -9,6 +9,7 @@
 #include "cluster/certificate.h"
 #include "cluster/overlay.h"
 #include "cluster/pki.h"
+#include "config/images.h"
 #include "steps/volume/volume_identity.h"
 
 #define CERTIFICATE     SECRETS_DIR "/apiserver.crt"
@@ -23,6 +24,10 @@ ClusterSettings settings_of(const StackConfig *config)
         network_format(config->service_network, settings.service_network);
         (void) snprintf(settings.cluster_domain, sizeof(settings.cluster_domain), "%s",
                         config->cluster_domain);
+        if (!streq(config->container_runtime, "docker")) { /* which is the meaning of none */
+                (void) snprintf(settings.container_runtime, sizeof(settings.container_runtime),
+                                "%s", config->container_runtime);
+        }
         return settings;
 }
 
@@ -35,6 +40,28 @@ static char *name_setting(const StackConfig *config, const char *key, const char
                         : string_format("%s: %s=%s (the default)", STACK_CONFIG_PATH, key, value);
 }
 
+/* Appends the refusal of one value. */
+static int refuse_difference(const StackConfig *config, const SettingsDifference *d,
+                             const char *where, StringList *problems)
+{
+        if (streq(d->key, "CONTAINER_RUNTIME")) { /* the AMI's, whatever the file says */
+                return string_list_append_format(
+                        problems,
+                        "this AMI carries %s (" IMAGES_PATH "), but this cluster was made with %s "
+                        "(%s) and keeps it: launch an AMI with %s, for every machine; %s needs a "
+                        "new cluster",
+                        d->given, d->recorded, where, d->recorded, d->given);
+        }
+        _cleanup_free_ char *setting = name_setting(config, d->key, d->given);
+        return setting ? string_list_append_format(
+                                 problems,
+                                 "%s, but this cluster was made with %s=%s (%s) and keeps it: "
+                                 "write %s=%s there, for every machine; another value needs a new "
+                                 "cluster",
+                                 setting, d->key, d->recorded, where, d->key, d->recorded)
+                       : -ENOMEM;
+}
+
 int settings_check(const StackConfig *config, const ClusterSettings *recorded, const char *where,
                    Error *err)
 {
@@ -43,13 +70,7 @@ int settings_check(const StackConfig *config, const ClusterSettings *recorded, c
         size_t n = settings_compare(recorded, &given, differences);
         _cleanup_string_list_ StringList problems = {};
         FOREACH_ARRAY(d, differences, n) {
-                _cleanup_free_ char *setting = name_setting(config, d->key, d->given);
-                if (!setting ||
-                    string_list_append_format(
-                            &problems,
-                            "%s, but this cluster was made with %s=%s (%s) and keeps it: write "
-                            "%s=%s there, for every machine; another value needs a new cluster",
-                            setting, d->key, d->recorded, where, d->key, d->recorded) < 0) {
+                if (refuse_difference(config, d, where, &problems) < 0) {
                         return error_oom(err);
                 }
         }

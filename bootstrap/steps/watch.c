@@ -80,7 +80,7 @@ uint64_t step_watch_take(StepWatch *watch)
                 mask = STEP_MASK(BOOT_SECRETS); /* the probe looks at each file */
         }
         for (size_t i = 0; i < SERVICES_MAX; i++) {
-                mask |= changed & (UINT64_C(1) << i) ? STEP_MASK(services[i].step) : 0;
+                mask |= changed & (UINT64_C(1) << i) ? services[i].steps : 0;
         }
         return mask;
 }

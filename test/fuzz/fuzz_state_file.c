@@ -17,7 +17,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (state_file_parse((const char *) data, size, steps, 3, &first, &err) < 0) {
                 return 0;
         }
-        const StateFileHead head = { first.instance_id, first.role, first.boot_id, first.pid };
+        const StateFileHead head = { first.instance_id, first.role, first.runtime, first.boot_id,
+                                     first.pid };
         _cleanup_buffer_ Buffer text = {};
         if (state_file_format(&head, &first.status, &text, &err) < 0 ||
             state_file_parse(text.data, text.size, steps, 3, &again, &err) < 0 ||

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The AMI's template as Debian 12's Packer reads it, and that the lab's image is made as it says."""
 
+import os
 import re
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,38 @@ def test_the_control_plane_is_of_kubelets_version(inspected):
     conf = (ROOT / "conf/images").read_text(encoding="utf-8")
     assert re.search(r'^var\.kubernetes_version: "(.*)"', inspected, re.M)[1] == \
         re.search("^APISERVER_IMAGE=.*:(.*)", conf, re.M)[1]
+
+
+@pytest.fixture
+def configured(tmp_path):
+    """configured(RUNTIME): what 40-configuration.sh makes below /etc of an AMI with that runtime, in a folder."""
+    def configure(runtime):
+        images = (ROOT / "conf/images").read_text(encoding="utf-8")
+        (tmp_path / "images").write_text(re.sub("(?m)^CONTAINER_RUNTIME=.*", f"CONTAINER_RUNTIME={runtime}", images))
+        made = tmp_path / runtime
+        made.mkdir()
+        subprocess.run(["unshare", "--mount", "sh", "-euc", 'mount --bind "$1" /etc && sh "$0"',
+                        ROOT / "packer/provision/40-configuration.sh", made],
+                       env=os.environ | {"IMAGES_LIST": str(tmp_path / "images")}, check=True)
+        return made
+    return configure
+
+
+@pytest.mark.needs_root
+def test_containerd_has_a_configuration_where_the_list_names_it(configured):
+    """https://github.com/containerd/containerd/blob/main/docs/cri/config.md; the folder is kube-bootstrap's (cni.h)."""
+    made = configured("containerd")
+    config = tomllib.loads((made / "containerd/config.toml").read_text(encoding="utf-8"))
+    cri = config["plugins"]["io.containerd.grpc.v1.cri"]
+    pause = re.search("(?m)^PAUSE_IMAGE=(.*)", (made / "kubernetes/images").read_text(encoding="utf-8"))[1]
+    assert (config["version"], cri["sandbox_image"]) == (2, pause)
+    assert cri["containerd"]["runtimes"]["runc"]["options"]["SystemdCgroup"] is True
+    folder = re.search('CNI_FOLDER RUNTIME_FOLDER "(.*)"',
+                       (ROOT / "bootstrap/steps/services/cni.h").read_text(encoding="utf-8"))[1]
+    assert cri["cni"]["conf_dir"] == f"/run/kube-bootstrap{folder}"
+    assert (made / cri["registry"]["config_path"].removeprefix("/etc/")).is_dir()
+
+
+@pytest.mark.needs_root
+def test_containerd_keeps_debians_where_docker_is_the_runtime(configured):
+    assert not (configured("docker") / "containerd").exists()

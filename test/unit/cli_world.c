@@ -78,7 +78,7 @@ int identity_probe(void *userdata, StepContext *context, Error *err)
         return fake_probe(BOOT_IDENTITY, context, err);
 }
 
-unsigned boot_role(void *userdata)
+unsigned boot_kind(void *userdata)
 {
         const Boot *boot = userdata;
         return boot->config_known ? boot->config.role : 0;

@@ -74,7 +74,7 @@ void start_world(void)
 static unsigned all_known(void *userdata)
 {
         (void) userdata;
-        return ROLE_MASTER;
+        return KIND_DOCKER_MASTER;
 }
 
 int run_rows(const Step *steps, size_t n_steps, MachineMode mode, MachineStatus *ret_status,
@@ -85,8 +85,8 @@ int run_rows(const Step *steps, size_t n_steps, MachineMode mode, MachineStatus 
         return machine_run(&(MachineOptions) { .steps = steps,
                                                .n_steps = n_steps,
                                                .userdata = &boot,
-                                               .role = all_known,
-                                               .all_roles = ROLE_ALL,
+                                               .kind = all_known,
+                                               .all_kinds = KIND_ALL,
                                                .mode = mode,
                                                .stop_fd = -1 },
                            ret_status, err);
@@ -98,7 +98,7 @@ int run_step(StepFunction *probe, StepFunction *apply, MachineMode mode, StepSta
         const Step step = {
                 .name = "step",
                 .makes_true = "what the test is about",
-                .runs_on = ROLE_MASTER,
+                .runs_on = KIND_MASTER,
                 .probe = probe,
                 .apply = apply,
                 .retry = { .first_ms = 50, .max_ms = 200 },

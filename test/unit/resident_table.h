@@ -10,7 +10,7 @@
 #define ROW(id, text, function, wants)      \
         [id] = { .name = text,              \
                  .makes_true = text,        \
-                 .runs_on = ROLE_ALL,       \
+                 .runs_on = KIND_ALL,       \
                  .needs = wants,            \
                  .probe = function##_probe, \
                  .apply = function##_apply, \
@@ -21,16 +21,16 @@
 const Step boot_steps[_BOOT_STEP_MAX] = {
         [BOOT_CONFIG] = { .name = "config",
                           .makes_true = "x",
-                          .runs_on = ROLE_ALL,
+                          .runs_on = KIND_ALL,
                           .probe = config_probe },
         [BOOT_IDENTITY] = { .name = "identity",
                             .makes_true = "x",
-                            .runs_on = ROLE_ALL,
+                            .runs_on = KIND_ALL,
                             .needs = AFTER(CONFIG),
                             .probe = identity_probe },
         [BOOT_SOURCE_DEST_CHECK] = { .name = "source-dest-check",
                                      .makes_true = "x",
-                                     .runs_on = ROLE_ALL,
+                                     .runs_on = KIND_ALL,
                                      .needs = AFTER(IDENTITY),
                                      .probe = source_dest_check_probe,
                                      .apply = source_dest_check_apply,
@@ -57,7 +57,7 @@ const Step boot_steps[_BOOT_STEP_MAX] = {
         ROW(BOOT_NODES, "nodes", nodes, AFTER(JOIN_TOKEN)),
         [BOOT_READY] = { .name = "ready",
                          .makes_true = "x",
-                         .runs_on = ROLE_ALL,
+                         .runs_on = KIND_ALL,
                          .needs = AFTER(NODES),
                          .probe = ready_probe },
 };

@@ -395,6 +395,9 @@ static void own_certificate(void)
         _cleanup_buffer_ Buffer pem = {};
         CHECK_OK(file_read(SECRETS_DIR "/apiserver-kubelet-client.crt", 1 << 16, &pem, &err), err);
         CHECK_OK(file_make_directory(KUBELET_CERTS, 0700, &err), err);
+        _cleanup_buffer_ Buffer authority = {};
+        CHECK_OK(file_read(SECRETS_DIR "/ca.crt", 65536, &authority, &err), err);
+        CHECK_OK(file_write(KUBELET_AUTHORITY, authority.data, authority.size, 0644, &err), err);
         CHECK_OK(file_write(KUBELET_CLIENT_PEM, pem.data, pem.size, 0600, &err), err);
 }
 

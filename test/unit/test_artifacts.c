@@ -29,7 +29,8 @@ static const struct {
         { "with settings",
           "{\"schema\":1," HEAD ",\"overlay_network\":\"10.244.0.0/16\","
           "\"overlay_backend\":\"vxlan\",\"service_network\":\"10.96.0.0/16\","
-          "\"cluster_domain\":\"cluster.local\",\"files\":[" GOOD_FILE "]}",
+          "\"cluster_domain\":\"cluster.local\",\"container_runtime\":\"containerd\","
+          "\"files\":[" GOOD_FILE "]}",
           NULL },
         { "a setting that is none",
           "{\"schema\":1," HEAD ",\"service_network\":\"ten\",\"files\":[" GOOD_FILE "]}",
@@ -155,6 +156,7 @@ static ArtifactsIndex sample(void)
                 .generation = "20240131T120000Z-01234567",
                 .created = "2024-01-31T12:00:00Z",
                 .ca_sha256 = HASH,
+                .settings = { .container_runtime = "containerd" },
                 .revision = 3,
         };
 }
@@ -172,6 +174,7 @@ static void writes_what_it_reads(void)
         CHECK_OK(artifacts_index_format(&again, &text_again, &err), err);
         CHECK_STR(text_again.data, text.data);
         CHECK_INT(again.revision, 3);
+        CHECK_STR(again.settings.container_runtime, "containerd");
         CHECK_STR(again.cluster_id, index.cluster_id);
         REQUIRE(again.n_files == 2);
         CHECK_STR(again.files[0].key, "master/20240131T120000Z-01234567/ca.key");

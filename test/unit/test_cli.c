@@ -9,6 +9,16 @@
 
 static Program program, other;
 
+/* The steps with an apply that a master with docker runs, as world_reset() makes it. */
+static int applied_by_a_master(void)
+{
+        int n = 0;
+        for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
+                n += boot_steps[id].apply && (boot_steps[id].runs_on & KIND_DOCKER_MASTER);
+        }
+        return n;
+}
+
 static void test_run(void)
 {
         world_reset();
@@ -18,17 +28,18 @@ static void test_run(void)
         CHECK_CONTAINS(program.output, "converging\n");
         CHECK_CONTAINS(program.output, "ready\n");
         CHECK(!strstr(program.output, "\033")); /* piped: no escape sequences */
-        CHECK_INT(world_applies(), _BOOT_STEP_MAX - 3);
+        CHECK_INT(world_applies(), applied_by_a_master());
 
         _cleanup_buffer_ Buffer state = {};
         Error error = {};
         CHECK_OK(file_read(runtime_path("state.json"), 1 << 20, &state, &error), error);
         CHECK_CONTAINS(state.data, "\"phase\":\"ready\"");
-        CHECK_CONTAINS(state.data, "\"instance_id\":\"i-0123456789abcdef0\",\"role\":\"master\"");
+        CHECK_CONTAINS(state.data, "\"instance_id\":\"i-0123456789abcdef0\",\"role\":\"master\","
+                                   "\"runtime\":\"docker\"");
 
         /* again, and without the verb: nothing to do */
         CHECK_INT(program_run(&program, WORDS(NULL)), 0);
-        CHECK_INT(world_applies(), _BOOT_STEP_MAX - 3);
+        CHECK_INT(world_applies(), applied_by_a_master());
         CHECK(!strstr(program.output, "applying"));
 }
 
@@ -84,10 +95,10 @@ static void test_status(void)
         CHECK_INT(program_run(&program, WORDS("status")), 2);
         CHECK_CONTAINS(program.output, "starting: no run has reported a status");
         CHECK_INT(program_run(&program, WORDS("status", "--json")), 2);
-        CHECK_STR(program.output,
-                  "{\"schema\":1,\"instance_id\":null,\"role\":null,\"phase\":\"starting\","
-                  "\"since\":null,\"boot_id\":null,\"pid\":0,\"daemon\":null,"
-                  "\"running\":false,\"looked\":null,\"steps\":[]}\n");
+        CHECK_STR(program.output, "{\"schema\":1,\"instance_id\":null,\"role\":null,\"runtime\":"
+                                  "null,\"phase\":\"starting\","
+                                  "\"since\":null,\"boot_id\":null,\"pid\":0,\"daemon\":null,"
+                                  "\"running\":false,\"looked\":null,\"steps\":[]}\n");
         CHECK_INT(program_run(&program, WORDS("status", "--wait=1")), 2);
 
         /* a run by hand, and nobody who goes on looking */
@@ -96,7 +107,8 @@ static void test_status(void)
         CHECK(string_starts_with(program.output, "the daemon is not running "
                                                  "(kube-bootstrap.service): last looked "));
         CHECK_CONTAINS(program.output, "ready for ");
-        CHECK_CONTAINS(program.output, "master i-0123456789abcdef0, 22 of 22 steps done, looked ");
+        CHECK_CONTAINS(program.output,
+                       "master i-0123456789abcdef0 with docker, 22 of 22 steps done, looked ");
         CHECK_CONTAINS(program.output, "  volume-mount       done ");
         CHECK_INT(program_run(&program, WORDS("status", "--wait=1", "--json")), 3);
         CHECK_CONTAINS(program.output, "\"phase\":\"ready\"");
@@ -109,8 +121,9 @@ static MachineStatus ready_machine(void)
                                  .since_us = text_now_us(),
                                  .table = boot_steps,
                                  .n_steps = _BOOT_STEP_MAX };
-        FOREACH_ARRAY(step, status.steps, status.n_steps) {
-                *step = (StepStatus) { .in_role = true,
+        for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
+                status.steps[id] =
+                        (StepStatus) { .runs_here = boot_steps[id].runs_on & KIND_DOCKER_MASTER,
                                        .state = STEP_DONE,
                                        .looked_us = status.since_us };
         }
@@ -125,6 +138,7 @@ static void write_state(const MachineStatus *status, int pid, int daemon)
         CHECK_OK(runtime_make_folder(&runtime, &err), err);
         const StateFileHead head = { .instance_id = "i-1",
                                      .role = "master",
+                                     .runtime = "docker",
                                      .boot_id = runtime.boot_id,
                                      .pid = pid,
                                      .daemon = daemon };
@@ -143,7 +157,7 @@ static void test_status_is_believed(void)
         write_state(&status, alive, alive);
         CHECK_INT(program_run(&program, WORDS("status")), 0);
         CHECK(string_starts_with(program.output, "ready for "));
-        CHECK_CONTAINS(program.output, "22 of 22 steps done, looked ");
+        CHECK_CONTAINS(program.output, ": master i-1 with docker, 22 of 22 steps done, looked ");
 
         write_state(&status, gone, alive); /* a run by hand that has just ended */
         CHECK_INT(program_run(&program, WORDS("status")), 0);
@@ -161,7 +175,7 @@ static void test_status_is_believed(void)
         CHECK_INT(program_run(&program, WORDS("status")), 3);
         CHECK(string_starts_with(program.output, "kubelet: last looked 12 min "));
         CHECK_CONTAINS(program.output, "ready for ");
-        status.steps[BOOT_KUBELET].in_role = false; /* another role's */
+        status.steps[BOOT_KUBELET].runs_here = false; /* another role's */
         write_state(&status, alive, alive);
         CHECK_INT(program_run(&program, WORDS("status")), 0);
 }
@@ -349,6 +363,11 @@ static void test_check_config(void)
 static void test_small_verbs(void)
 {
         CHECK_INT(program_run(&program, WORDS("graph")), 0);
+        CHECK_CONTAINS(program.output, "\"kubelet\" [label=\"kubelet\", tooltip=");
+        CHECK_CONTAINS(program.output, "\"docker\" [label=\"docker\\n(docker)\", tooltip=");
+        CHECK_CONTAINS(program.output, "\"cni\" [label=\"cni\\n(containerd)\", tooltip=");
+        CHECK_CONTAINS(program.output, "the overlay's subnet and MTU\", fillcolor=white]");
+        CHECK_CONTAINS(program.output, "its data on the volume\", fillcolor=lightblue]");
         CHECK_CONTAINS(program.output, "digraph boot {");
         CHECK_CONTAINS(program.output, "\"volume-attach\" -> \"volume-format\";");
         CHECK_CONTAINS(program.output, "\"volume-mount\" -> \"secrets\" [style=dashed];");

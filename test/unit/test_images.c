@@ -58,6 +58,32 @@ static void what_is_not_there_is_empty(void)
         }
 }
 
+static void names_the_runtime(void)
+{
+        static const struct {
+                const char *text;
+                ContainerRuntime runtime; /* negative: refused */
+        } cases[] = {
+                { NODE, RUNTIME_DOCKER },
+                { NODE "CONTAINER_RUNTIME=docker\n", RUNTIME_DOCKER },
+                { NODE "CONTAINER_RUNTIME=containerd\n", RUNTIME_CONTAINERD },
+                { NODE "CONTAINER_RUNTIME=cri-o\n", _RUNTIME_INVALID },
+                { NODE "CONTAINER_RUNTIME=\n", _RUNTIME_INVALID },
+        };
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                _cleanup_images_ Images images = {};
+                Error err = {};
+                int r = load(c->text, ROLE_NODE, &images, &err);
+                CHECK_INT(r >= 0, c->runtime >= 0);
+                if (c->runtime >= 0) {
+                        CHECK_INT(images.runtime, c->runtime);
+                } else {
+                        CHECK_INT(err.class, ERROR_CONFIG);
+                        CHECK_CONTAINS(err.message, "expected docker or containerd");
+                }
+        }
+}
+
 static void sample_is_complete(void)
 {
         _cleanup_images_ Images images = {};
@@ -74,6 +100,7 @@ int main(void)
 {
         test_case("images: a role needs those that it runs", each_role_needs_its_own);
         test_case("images: one that is not listed is empty", what_is_not_there_is_empty);
+        test_case("images: the list names the container runtime", names_the_runtime);
         test_case("images: conf/images has them all", sample_is_complete);
         return test_done();
 }

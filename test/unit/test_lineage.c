@@ -38,7 +38,8 @@ static void identity_is_written_as_read(void)
         recorded.settings = (ClusterSettings) { .overlay_network = "10.244.0.0/16",
                                                 .overlay_backend = "host-gw",
                                                 .service_network = "10.96.0.0/16",
-                                                .cluster_domain = "cluster.local" };
+                                                .cluster_domain = "cluster.local",
+                                                .container_runtime = "containerd" };
         LineageIdentity in_part = pending;
         in_part.settings = (ClusterSettings) { .service_network = "255.255.255.252/30",
                                                .cluster_domain = "a" };

@@ -206,8 +206,8 @@ static MachineOptions options_for(const Step *steps, size_t n)
         return (MachineOptions) {
                 .steps = steps,
                 .n_steps = n,
-                .role = fake_role,
-                .all_roles = BOTH,
+                .kind = fake_role,
+                .all_kinds = BOTH,
                 .stop_fd = -1,
                 .observer = { .step = see_step, .phase = see_phase, .tick = see_tick }
         };
@@ -824,7 +824,7 @@ static void test_role(void)
         MachineOptions options = options_for(steps, 4);
         options.userdata = &role;
         CHECK_OK(machine_run(&options, &status, &error), error);
-        CHECK(!status.steps[1].in_role && !status.steps[3].in_role);
+        CHECK(!status.steps[1].runs_here && !status.steps[3].runs_here);
         CHECK_INT(fakes[1].probes + fakes[3].probes, 0);
         CHECK_INT(fakes[2].applies, 1);
 
@@ -834,7 +834,7 @@ static void test_role(void)
         fakes[0].so = 1;
         fakes[1].apply_ms = 30;
         CHECK_OK(machine_run(&options, &status, &error), error);
-        CHECK(status.steps[1].in_role && status.steps[3].in_role);
+        CHECK(status.steps[1].runs_here && status.steps[3].runs_here);
         CHECK(fakes[2].began_ms >= fakes[1].ended_ms);
         CHECK(fakes[3].began_ms >= fakes[0].ended_ms);
 
@@ -994,9 +994,9 @@ static void test_64_steps(void)
         CHECK_OK(step_table_check(steps, STEPS_MAX, BOTH, &error), error);
         reset();
         CHECK_OK(run(steps, STEPS_MAX), error);
-        size_t in_role = 0, done = 0;
-        machine_count(&status, &in_role, &done);
-        CHECK_INT(in_role, STEPS_MAX);
+        size_t runs_here = 0, done = 0;
+        machine_count(&status, &runs_here, &done);
+        CHECK_INT(runs_here, STEPS_MAX);
         CHECK_INT(done, STEPS_MAX);
         CHECK(n_applied >= STEPS_MAX / 2);
 }

@@ -144,17 +144,17 @@ static int left_out_probe(void *userdata, StepContext *context, Error *err)
 static unsigned any_role(void *userdata)
 {
         (void) userdata;
-        return ROLE_MASTER;
+        return KIND_DOCKER_MASTER;
 }
 
 static void an_addon_without_its_image_is_left_out(void)
 {
         static const Step step = {
-                .name = "addons", .makes_true = "x", .runs_on = ROLE_ALL, .probe = left_out_probe
+                .name = "addons", .makes_true = "x", .runs_on = KIND_ALL, .probe = left_out_probe
         };
         static MachineStatus status;
         MachineOptions options = {
-                .steps = &step, .n_steps = 1, .role = any_role, .all_roles = ROLE_ALL, .stop_fd = -1
+                .steps = &step, .n_steps = 1, .kind = any_role, .all_kinds = KIND_ALL, .stop_fd = -1
         };
         Error err = {};
         (void) folder("lack");
@@ -195,23 +195,70 @@ static void the_folder_holds_these_and_no_others(void)
         CHECK_INT(after.st_ino, before.st_ino); /* the same one: kubelet does not start it anew */
 }
 
-/* The templates of the AMI, as each role fills them. */
-static void our_own_can_be_filled(void)
+/* Returns the filled-in text of the manifest of this name. */
+static const char *text_of(const Manifests *manifests, const char *name)
 {
-        static const char *const folders[] = { "conf/kubernetes/static-pods/all",
-                                               "conf/kubernetes/static-pods/master",
-                                               "conf/kubernetes/addons" };
-        _cleanup_manifests_ Manifests manifests = {};
+        FOREACH_ARRAY(m, manifests->items, manifests->n) {
+                if (streq(m->name, name)) {
+                        return m->text.data;
+                }
+        }
+        test_fail(__FILE__, __LINE__, "no %s", name);
+        return "";
+}
+
+/* The templates of the AMI, as each role fills them. */
+static void fill_our_own(ContainerRuntime runtime, const char *addons, Manifests *ret)
+{
+        const char *const folders[] = { "conf/kubernetes/static-pods/all",
+                                        "conf/kubernetes/static-pods/master",
+                                        "conf/kubernetes/addons", addons };
         Error err = {};
         boot.images.coredns = an_image;
+        boot.images.runtime = runtime;
         FOREACH_ARRAY(path, folders, ELEMENTS(folders)) {
-                size_t before = manifests.n;
-                CHECK_OK(manifests_render(&boot, NULL, *path, MANIFESTS_LACK_NOTHING, &manifests,
-                                          &err),
+                size_t before = ret->n;
+                CHECK_OK(manifests_render(&boot, NULL, *path, MANIFESTS_LACK_NOTHING, ret, &err),
                          err);
-                CHECK(manifests.n > before);
+                CHECK(ret->n > before);
         }
         boot.images.coredns = no_image;
+        boot.images.runtime = RUNTIME_DOCKER;
+}
+
+/* A flag that the other runtime's Kubernetes does not know ends the program; it is a comment there.
+ * The flags that went: https://github.com/kubernetes/kubernetes/pull/95856 and 114017. */
+static void our_own_can_be_filled(void)
+{
+        static const struct {
+                const char *manifest, *docker, *containerd;
+        } lines[] = {
+                { "kube-apiserver.yaml", "\n    - --insecure-port=0\n",
+                  "\n    - --authentication-config=/etc/kubernetes/authentication.yaml\n" },
+                { "kube-apiserver.yaml", "\n    - --anonymous-auth=false\n",
+                  "\n        path: /livez\n" },
+                { "kube-apiserver.yaml",
+                  "\n    - --enable-admission-plugins=NodeRestriction,PodSecurityPolicy\n",
+                  "\n    - --admission-control-config-file=/etc/kubernetes/admission.yaml\n" },
+                { "kube-controller-manager.yaml", "\n    - --port=0\n",
+                  "\n    - --cluster-cidr=10.244.0.0/16\n" },
+                { "kube-controller-manager.yaml", "\n    - --allocate-node-cidrs=false\n",
+                  "\n    - --allocate-node-cidrs=true\n" },
+                { "kube-scheduler.yaml", "\n    - --port=0\n", "" },
+                { "kube-proxy.yaml", "\n    - --kubeconfig=/srv/kubernetes/kube-proxy.kubeconfig\n",
+                  "\n    - --kubeconfig=/srv/kubernetes/kubelet/kubeconfig\n" },
+                { "kube-proxy.yaml", "\n        path: /healthz\n", "\n        path: /livez\n" },
+        };
+        _cleanup_manifests_ Manifests docker = {}, containerd = {};
+        fill_our_own(RUNTIME_DOCKER, "conf/kubernetes/addons/docker", &docker);
+        fill_our_own(RUNTIME_CONTAINERD, "conf/kubernetes/addons/containerd", &containerd);
+        FOREACH_ARRAY(line, lines, ELEMENTS(lines)) {
+                CHECK_CONTAINS(text_of(&docker, line->manifest), line->docker);
+                CHECK_CONTAINS(text_of(&containerd, line->manifest), line->containerd);
+                CHECK(!strstr(text_of(&containerd, line->manifest), line->docker));
+                CHECK(!*line->containerd ||
+                      !strstr(text_of(&docker, line->manifest), line->containerd));
+        }
 }
 
 int main(void)

@@ -28,7 +28,7 @@ static const LineageIdentity complete = {
 static unsigned role(void *userdata)
 {
         (void) userdata;
-        return ROLE_MASTER;
+        return KIND_DOCKER_MASTER;
 }
 
 /* One row, as the engine runs it. */
@@ -36,15 +36,15 @@ static int run(StepFunction *probe, StepFunction *apply, Error *err)
 {
         const Step step = { .name = "step",
                             .makes_true = "x",
-                            .runs_on = ROLE_ALL,
+                            .runs_on = KIND_ALL,
                             .probe = probe,
                             .apply = apply,
                             .deadline_s = 20 };
         const MachineOptions options = { .steps = &step,
                                          .n_steps = 1,
                                          .userdata = &boot,
-                                         .role = role,
-                                         .all_roles = ROLE_ALL,
+                                         .kind = role,
+                                         .all_kinds = KIND_ALL,
                                          .stop_fd = -1 };
         return machine_run(&options, NULL, err);
 }

@@ -37,9 +37,9 @@ static const Step steps[] = { { .name = "config" },
 static MachineStatus converging(void)
 {
         MachineStatus s = { .phase = PHASE_CONVERGING, .n_steps = 3, .table = steps };
-        s.steps[0] = (StepStatus) { .in_role = true, .state = STEP_DONE };
-        s.steps[1] = (StepStatus) { .in_role = true, .state = STEP_BACKOFF, .started_us = 5 };
-        s.steps[2] = (StepStatus) { .in_role = true, .state = STEP_WAITING };
+        s.steps[0] = (StepStatus) { .runs_here = true, .state = STEP_DONE };
+        s.steps[1] = (StepStatus) { .runs_here = true, .state = STEP_BACKOFF, .started_us = 5 };
+        s.steps[2] = (StepStatus) { .runs_here = true, .state = STEP_WAITING };
         return s;
 }
 
@@ -56,7 +56,7 @@ static void test_text(void)
         notify_text(&s, text);
         CHECK_STR(text, "volume-attach: vol-1 is attached to i-2; 1 of 3 steps done");
         /* one that has been at it longer, but has nothing to say, is not the one to name */
-        s.steps[2] = (StepStatus) { .in_role = true, .state = STEP_APPLYING, .started_us = 1 };
+        s.steps[2] = (StepStatus) { .runs_here = true, .state = STEP_APPLYING, .started_us = 1 };
         notify_text(&s, text);
         CHECK_STR(text, "volume-attach: vol-1 is attached to i-2; 1 of 3 steps done");
         s.phase = PHASE_DEGRADED;
@@ -129,7 +129,7 @@ static void test_engine_pings(void)
                                .probe = half_a_second,
                                .retry = { .first_ms = 10, .max_ms = 10 } } };
         MachineOptions options = {
-                .steps = row, .n_steps = 1, .role = role, .all_roles = 1, .stop_fd = -1
+                .steps = row, .n_steps = 1, .kind = role, .all_kinds = 1, .stop_fd = -1
         };
         Error error = {};
         CHECK(unsetenv("WATCHDOG_PID") == 0 && setenv("WATCHDOG_USEC", "200000", 1) == 0);

@@ -71,10 +71,60 @@ static void test_config(void)
         CHECK(!streq(network, "10.245.0.0/16"));
 }
 
+/* A Node as flanneld 0.28 leaves it:
+ * https://github.com/flannel-io/flannel/blob/v0.28.10/pkg/subnet/kube/annotations.go */
+static void test_nodes(void)
+{
+        static const struct {
+                const char *node;
+                const char *backend, *mac; /* NULL: none */
+        } cases[] = {
+                { "{\"metadata\":{\"annotations\":{"
+                  "\"flannel.alpha.coreos.com/backend-data\":\"{\\\"VNI\\\":1,\\\"VtepMAC\\\":"
+                  "\\\"5a:00:00:00:00:01\\\"}\",\"flannel.alpha.coreos.com/"
+                  "backend-type\":\"vxlan\","
+                  "\"flannel.alpha.coreos.com/public-ip\":\"172.20.128.5\"}},"
+                  "\"spec\":{\"podCIDR\":\"10.244.5.0/24\"}}",
+                  "vxlan", "5a:00:00:00:00:01" },
+                { "{\"metadata\":{\"annotations\":{"
+                  "\"flannel.alpha.coreos.com/backend-data\":\"null\","
+                  "\"flannel.alpha.coreos.com/backend-type\":\"host-gw\"}},"
+                  "\"spec\":{\"podCIDR\":\"10.244.5.0/24\"}}",
+                  "host-gw", "" },
+                { "{\"metadata\":{\"annotations\":{"
+                  "\"flannel.alpha.coreos.com/backend-type\":\"vxlan\"}},\"spec\":{}}",
+                  NULL, NULL },
+                { "{\"metadata\":{},\"spec\":{\"podCIDR\":\"10.244.5.0/24\"}}", NULL, NULL },
+                { "{\"metadata\":{\"annotations\":{"
+                  "\"flannel.alpha.coreos.com/backend-data\":\"{\","
+                  "\"flannel.alpha.coreos.com/backend-type\":7}},"
+                  "\"spec\":{\"podCIDR\":\"10.244.5.0/24\"}}",
+                  NULL, NULL },
+                { "{\"metadata\":{\"annotations\":{"
+                  "\"flannel.alpha.coreos.com/backend-type\":\"vxlan\"}},"
+                  "\"spec\":{\"podCIDR\":\"fd00::/64\"}}",
+                  NULL, NULL },
+                { "[]", NULL, NULL },
+        };
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                OverlayLease lease = {};
+                json_auto_t *node = json_loads(c->node, 0, NULL);
+                REQUIRE(node);
+                CHECK_INT(overlay_lease_of_node(node, &lease), c->backend != NULL);
+                if (c->backend) {
+                        CHECK_STR(lease.backend, c->backend);
+                        CHECK_STR(lease.vtep_mac, c->mac);
+                        CHECK_INT(ntohl(lease.network.s_addr), 0x0af40500);
+                        CHECK_INT(lease.prefix, 24);
+                }
+        }
+}
+
 int main(void)
 {
         test_case("flannel's configuration", test_config);
         test_case("leases", test_leases);
         test_case("what is no lease", test_what_is_none);
+        test_case("leases of Nodes", test_nodes);
         return test_done();
 }

@@ -64,10 +64,29 @@ static void make_all(void)
         CHECK_OK(pki_make(&facts, &made, &err), err);
 }
 
+static void check_holds_exactly(const PkiFiles *files, const char *expected)
+{
+        size_t lines = 0;
+        for (const char *p = expected; *p; p++) {
+                lines += *p == '\n';
+        }
+        CHECK_INT(files->n, lines);
+        FOREACH_ARRAY(file, files->files, files->n) {
+                _cleanup_free_ char *line =
+                        string_format("%s/%s %o\n", artifacts_folder_to_string(file->folder),
+                                      file->name, (unsigned) file->mode);
+                REQUIRE(line);
+                if (!strstr(expected, line)) {
+                        test_fail(__FILE__, __LINE__, "unexpected %s", line);
+                }
+        }
+}
+
 /* Everything that each folder holds: a file more or less is a decision to be made here too. */
 static void holds_exactly_these_files(void)
 {
-        static const char *const expected =
+        check_holds_exactly(
+                &made,
                 "admin/ca.crt 644\nadmin/kubeconfig 600\n"
                 "master/apiserver-etcd-client.crt 644\nmaster/apiserver-etcd-client.key 600\n"
                 "master/apiserver-kubelet-client.crt 644\n"
@@ -92,21 +111,36 @@ static void holds_exactly_these_files(void)
                 "node/etcd-gateway.crt 644\nnode/etcd-gateway.key 600\n"
                 "node/etcd-overlay-password 600\n"
                 "node/flanneld.crt 644\nnode/flanneld.key 600\n"
-                "node/kube-proxy.kubeconfig 600\n";
-        size_t lines = 0;
-        for (const char *p = expected; *p; p++) {
-                lines += *p == '\n';
-        }
-        CHECK_INT(made.n, lines);
-        FOREACH_ARRAY(file, made.files, made.n) {
-                _cleanup_free_ char *line =
-                        string_format("%s/%s %o\n", artifacts_folder_to_string(file->folder),
-                                      file->name, (unsigned) file->mode);
-                REQUIRE(line);
-                if (!strstr(expected, line)) {
-                        test_fail(__FILE__, __LINE__, "unexpected %s", line);
-                }
-        }
+                "node/kube-proxy.kubeconfig 600\n");
+}
+
+/* With containerd, nothing of a node works for another machine, and nothing of it opens etcd. */
+static void gives_nodes_no_secret_with_containerd(void)
+{
+        Error err = {};
+        _cleanup_pki_files_ PkiFiles files = {};
+        PkiFacts with_containerd = facts;
+        with_containerd.runtime = RUNTIME_CONTAINERD;
+        CHECK_OK(pki_make(&with_containerd, &files, &err), err);
+        check_holds_exactly(
+                &files,
+                "admin/ca.crt 644\nadmin/kubeconfig 600\n"
+                "master/apiserver-etcd-client.crt 644\nmaster/apiserver-etcd-client.key 600\n"
+                "master/apiserver-kubelet-client.crt 644\n"
+                "master/apiserver-kubelet-client.key 600\n"
+                "master/apiserver.crt 644\nmaster/apiserver.key 600\n"
+                "master/ca.crt 644\nmaster/ca.key 600\n"
+                "master/encryption-config.yaml 600\n"
+                "master/etcd-ca.crt 644\nmaster/etcd-ca.key 600\n"
+                "master/etcd-gateway.crt 644\nmaster/etcd-gateway.key 600\n"
+                "master/etcd-server.crt 644\nmaster/etcd-server.key 600\n"
+                "master/front-proxy-ca.crt 644\nmaster/front-proxy-ca.key 600\n"
+                "master/front-proxy-client.crt 644\nmaster/front-proxy-client.key 600\n"
+                "master/kube-bootstrap.kubeconfig 600\n"
+                "master/kube-controller-manager.kubeconfig 600\n"
+                "master/kube-scheduler.kubeconfig 600\n"
+                "master/sa.key 600\nmaster/sa.pub 644\n"
+                "node/ca.crt 644\n");
 }
 
 /* Private keys are in files that nobody else reads, and an authority's in the master's alone. */
@@ -233,7 +267,7 @@ static void makes_leaves(void)
                         continue;
                 }
                 for (ArtifactsFolder i = 0; i < _ARTIFACTS_FOLDER_MAX; i++) {
-                        if (!(row->folders & 1U << i)) {
+                        if (!(row->folders[RUNTIME_DOCKER] & 1U << i)) {
                                 continue;
                         }
                         Error err = {};
@@ -444,6 +478,8 @@ int main(int argc, char **argv)
         static const TestCase cases[] = {
                 { "makes every file of the table", make_all },
                 { "each folder holds exactly the files meant for it", holds_exactly_these_files },
+                { "with containerd, a node is given the authority's certificate alone",
+                  gives_nodes_no_secret_with_containerd },
                 { "keys are mode 0600, and those of authorities the master's alone",
                   keeps_keys_apart },
                 { "authorities: ten years, sign leaves only", makes_authorities },

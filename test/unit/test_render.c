@@ -31,6 +31,26 @@ static void flannel_config(void)
                              "16\",\"SubnetLen\":24,\"Backend\":{\"Type\":\"vxlan\"}}");
 }
 
+/* https://www.cni.dev/plugins/current/main/bridge/; two machines were tried with this file */
+static void cni_configuration(void)
+{
+        _cleanup_buffer_ Buffer text = {};
+        Error err = {};
+        CHECK_OK(render_cni("cbr0", "10.244.5.0/24", 1450, &text, &err), err);
+        json_auto_t *json = json_loads(text.data, JSON_REJECT_DUPLICATES, NULL);
+        json_auto_t *expected = json_loads(
+                "{\"cniVersion\":\"1.0.0\",\"name\":\"overlay\",\"plugins\":[{\"type\":\"bridge\","
+                "\"bridge\":\"cbr0\",\"isDefaultGateway\":true,\"hairpinMode\":true,\"ipMasq\":"
+                "false,"
+                "\"mtu\":1450,\"ipam\":{\"type\":\"host-local\",\"ranges\":[[{\"subnet\":"
+                "\"10.244.5.0/"
+                "24\"}]]}},{\"type\":\"portmap\",\"capabilities\":{\"portMappings\":true},"
+                "\"snat\":true}]}",
+                0, NULL);
+        REQUIRE(json && expected);
+        CHECK(json_equal(json, expected));
+}
+
 static void docker_environment(void)
 {
         _cleanup_buffer_ Buffer text = {};
@@ -46,23 +66,30 @@ static void kubelet_versions(void)
 {
         static const struct {
                 const char *text;
-                bool good;
+                bool with_docker, with_containerd;
         } cases[] = {
-                { "Kubernetes v1.20.2\n", true },
-                { "Kubernetes v1.19.0", true },
-                { "Kubernetes v1.18.20", false },
-                { "Kubernetes v1.23.17\n", true },
-                { "Kubernetes v1.24.0\n", false },
-                { "Kubernetes v2.20.2\n", false },
-                { "", false },
-                { "Kubernetes v1.20\n", false },
-                { "docker 1.20.2", false },
+                { "Kubernetes v1.20.2\n", true, false },
+                { "Kubernetes v1.19.0", true, false },
+                { "Kubernetes v1.18.20", false, false },
+                { "Kubernetes v1.23.17\n", true, false },
+                { "Kubernetes v1.24.0\n", false, false },
+                { "Kubernetes v1.35.9\n", false, false },
+                { "Kubernetes v1.36.0\n", false, true },
+                { "Kubernetes v1.37.2", false, true },
+                { "Kubernetes v1.100.2", false, true },
+                { "Kubernetes v2.20.2\n", false, false },
+                { "", false, false },
+                { "Kubernetes v1.20\n", false, false },
+                { "docker 1.20.2", false, false },
         };
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
-                Error err = {};
-                int r = render_check_kubelet_version(c->text, &err);
-                CHECK_INT(r >= 0, c->good);
-                CHECK(r >= 0 || err.class == ERROR_CONFIG);
+                Error docker = {}, containerd = {};
+                int r = render_check_kubelet_version(RUNTIME_DOCKER, c->text, &docker);
+                CHECK_INT(r >= 0, c->with_docker);
+                CHECK(r >= 0 || docker.class == ERROR_CONFIG);
+                r = render_check_kubelet_version(RUNTIME_CONTAINERD, c->text, &containerd);
+                CHECK_INT(r >= 0, c->with_containerd);
+                CHECK(r >= 0 || containerd.class == ERROR_CONFIG);
         }
 }
 
@@ -136,6 +163,55 @@ static void kubelet_config_names_the_resolver(void)
         }
 }
 
+/* https://kubernetes.io/docs/reference/config-api/kubelet-config.v1beta1/ */
+static void check_containerd_settings(const json_t *json, bool has_cgroup_v1)
+{
+        const json_t *fails = json_object_get(json, "failCgroupV1");
+        CHECK_STR(json_string_value(json_object_get(json, "containerRuntimeEndpoint")),
+                  "unix:///run/containerd/containerd.sock");
+        CHECK(json_is_boolean(fails) && json_is_true(fails) == !has_cgroup_v1);
+        CHECK(json_is_true(json_object_get(json, "seccompDefault")));
+        CHECK_STR(json_string_value(json_object_get(json, "shutdownGracePeriod")), "30s");
+        CHECK_STR(json_string_value(json_object_get(json, "cgroupDriver")), "systemd");
+}
+
+/* "Cannot specify both shutdownGracePeriodByPodPriority and shutdownGracePeriod", says kubelet. */
+static void kubelet_config_leaves_the_administrator_a_choice(void)
+{
+        _cleanup_buffer_ Buffer text = {};
+        Error err = {};
+        KubeletParameters p = parameters;
+        p.runtime = RUNTIME_CONTAINERD;
+        const char *base = "{\"podPidsLimit\":100,\"shutdownGracePeriodByPodPriority\":[],"
+                           "\"containerRuntimeEndpoint\":\"unix:///run/other.sock\"}";
+        CHECK_OK(render_kubelet_config(base, &p, &text, &err), err);
+        json_auto_t *json = json_loads(text.data, 0, NULL);
+        CHECK_INT(json_integer_value(json_object_get(json, "podPidsLimit")), 100);
+        CHECK(!json_object_get(json, "shutdownGracePeriod"));
+        CHECK(!json_object_get(json, "shutdownGracePeriodCriticalPods"));
+        CHECK_STR(json_string_value(json_object_get(json, "containerRuntimeEndpoint")),
+                  "unix:///run/containerd/containerd.sock");
+}
+
+static void kubelet_config_names_containerd(void)
+{
+        for (int i = 0; i < 4; i++) {
+                _cleanup_buffer_ Buffer text = {};
+                Error err = {};
+                KubeletParameters p = parameters;
+                p.runtime = i & 1 ? RUNTIME_CONTAINERD : RUNTIME_DOCKER;
+                p.has_cgroup_v1 = i & 2;
+                CHECK_OK(render_kubelet_config(NULL, &p, &text, &err), err);
+                json_auto_t *json = json_loads(text.data, 0, NULL);
+                if (p.runtime == RUNTIME_CONTAINERD) {
+                        check_containerd_settings(json, p.has_cgroup_v1);
+                } else { /* kubelet 1.20 refuses what it does not know */
+                        CHECK(!json_object_get(json, "failCgroupV1"));
+                        CHECK(!json_object_get(json, "containerRuntimeEndpoint"));
+                }
+        }
+}
+
 static void kubelet_config_refuses_a_bad_base(void)
 {
         static const char *const bases[] = { "{", "[]", "{\"kind\":\"Pod\"}", "{\"a\":1,\"a\":2}" };
@@ -157,6 +233,12 @@ static void kubelet_environment(void)
         CHECK_CONTAINS(text.data, " --kubeconfig=/srv/kubernetes/kubelet/kubeconfig ");
         CHECK_CONTAINS(text.data, " --bootstrap-kubeconfig=/srv/kubernetes/bootstrap.kubeconfig ");
         CHECK(!strstr(text.data, "--cloud-provider"));
+        CHECK_CONTAINS(text.data,
+                       " --container-runtime=docker --pod-infra-container-image=pause:3.2\n");
+        p.runtime = RUNTIME_CONTAINERD;
+        buffer_done(&text);
+        CHECK_OK(render_kubelet_environment(&p, &text, &err), err);
+        CHECK(!strstr(text.data, "--container-runtime") && !strstr(text.data, "pause"));
         p.cloud_provider = "external";
         CHECK_OK(render_kubelet_environment(&p, &text, &err), err);
         CHECK_CONTAINS(text.data, " --cloud-provider=external\n");
@@ -231,14 +313,19 @@ int main(void)
 {
         test_case("render: flannel's key", flannel_config);
         test_case("render: docker's environment", docker_environment);
-        test_case("render: kubelet's version is of the range that runs with docker",
+        test_case("render: containerd's network for pods", cni_configuration);
+        test_case("render: kubelet's version is of the range that runs with its runtime",
                   kubelet_versions);
+        test_case("render: a current kubelet is told of containerd, an old one is not",
+                  kubelet_config_names_containerd);
         test_case("render: what a machine must have goes over the administrator's base",
                   kubelet_config_is_put_over_the_base);
         test_case("render: kubelet asks the API server who calls, and what that may do",
                   kubelet_config_shuts_strangers_out);
         test_case("render: kubelet is told where the machine's name servers are",
                   kubelet_config_names_the_resolver);
+        test_case("render: of a current kubelet, what need not be is the administrator's",
+                  kubelet_config_leaves_the_administrator_a_choice);
         test_case("render: a base that is no KubeletConfiguration",
                   kubelet_config_refuses_a_bad_base);
         test_case("render: kubelet's flags", kubelet_environment);

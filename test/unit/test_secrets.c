@@ -77,8 +77,8 @@ static int run(Boot *boot, unsigned seconds)
                 .steps = steps,
                 .n_steps = ELEMENTS(steps),
                 .userdata = boot,
-                .role = boot_role,
-                .all_roles = ROLE_ALL,
+                .kind = boot_kind,
+                .all_kinds = KIND_ALL,
                 .mode = mode,
                 .stop_fd = -1,
         };

@@ -22,10 +22,14 @@
         "ETCD_IMAGE=e\nFLANNEL_IMAGE=f\nPAUSE_IMAGE=p\nAPISERVER_IMAGE=a\n" \
         "CONTROLLER_MANAGER_IMAGE=c\nSCHEDULER_IMAGE=s\nPROXY_IMAGE=x\n"
 
+#define IMAGES_WITH_CONTAINERD IMAGES "CONTAINER_RUNTIME=containerd\n"
+
 static const ClusterSettings made_with = { .overlay_network = "10.244.0.0/16",
                                            .overlay_backend = "vxlan",
                                            .service_network = "10.96.0.0/16",
                                            .cluster_domain = "cluster.local" };
+
+#define TEXT(s) ((char[]) { s }) /* fields own their strings, so they are not const */
 
 static StepStatus status;
 static const char *public_ip = "198.51.100.7";
@@ -48,6 +52,22 @@ static void differences_are_of_what_is_recorded(void)
         (void) snprintf(written.overlay_network, sizeof(written.overlay_network), "10.0.0.0/08");
         (void) snprintf(same.overlay_network, sizeof(same.overlay_network), "10.0.0.0/8");
         CHECK_INT(settings_compare(&written, &same, found), 0);
+
+        /* no runtime means docker, in what is recorded as in what is given */
+        ClusterSettings current = made_with;
+        (void) snprintf(current.container_runtime, sizeof(current.container_runtime), "containerd");
+        CHECK_INT(settings_compare(&current, &current, found), 0);
+        CHECK_INT(settings_compare(&made_with, &current, found), 1);
+        CHECK_STR(found[0].recorded, "docker");
+        CHECK_STR(found[0].given, "containerd");
+        CHECK_INT(settings_compare(&current, &made_with, found), 1);
+        CHECK_STR(found[0].recorded, "containerd");
+        CHECK_STR(found[0].given, "docker");
+        CHECK(!settings_complete(&(ClusterSettings) { .overlay_network = "n",
+                                                      .overlay_backend = "b",
+                                                      .service_network = "s",
+                                                      .cluster_domain = "d" },
+                                 &current));
 
         recorded.service_network[0] = '1';
         CHECK(settings_complete(&recorded, &made_with));
@@ -177,6 +197,72 @@ static void config_compares_with_a_mounted_volume(void)
         CHECK_OK(run_config("OVERLAY_NETWORK=10.32.0.0/16\n", &err), err);
 }
 
+static void carry(const char *images)
+{
+        Error err = {};
+        CHECK_OK(file_write(IMAGES_PATH, images, strlen(images), 0644, &err), err);
+}
+
+/* What the AMI carries decides; a file that says otherwise is refused. */
+static void runtime_is_the_amis(void)
+{
+        Error err = {};
+        CHECK_OK(file_remove(MASTER_IDENTITY_FILE, &err), err);
+        CHECK_OK(run_config("", &err), err);
+        CHECK_STR(boot.config.container_runtime, "docker");
+        CHECK_STR(settings_of(&boot.config).container_runtime, ""); /* as documents had none */
+        CHECK_STR(boot.config.cgroup_driver, "cgroupfs");
+        CHECK_INT(boot_kind(&boot), KIND_DOCKER_MASTER);
+        CHECK_INT(run_config("CONTAINER_RUNTIME=containerd\n", &err), -EINVAL);
+        CHECK_INT(err.class, ERROR_CONFIG);
+        CHECK_CONTAINS(err.message,
+                       STACK_CONFIG_PATH ":9: CONTAINER_RUNTIME=containerd, but this AMI carries "
+                                         "docker (" IMAGES_PATH ")");
+        CHECK_OK(run_config("CLOUD_PROVIDER=aws\n", &err), err);
+
+        carry(IMAGES_WITH_CONTAINERD);
+        CHECK_OK(run_config("CONTAINER_RUNTIME=containerd\n", &err), err);
+        CHECK_OK(run_config("", &err), err);
+        CHECK_STR(boot.config.container_runtime, "containerd");
+        CHECK_STR(boot.config.cgroup_driver, "systemd");
+        CHECK_INT(boot_kind(&boot), KIND_CONTAINERD_MASTER);
+        CHECK_OK(run_config("CGROUP_DRIVER=cgroupfs\n", &err), err);
+        CHECK_STR(boot.config.cgroup_driver, "cgroupfs");
+        CHECK_INT(run_config("CLOUD_PROVIDER=aws\n", &err), -EINVAL);
+        CHECK_CONTAINS(err.message, ":9: CLOUD_PROVIDER=aws, but");
+        carry(IMAGES);
+}
+
+/* A cluster keeps its runtime, also one from before the runtime was recorded. */
+static void runtime_of_a_cluster_stays(void)
+{
+        LineageIdentity identity = { .cluster_name = "blue",
+                                     .cluster_id = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+                                     .created = "2024-01-31T12:00:00Z",
+                                     .complete = true };
+        Error err = {};
+        (void) snprintf(identity.ca_sha256, sizeof(identity.ca_sha256), "%064d", 0);
+        write_identity(&identity);
+        CHECK_OK(run_config("", &err), err);
+        carry(IMAGES_WITH_CONTAINERD);
+        CHECK_INT(run_config("", &err), -EINVAL);
+        CHECK_INT(err.class, ERROR_CONFIG);
+        CHECK_CONTAINS(err.message, "this AMI carries containerd (" IMAGES_PATH "), but this "
+                                    "cluster was made with docker (" MASTER_IDENTITY_FILE ")");
+        identity.settings = settings_of(&(StackConfig) { .overlay_network = { 0x0af40000, 16 },
+                                                         .overlay_backend = TEXT("vxlan"),
+                                                         .service_network = { 0x0a600000, 16 },
+                                                         .cluster_domain = TEXT("cluster.local"),
+                                                         .container_runtime = TEXT("containerd") });
+        write_identity(&identity);
+        CHECK_OK(run_config("", &err), err);
+        carry(IMAGES);
+        CHECK_INT(run_config("", &err), -EINVAL);
+        CHECK_CONTAINS(err.message, "this AMI carries docker");
+        CHECK_CONTAINS(err.message, "containerd (" MASTER_IDENTITY_FILE ") and keeps it: launch an "
+                                    "AMI with containerd");
+}
+
 static int warn_probe(void *userdata, StepContext *context, Error *err)
 {
         const Boot *b = userdata;
@@ -291,6 +377,9 @@ int main(void)
         static const TestCase cases[] = {
                 { "settings: the overlay of an identity from before, beside etcd's",
                   overlay_is_compared_with_etcd },
+                { "settings: the container runtime is the AMI's", runtime_is_the_amis },
+                { "settings: the container runtime of a cluster stays",
+                  runtime_of_a_cluster_stays },
                 { "settings: config compares with the volume that is mounted",
                   config_compares_with_a_mounted_volume },
                 { "settings: names and addresses beside the certificate",

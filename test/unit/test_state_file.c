@@ -25,6 +25,7 @@ static const Step steps[] = { { .name = "config", .probe = nothing },
 
 static const StateFileHead head = { .instance_id = "i-0123456789abcdef0",
                                     .role = "master",
+                                    .runtime = "containerd",
                                     .boot_id = "6bd6a5c0-0000-4000-8000-000000000001",
                                     .pid = 4711,
                                     .daemon = 815,
@@ -40,13 +41,13 @@ static MachineStatus sample(void)
                             .since_us = 1767323045000006,
                             .n_steps = 3,
                             .table = steps };
-        s.steps[0] = (StepStatus) { .in_role = true,
+        s.steps[0] = (StepStatus) { .runs_here = true,
                                     .state = STEP_DONE,
                                     .started_us = 1767323045000007,
                                     .finished_us = 1767323046999999,
                                     .looked_us = 1767323048000001,
                                     .warning = "line 3: unknown key" };
-        s.steps[1] = (StepStatus) { .in_role = true,
+        s.steps[1] = (StepStatus) { .runs_here = true,
                                     .state = STEP_BACKOFF,
                                     .attempts = 3,
                                     .started_us = 1767323047000000,
@@ -63,6 +64,7 @@ static MachineStatus sample(void)
 static const char *sample_text(void)
 {
         return "{\"schema\":1,\"instance_id\":\"i-0123456789abcdef0\",\"role\":\"master\","
+               "\"runtime\":\"containerd\","
                "\"phase\":\"converging\",\"since\":\"2026-01-02T03:04:05.000006Z\","
                "\"boot_id\":\"6bd6a5c0-0000-4000-8000-000000000001\",\"pid\":4711,"
                "\"daemon\":815,\"running\":true,\"looked\":\"2026-01-02T03:04:08.000001Z\","
@@ -101,6 +103,7 @@ static void test_there_and_back(void)
         REQUIRE(state_file_read(path, steps, 3, &back, &error) >= 0);
         CHECK_STR(back.instance_id, head.instance_id);
         CHECK_STR(back.role, head.role);
+        CHECK_STR(back.runtime, head.runtime);
         CHECK_STR(back.boot_id, head.boot_id);
         CHECK_INT(back.pid, head.pid);
         CHECK_INT(back.daemon, head.daemon);
@@ -118,16 +121,18 @@ static void test_there_and_back(void)
 static void test_nothing_known(void)
 {
         MachineStatus status = { .n_steps = 3, .table = steps };
-        const StateFileHead none = { .instance_id = "", .role = "", .boot_id = "", .pid = 1 };
+        const StateFileHead none = {
+                .instance_id = "", .role = "", .runtime = "", .boot_id = "", .pid = 1
+        };
         static StateFile back;
         _cleanup_buffer_ Buffer text = {};
         CHECK_OK(state_file_format(&none, &status, &text, &error), error);
-        CHECK_STR(text.data,
-                  "{\"schema\":1,\"instance_id\":null,\"role\":null,\"phase\":\"starting\","
-                  "\"since\":null,\"boot_id\":null,\"pid\":1,"
-                  "\"daemon\":null,\"running\":false,\"looked\":null,\"steps\":[]}\n");
+        CHECK_STR(text.data, "{\"schema\":1,\"instance_id\":null,\"role\":null,\"runtime\":null,"
+                             "\"phase\":\"starting\","
+                             "\"since\":null,\"boot_id\":null,\"pid\":1,"
+                             "\"daemon\":null,\"running\":false,\"looked\":null,\"steps\":[]}\n");
         CHECK_OK(state_file_parse(text.data, text.size, steps, 3, &back, &error), error);
-        CHECK(!back.status.steps[0].in_role);
+        CHECK(!back.status.steps[0].runs_here);
 }
 
 static void test_outside_bytes(void)
@@ -221,7 +226,7 @@ static void test_later_members(void)
         const char *text = "{" HEAD ",\"new\":[1,2],\"steps\":[{\"name\":\"config\","
                            "\"state\":\"done\",\"also_new\":{}}]}";
         CHECK_OK(state_file_parse(text, strlen(text), steps, 3, &back, &error), error);
-        CHECK(back.status.steps[0].in_role);
+        CHECK(back.status.steps[0].runs_here);
 }
 
 /* Who reads it while it is written sees the old document or the new one, and one that cannot be

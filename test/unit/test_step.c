@@ -58,7 +58,7 @@ static void test_faults(void)
                 { "twice", { ROW("first"), .runs_on = BOTH } },
                 { "what it makes true", { .name = "x", .probe = nothing, .runs_on = BOTH } },
                 { "no probe", { .name = "x", .makes_true = "it", .runs_on = BOTH } },
-                { "no role", { ROW("x") } },
+                { "no kind of machine", { ROW("x") } },
                 { "unknown one", { ROW("x"), .runs_on = 4 } },
                 { "retry policy", { ROW("x"), .runs_on = BOTH, .retry = { .first_ms = 5 } } },
                 { "retry policy", { ROW("x"), .runs_on = BOTH, .retry = { 5, 4 } } },

@@ -5,20 +5,29 @@
 #include "base/file.h"
 #include "harness.h"
 #include "steps/boot.h"
+#include "steps/services/service.h"
 
-static const Role roles[] = { ROLE_MASTER, ROLE_NODE };
+static const struct {
+        BootKind kind;
+        const char *name;
+} kinds[] = {
+        { KIND_DOCKER_MASTER, "master with docker" },
+        { KIND_DOCKER_NODE, "node with docker" },
+        { KIND_CONTAINERD_MASTER, "master with containerd" },
+        { KIND_CONTAINERD_NODE, "node with containerd" },
+};
 
 static void test_sound(void)
 {
         Error error = {};
-        CHECK_OK(step_table_check(boot_steps, _BOOT_STEP_MAX, ROLE_ALL, &error), error);
+        CHECK_OK(step_table_check(boot_steps, _BOOT_STEP_MAX, KIND_ALL, &error), error);
         CHECK(_BOOT_STEP_MAX <= STEPS_MAX);
 }
 
 /* All that the step needs, and what that needs. */
-static uint64_t all_needs(BootStep id, Role role)
+static uint64_t all_needs(BootStep id, unsigned kind)
 {
-        uint64_t runs = steps_of(boot_steps, _BOOT_STEP_MAX, role);
+        uint64_t runs = steps_of(boot_steps, _BOOT_STEP_MAX, kind);
         uint64_t needs = boot_steps[id].needs & runs, before = 0;
         while (needs != before) {
                 before = needs;
@@ -42,15 +51,15 @@ static void test_order(void)
         }
 }
 
-static void test_every_role_ends_at_ready(void)
+static void test_every_kind_ends_at_ready(void)
 {
-        FOREACH_ARRAY(role, roles, ELEMENTS(roles)) {
-                uint64_t needs = all_needs(BOOT_READY, *role);
+        FOREACH_ARRAY(k, kinds, ELEMENTS(kinds)) {
+                uint64_t needs = all_needs(BOOT_READY, k->kind);
                 for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
-                        if (id != BOOT_READY && (boot_steps[id].runs_on & *role) &&
+                        if (id != BOOT_READY && (boot_steps[id].runs_on & k->kind) &&
                             !(needs & STEP_MASK(id))) {
                                 test_fail(__FILE__, __LINE__, "%s of a %s: ready does not need it",
-                                          boot_steps[id].name, role_to_string(*role));
+                                          boot_steps[id].name, k->name);
                         }
                 }
         }
@@ -63,13 +72,19 @@ static void test_fencing(void)
         const BootStep fenced[] = { BOOT_VOLUME_FORMAT, BOOT_VOLUME_MOUNT,   BOOT_ELASTIC_IP,
                                     BOOT_PRIVATE_IP,    BOOT_FLANNEL_CONFIG, BOOT_ETCD,
                                     BOOT_SECRETS };
+        static const unsigned masters[] = { KIND_DOCKER_MASTER, KIND_CONTAINERD_MASTER };
         FOREACH_ARRAY(id, fenced, ELEMENTS(fenced)) {
-                CHECK(all_needs(*id, ROLE_MASTER) & STEP_MASK(BOOT_VOLUME_ATTACH));
+                FOREACH_ARRAY(kind, masters, ELEMENTS(masters)) {
+                        CHECK(!(boot_steps[*id].runs_on & *kind) ||
+                              all_needs(*id, *kind) & STEP_MASK(BOOT_VOLUME_ATTACH));
+                }
         }
         /* a wrong volume may be blank: what shows is that the bucket is another's */
         const BootStep proven[] = { BOOT_ELASTIC_IP, BOOT_PRIVATE_IP, BOOT_ETCD };
         FOREACH_ARRAY(id, proven, ELEMENTS(proven)) {
-                CHECK(all_needs(*id, ROLE_MASTER) & STEP_MASK(BOOT_SECRETS));
+                FOREACH_ARRAY(kind, masters, ELEMENTS(masters)) {
+                        CHECK(all_needs(*id, *kind) & STEP_MASK(BOOT_SECRETS));
+                }
                 CHECK(boot_steps[*id].reprobe_s > 0); /* may be taken by who lost the volume */
         }
 }
@@ -77,10 +92,13 @@ static void test_fencing(void)
 static void test_beginning(void)
 {
         for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
-                bool needs_config = all_needs(id, ROLE_ALL) & STEP_MASK(BOOT_CONFIG);
-                CHECK(needs_config == (id != BOOT_CONFIG)); /* nothing moves before it is read */
+                FOREACH_ARRAY(k, kinds, ELEMENTS(kinds)) { /* nothing moves before it is read */
+                        bool needs_config = all_needs(id, k->kind) & STEP_MASK(BOOT_CONFIG);
+                        CHECK(needs_config == (id != BOOT_CONFIG) ||
+                              !(boot_steps[id].runs_on & k->kind));
+                }
         }
-        CHECK_INT(boot_steps[BOOT_CONFIG].runs_on, ROLE_ALL);
+        CHECK_INT(boot_steps[BOOT_CONFIG].runs_on, KIND_ALL);
 }
 
 static void test_destroyers(void)
@@ -88,6 +106,21 @@ static void test_destroyers(void)
         for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
                 CHECK(boot_steps[id].destroys_data == (id == BOOT_VOLUME_FORMAT));
                 CHECK(boot_steps[id].denial_is_warning == (id == BOOT_SOURCE_DEST_CHECK));
+        }
+}
+
+/* A unit has at most one step on each kind of machine, else each would undo what the other did. */
+static void test_units_of_steps(void)
+{
+        FOREACH_ARRAY(service, services, SERVICES_MAX) {
+                unsigned runs_on = 0;
+                for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
+                        if (service->steps & STEP_MASK(id)) {
+                                CHECK(!(runs_on & boot_steps[id].runs_on));
+                                runs_on |= boot_steps[id].runs_on;
+                        }
+                }
+                CHECK(runs_on != 0);
         }
 }
 
@@ -134,6 +167,25 @@ static char *load(const char *path)
         return text.data;
 }
 
+/* As the manual page says it. */
+static const char *who_runs(unsigned runs_on)
+{
+        switch (runs_on) {
+        case KIND_ALL:
+                return "";
+        case KIND_MASTER:
+                return " \" (master)\"";
+        case KIND_DOCKER:
+                return " \" (docker)\"";
+        case KIND_MASTER &KIND_DOCKER:
+                return " \" (master, docker)\"";
+        case KIND_CONTAINERD:
+                return " \" (containerd)\"";
+        default:
+                return " of kinds that the manual page has no word for";
+        }
+}
+
 static void test_manual(void)
 {
         _cleanup_free_ char *manual = load("bootstrap/man/kube-bootstrap.8");
@@ -141,10 +193,10 @@ static void test_manual(void)
         const char *at = strstr(manual, ".SH STEPS"), *end = strstr(manual, ".SH EXIT STATUS");
         REQUIRE(at && end);
         for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) { /* in the table's order */
-                bool all = boot_steps[id].runs_on == ROLE_ALL;
-                _cleanup_free_ char *text = string_format(
-                        "\n.TP\n%s %s%s\n%s\n", all ? ".B" : ".BR", boot_steps[id].name,
-                        all ? "" : " \" (master)\"", boot_steps[id].makes_true);
+                const char *who = who_runs(boot_steps[id].runs_on);
+                _cleanup_free_ char *text =
+                        string_format("\n.TP\n%s %s%s\n%s\n", *who ? ".BR" : ".B",
+                                      boot_steps[id].name, who, boot_steps[id].makes_true);
                 const char *found = text ? strstr(at, text) : NULL;
                 if (!found || found > end) {
                         test_fail(__FILE__, __LINE__, "the manual page lacks, here:%s", text);
@@ -194,7 +246,8 @@ static unsigned count_name(const char *text, size_t n, const char *name)
         return count;
 }
 
-/* The picture of a boot in the README has each step, once for each role that runs it. */
+/* The picture of a boot in the README, which is one with docker, has each step, once for each role
+ * that runs it. */
 static void test_picture(void)
 {
         _cleanup_free_ char *readme = load("README.md");
@@ -203,7 +256,8 @@ static void test_picture(void)
                    *end = strstr(readme, "\ndocker-bootstrap is");
         REQUIRE(picture && end && picture < end);
         for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
-                unsigned expected = boot_steps[id].runs_on == ROLE_ALL ? 2 : 1;
+                unsigned expected = !!(boot_steps[id].runs_on & KIND_DOCKER_MASTER) +
+                                    !!(boot_steps[id].runs_on & KIND_DOCKER_NODE);
                 unsigned found = count_name(picture, (size_t) (end - picture), boot_steps[id].name);
                 if (found != expected) {
                         test_fail(__FILE__, __LINE__, "%s stands there %u times, expected %u",
@@ -216,10 +270,12 @@ int main(void)
 {
         test_case("the table is sound", test_sound);
         test_case("each row stands after what it needs", test_order);
-        test_case("every role ends at ready, and needs all it runs", test_every_role_ends_at_ready);
+        test_case("every kind of machine ends at ready, and needs all it runs",
+                  test_every_kind_ends_at_ready);
         test_case("a master's steps come after its volume", test_fencing);
         test_case("nothing comes before the configuration", test_beginning);
         test_case("one row destroys data, one takes a denial as a warning", test_destroyers);
+        test_case("a unit has one step on each kind of machine", test_units_of_steps);
         test_case("each step is looked at again, or there is a reason", test_looked_at_again);
         test_case("the manual page lists the steps", test_manual);
         test_case("the README tells where each step lives", test_readme);

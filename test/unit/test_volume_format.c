@@ -47,7 +47,7 @@ static int run(MachineMode mode, StepStatus *status, Error *err)
 {
         const Step step = { .name = "volume-format",
                             .makes_true = "format",
-                            .runs_on = ROLE_MASTER,
+                            .runs_on = KIND_MASTER,
                             .probe = volume_format_probe,
                             .apply = volume_format_apply,
                             .deadline_s = 60,

@@ -176,5 +176,5 @@ int join_render_bootstrap_kubeconfig(const Boot *boot, Secret *ret, Error *err)
         api_server(boot, server);
         /* the authority is named as a file: kubelet makes its own kubeconfig from this one, and so
          * that kubeconfig follows the file too */
-        return kubeconfig_format_bootstrap(server, SECRETS_DIR "/ca.crt", &token, ret, err);
+        return kubeconfig_format_bootstrap(server, KUBELET_AUTHORITY, &token, ret, err);
 }

@@ -14,6 +14,10 @@
 #define JOIN_OBJECT          "node/join.json" /* below S3_PREFIX */
 #define BOOTSTRAP_KUBECONFIG SECRETS_DIR "/bootstrap.kubeconfig"
 
+/* A copy of the authority's certificate, so that kubelet's folder has all that its kubeconfig
+ * names. */
+#define KUBELET_AUTHORITY KUBELET_CERTS "/ca.crt"
+
 /* The files that kubelet-config writes and kubelet reads. */
 #define KUBELET_CONFIG      RUNTIME_FOLDER "/kubelet.json"
 #define KUBELET_ENVIRONMENT RUNTIME_FOLDER "/kubelet.env"

@@ -10,21 +10,25 @@
 
 /* kubelet-config: kubelet's configuration, its flags, and what it joins with. */
 
-#define KUBELET            "/usr/bin/kubelet"
-#define KUBELET_BASE       "/etc/kubernetes/kubelet.json"
-#define KUBELET_KUBECONFIG KUBELET_CERTS "/kubeconfig"
+#define KUBELET             "/usr/bin/kubelet"
+#define AUTHORITY_BYTES_MAX ((size_t) 64 << 10)
+#define KUBELET_BASE        "/etc/kubernetes/kubelet.json"
+
+/* A file that the root of a cgroup v2 hierarchy has.
+ * https://docs.kernel.org/admin-guide/cgroup-v2.html#core-interface-files */
+#define CGROUP_V2_MARK "/sys/fs/cgroup/cgroup.controllers"
 
 /* systemd-resolved's list of name servers. /etc/resolv.conf may name its stub on 127.0.0.53
  * instead, which is something else in a pod: CoreDNS would ask itself. */
 #define RESOLVED_SERVERS "/run/systemd/resolve/resolv.conf"
 
-static int ask_version(StepContext *context, Error *err)
+static int ask_version(ContainerRuntime runtime, StepContext *context, Error *err)
 {
         const char *const argv[] = { KUBELET, "--version", NULL };
         _cleanup_process_result_ ProcessResult result = {};
         int r = process_run_checked(&(ProcessOptions) { .argv = argv, .output_max = 256 },
                                     step_wait(context), &result, err);
-        return r < 0 ? r : render_check_kubelet_version(result.output.data, err);
+        return r < 0 ? r : render_check_kubelet_version(runtime, result.output.data, err);
 }
 
 /* Refuses a kubelet of an unsupported version. The version is asked for once, and again only if the
@@ -41,7 +45,7 @@ static int check_version(Boot *boot, StepContext *context, Error *err)
             st.st_ctim.tv_nsec == known->st_ctim.tv_nsec) {
                 return 0;
         }
-        int r = ask_version(context, err);
+        int r = ask_version(boot->images.runtime, context, err);
         if (r >= 0) {
                 *known = st;
         }
@@ -56,6 +60,7 @@ static int render_files(Boot *boot, StepContext *context, Buffer *ret_config,
         KubeletParameters parameters = {
                 .node_name = boot->node_name,
                 .node_ip = boot->identity.local_ip,
+                .runtime = boot->images.runtime,
                 .cgroup_driver = boot->config.cgroup_driver,
                 .cluster_dns = dns,
                 .cluster_domain = boot->config.cluster_domain,
@@ -63,6 +68,7 @@ static int render_files(Boot *boot, StepContext *context, Buffer *ret_config,
                 .pause_image = boot->images.pause,
                 .config_path = KUBELET_CONFIG,
                 .client_ca = SECRETS_DIR "/ca.crt",
+                .has_cgroup_v1 = access(CGROUP_V2_MARK, F_OK) < 0,
                 .resolv_conf = access(RESOLVED_SERVERS, F_OK) == 0 ? RESOLVED_SERVERS : NULL,
                 .cert_dir = KUBELET_CERTS,
                 .kubeconfig = KUBELET_KUBECONFIG,
@@ -85,10 +91,18 @@ static int render_files(Boot *boot, StepContext *context, Buffer *ret_config,
         return render_kubelet_environment(&parameters, ret_environment, err);
 }
 
+static int read_authority(Buffer *ret, Error *err)
+{
+        return file_read(SECRETS_DIR "/ca.crt", AUTHORITY_BYTES_MAX, ret, err);
+}
+
 static int files_are_right(Boot *boot, StepContext *context, Error *err)
 {
-        _cleanup_buffer_ Buffer config = {}, environment = {};
+        _cleanup_buffer_ Buffer config = {}, environment = {}, authority = {};
         int r = render_files(boot, context, &config, &environment, err);
+        if (r >= 0) {
+                r = read_authority(&authority, err);
+        }
         if (r < 0) {
                 return r;
         }
@@ -97,6 +111,10 @@ static int files_are_right(Boot *boot, StepContext *context, Error *err)
         if (r == 0) {
                 r = file_difference(KUBELET_ENVIRONMENT, environment.data, environment.size, 0644,
                                     how, err);
+        }
+        if (r == 0) {
+                r = file_difference(KUBELET_AUTHORITY, authority.data, authority.size, 0644, how,
+                                    err);
         }
         if (r > 0) {
                 step_not_yet(context, "%s", how);
@@ -163,10 +181,17 @@ static int prepare_to_join(Boot *boot, StepContext *context, Error *err)
 int kubelet_config_apply(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
-        _cleanup_buffer_ Buffer config = {}, environment = {};
+        _cleanup_buffer_ Buffer config = {}, environment = {}, authority = {};
         int r = render_files(boot, context, &config, &environment, err);
         if (r >= 0) {
+                r = read_authority(&authority, err);
+        }
+        if (r >= 0) {
                 r = file_make_directory(KUBELET_CERTS, 0700, err);
+        }
+        if (r >= 0) {
+                r = file_write_if_changed(KUBELET_AUTHORITY, authority.data, authority.size, 0644,
+                                          err);
         }
         if (r >= 0) {
                 r = file_write_if_changed(KUBELET_CONFIG, config.data, config.size, 0644, err);

@@ -57,7 +57,11 @@ static int manifests_learn(const Boot *boot, Facts *ret, Error *err)
                 (void) snprintf(ret->cloud_provider_flag, sizeof(ret->cloud_provider_flag),
                                 "- --cloud-provider=%s", c->cloud_provider);
         }
+        const bool docker = boot->images.runtime == RUNTIME_DOCKER;
         const RenderVariable variables[] = {
+                /* before a line of a manifest that is for one runtime alone */
+                { "ON_DOCKER", docker ? "" : "# " },
+                { "ON_CONTAINERD", docker ? "# " : "" },
                 { "CLUSTER_NAME", c->cluster_name },
                 { "CLUSTER_DOMAIN", c->cluster_domain },
                 { "CLUSTER_DNS", ret->cluster_dns },

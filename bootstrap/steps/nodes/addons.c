@@ -20,9 +20,16 @@
 #define NOTES_PATH "/api/v1/namespaces/kube-system/configmaps"
 #define NOTE_PATH  NOTES_PATH "/" NOTE_NAME
 
+/* Those of every cluster, and those of this container runtime. */
 static int addons_render(const Boot *boot, StepContext *context, Manifests *ret, Error *err)
 {
-        return manifests_render(boot, context, TEMPLATES, MANIFESTS_LACK_IMAGES, ret, err);
+        _cleanup_free_ char *folder =
+                string_format(TEMPLATES "/%s", container_runtime_to_string(boot->images.runtime));
+        if (!folder) {
+                return error_oom(err);
+        }
+        int r = manifests_render(boot, context, TEMPLATES, MANIFESTS_LACK_IMAGES, ret, err);
+        return r < 0 ? r : manifests_render(boot, context, folder, MANIFESTS_LACK_IMAGES, ret, err);
 }
 
 /* Makes an object that maps each file's name to its digest. */
@@ -115,13 +122,19 @@ int addons_probe(void *userdata, StepContext *context, Error *err)
         return r <= 0 ? r : are_noted(api, &manifests, context, err);
 }
 
-static int await_api(KubeApi *api, StepContext *context, Error *err)
+/* Where a person finds the API server's container, and what it said. */
+static const char *const where_to_look[_RUNTIME_MAX] = {
+        [RUNTIME_DOCKER] = "docker ps -a",
+        [RUNTIME_CONTAINERD] = "/var/log/pods and ctr -n k8s.io tasks ls",
+};
+
+static int await_api(const Boot *boot, KubeApi *api, StepContext *context, Error *err)
 {
         int r = step_await(context, answers, api, api_looks, 0, err);
-        return r != -ETIMEDOUT
-                       ? r
-                       : error_set(err, ERROR_RETRY, ETIMEDOUT,
-                                   "the API server does not become ready: see docker ps -a");
+        return r != -ETIMEDOUT ? r
+                               : error_set(err, ERROR_RETRY, ETIMEDOUT,
+                                           "the API server does not become ready: see %s",
+                                           where_to_look[boot->images.runtime]);
 }
 
 /* Runs kubectl apply. kubectl's cache of what the API server knows would be in a home folder, and
@@ -155,7 +168,7 @@ int addons_apply(void *userdata, StepContext *context, Error *err)
                 r = api_open(boot, &api, err);
         }
         if (r >= 0) {
-                r = await_api(api, context, err);
+                r = await_api(boot, api, context, err);
         }
         if (r >= 0) {
                 r = manifests_install(&manifests, MANIFESTS, err);

@@ -176,6 +176,7 @@ static int make_files(const Boot *boot, StepContext *context, PkiFiles *ret, Err
                 .service_network = config->service_network,
                 .cluster_domain = config->cluster_domain,
                 .api_dns_name = config->api_dns_name,
+                .runtime = boot->images.runtime,
                 .now = time(NULL),
         };
         return pki_make(&facts, ret, err);

@@ -31,14 +31,24 @@ typedef struct EtcdContainer {
         Container container;
 } EtcdContainer;
 
-static void etcd_describe(const Boot *boot, EtcdContainer *ret)
+/* With docker, flanneld of each node is a client of etcd. With containerd, the API server is the
+ * only one. */
+static void etcd_describe_address(const Boot *boot, EtcdContainer *ret)
 {
-        char ip[INET_ADDRSTRLEN];
-        (void) inet_ntop(AF_INET, &boot->config.master_private_ip, ip, sizeof(ip));
+        char ip[INET_ADDRSTRLEN] = "127.0.0.1", other[sizeof("," ETCD_URL) + INET_ADDRSTRLEN] = "";
+        if (boot->images.runtime == RUNTIME_DOCKER) {
+                (void) inet_ntop(AF_INET, &boot->config.master_private_ip, ip, sizeof(ip));
+                (void) snprintf(other, sizeof(other), "," ETCD_URL, ip);
+        }
         (void) snprintf(ret->advertise, sizeof(ret->advertise), "--advertise-client-urls=" ETCD_URL,
                         ip);
-        (void) snprintf(ret->listen, sizeof(ret->listen),
-                        "--listen-client-urls=" ETCD_URL "," ETCD_URL, "127.0.0.1", ip);
+        (void) snprintf(ret->listen, sizeof(ret->listen), "--listen-client-urls=" ETCD_URL "%s",
+                        "127.0.0.1", other);
+}
+
+static void etcd_describe(const Boot *boot, EtcdContainer *ret)
+{
+        etcd_describe_address(boot, ret);
         const char *const argv[] = {
                 "etcd",
                 "--name=master",

@@ -13,11 +13,12 @@
 const StepRetry service_looks = { .first_ms = 50, .max_ms = 500 };
 
 const struct Service services[SERVICES_MAX] = {
-        { UNIT_DOCKER_BOOTSTRAP, BOOT_DOCKER_BOOTSTRAP },
-        { UNIT_ETCD, BOOT_ETCD },
-        { UNIT_FLANNELD, BOOT_FLANNELD },
-        { UNIT_DOCKER, BOOT_DOCKER },
-        { UNIT_KUBELET, BOOT_KUBELET },
+        { UNIT_CONTAINERD, STEP_MASK(BOOT_CONTAINERD) },
+        { UNIT_DOCKER_BOOTSTRAP, STEP_MASK(BOOT_DOCKER_BOOTSTRAP) },
+        { UNIT_ETCD, STEP_MASK(BOOT_ETCD) },
+        { UNIT_FLANNELD, STEP_MASK(BOOT_FLANNELD) | STEP_MASK(BOOT_FLANNEL) },
+        { UNIT_DOCKER, STEP_MASK(BOOT_DOCKER) },
+        { UNIT_KUBELET, STEP_MASK(BOOT_KUBELET) },
 };
 
 int service_is_active(const char *unit, StepContext *context, struct timespec *ret_since,

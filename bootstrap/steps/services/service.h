@@ -10,6 +10,7 @@
 /* Functions for steps that bring up a unit. systemd supervises the unit; the step starts it, and
  * looks at it. */
 
+#define UNIT_CONTAINERD       "containerd.service"
 #define UNIT_DOCKER_BOOTSTRAP "docker-bootstrap.service"
 #define UNIT_ETCD             "etcd.service"
 #define UNIT_FLANNELD         "flanneld.service"
@@ -17,11 +18,11 @@
 #define UNIT_KUBELET          "kubelet.service"
 #define UNIT_MASTER_MOUNT     "var-lib-kubernetes-master.mount" /* of MASTER_MOUNT_POINT */
 
-/* The units, and the step that brings each up. */
-#define SERVICES_MAX 5
+/* The units, and the steps that bring each up: at most one on each kind of machine. */
+#define SERVICES_MAX 6
 extern const struct Service {
         const char *unit;
-        BootStep step;
+        uint64_t steps; /* mask */
 } services[SERVICES_MAX];
 
 /* Returns 1 if the unit is active, else 0; *ret_since (may be NULL) is when it became active. A
