@@ -277,6 +277,21 @@ static Role file_role(const EnvFile *file)
         return streq(role->value, "node") ? ROLE_NODE : 0;
 }
 
+int stack_config_check_provider(const char *path, const StackConfig *config, StringList *problems)
+{
+        /* missing: another problem, of a wrong line */
+        if (!streq(strempty(config->container_runtime), "containerd") ||
+            !streq(strempty(config->cloud_provider), "aws")) {
+                return 0;
+        }
+        return string_list_append_format(
+                problems,
+                "%s:%u: CLOUD_PROVIDER=aws, but Kubernetes removed its AWS cloud provider in 1.27, "
+                "and containerd comes with a newer one: set none, or external and install AWS's "
+                "cloud controller manager",
+                path, stack_config_line(config, "CLOUD_PROVIDER"));
+}
+
 int stack_config_check(const char *path, StackConfig *ret, StringList *ret_problems,
                        StringList *ret_warnings, Error *err)
 {
@@ -300,6 +315,7 @@ int stack_config_check(const char *path, StackConfig *ret, StringList *ret_probl
                 }
         }
         if (check_stack(path, &config, ret_problems) < 0 ||
+            stack_config_check_provider(path, &config, ret_problems) < 0 ||
             networks_check_pairs(path, &config, ret_problems) < 0 ||
             warn_of(path, &file, ret_warnings) < 0) {
                 return error_oom(err);

@@ -103,6 +103,10 @@ int stack_config_check(const char *path, StackConfig *ret, StringList *ret_probl
  * *ret_warnings (may be NULL) is set on success. */
 int stack_config_load(const char *path, StackConfig *ret, StringList *ret_warnings, Error *err);
 
+/* Appends a problem if CLOUD_PROVIDER is of a kind that Kubernetes does not have with this
+ * CONTAINER_RUNTIME. Returns 0 or -ENOMEM. */
+int stack_config_check_provider(const char *path, const StackConfig *config, StringList *problems);
+
 /* Fills *err with the problems, as ERROR_CONFIG. */
 int stack_config_refuse(const StringList *problems, Error *err);
 

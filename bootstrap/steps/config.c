@@ -34,21 +34,20 @@ static int settle_runtime(StackConfig *config, const Images *images, Error *err)
                         config->container_runtime, carried, IMAGES_PATH, config->container_runtime,
                         carried);
         }
-        if (images->runtime == RUNTIME_CONTAINERD && streq(config->cloud_provider, "aws")) {
-                return error_set(
-                        err, ERROR_CONFIG, EINVAL,
-                        "%s:%u: CLOUD_PROVIDER=aws, but Kubernetes removed its AWS cloud provider "
-                        "in 1.27, and this AMI's is newer: set none, or external and install AWS's "
-                        "cloud controller manager",
-                        STACK_CONFIG_PATH, stack_config_line(config, "CLOUD_PROVIDER"));
-        }
         int r = replace_setting(&config->container_runtime, carried, err);
         if (r >= 0 && isempty(config->cgroup_driver)) {
                 r = replace_setting(&config->cgroup_driver,
                                     images->runtime == RUNTIME_DOCKER ? "cgroupfs" : "systemd",
                                     err);
         }
-        return r;
+        if (r < 0) {
+                return r;
+        }
+        _cleanup_string_list_ StringList problems = {};
+        if (stack_config_check_provider(STACK_CONFIG_PATH, config, &problems) < 0) {
+                return error_oom(err);
+        }
+        return problems.n > 0 ? stack_config_refuse(&problems, err) : 0;
 }
 
 /* Compares the settings with those of the volume's cluster if the volume is mounted already, before
