@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The steps containerd and cni, beside a containerd and a systemd that say what a case wants; the
  * bridge and the files are real, on a machine of the test's own. */
-#include <errno.h>
 #include <arpa/inet.h>
+#include <errno.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -16,9 +16,9 @@
 #include "steps/services/cni.h"
 #include "steps/services/service.h"
 
-#define TEXT(s)    ((char[]) { s }) /* fields own their strings, so they are not const */
-#define PAUSE      "registry.k8s.io/pause:3.10.2"
-#define CNI_FILE   CNI_FOLDER "/10-overlay.conflist"
+#define TEXT(s)  ((char[]) { s }) /* fields own their strings, so they are not const */
+#define PAUSE    "registry.k8s.io/pause:3.10.2"
+#define CNI_FILE CNI_FOLDER "/10-overlay.conflist"
 
 /* What containerd says; each case changes a part of it. */
 static CriStatus said;
@@ -130,7 +130,8 @@ static void waits_for_what_comes(void)
         CHECK_STR(status.reason, "containerd is not ready: still loading plugins");
         reset();
         unit_active = false;
-        CHECK_OK(run_step(containerd_probe, containerd_apply, MACHINE_CONVERGE, &status, &err), err);
+        CHECK_OK(run_step(containerd_probe, containerd_apply, MACHINE_CONVERGE, &status, &err),
+                 err);
         CHECK_INT(starts, 1);
 }
 
