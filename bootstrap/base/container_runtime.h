@@ -3,8 +3,8 @@
 
 #include <errno.h>
 
-/* What runs the pods of a machine: docker, with Kubernetes 1.19 to 1.23, or containerd, with a
- * current Kubernetes. */
+/* The program that runs the pods of a machine: docker, with Kubernetes 1.19 to 1.23, or containerd,
+ * with a current Kubernetes. */
 typedef enum ContainerRuntime {
         RUNTIME_DOCKER,
         RUNTIME_CONTAINERD,

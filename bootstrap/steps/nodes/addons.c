@@ -122,7 +122,7 @@ int addons_probe(void *userdata, StepContext *context, Error *err)
         return r <= 0 ? r : are_noted(api, &manifests, context, err);
 }
 
-/* Where a person finds the API server's container, and what it said. */
+/* The places where a person finds the API server's container, and what it said. */
 static const char *const where_to_look[_RUNTIME_MAX] = {
         [RUNTIME_DOCKER] = "docker ps -a",
         [RUNTIME_CONTAINERD] = "/var/log/pods and ctr -n k8s.io tasks ls",

@@ -3,6 +3,7 @@
 
 #include "steps/boot.h"
 
-/* Where containerd reads the pods' network from, as its configuration names it (conf/containerd).
- * On a tmpfs, so that after a reboot no pod starts before the overlay is there. */
+/* The folder from which containerd reads the pods' network, as its configuration names it
+ * (conf/containerd). On a tmpfs, so that after a reboot no pod starts before the overlay is there.
+ */
 #define CNI_FOLDER RUNTIME_FOLDER "/cni"

@@ -9,7 +9,7 @@
  * docker-bootstrap, SUBNET_ENV, and the kernel's routes and neighbours for the leases of the other
  * machines. */
 
-/* What a look at all leases finds: those that the kernel does not match. */
+/* The result of a look at all leases: those that the kernel does not match. */
 typedef struct OverlayLook OverlayLook;
 
 /* Notes whether the kernel matches one machine's lease. Returns 0, or negative if the kernel cannot
