@@ -46,10 +46,10 @@ int render_cni(const char *bridge, const char *subnet, unsigned mtu, Buffer *ret
         json_auto_t *document =
                 json_pack("{s:s, s:s, s:[{s:s, s:s, s:b, s:b, s:b, s:i, s:{s:s, s:[[{s:s}]]}},"
                           " {s:s, s:{s:b}, s:b}]}",
-                          "cniVersion", "1.0.0", "name", "overlay", "plugins", /* */
+                          "cniVersion", "1.0.0", "name", "overlay", "plugins", /* bridge: */
                           "type", "bridge", "bridge", bridge, "isDefaultGateway", 1, "hairpinMode",
                           1, "ipMasq", 0, "mtu", (int) mtu, "ipam", "type", "host-local", "ranges",
-                          "subnet", subnet, /* */
+                          "subnet", subnet, /* portmap: */
                           "type", "portmap", "capabilities", "portMappings", 1, "snat", 1);
         return document ? append_json(document, ret, err) : error_oom(err);
 }

@@ -279,7 +279,7 @@ static Role file_role(const EnvFile *file)
 
 int stack_config_check_provider(const char *path, const StackConfig *config, StringList *problems)
 {
-        /* missing: another problem, of a wrong line */
+        /* NULL if the value in the file is wrong, which is a problem of its own */
         if (!streq(strempty(config->container_runtime), "containerd") ||
             !streq(strempty(config->cloud_provider), "aws")) {
                 return 0;
