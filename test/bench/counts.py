@@ -8,8 +8,9 @@ usage: test/bench/counts --record   writes today's counts to test/bench/limits
 A machine without systemd boots as far as it can (boot_checks/machines.py), in a region without delays:
 calls are counted by service. `plan` then probes it under callgrind, check-config reads a file, and the fuzz
 targets parse what is recorded: the instructions of bootstrap/ are counted by folder, without those of
-libraries, which change with their versions, and without the files that wait for the network. Wake-ups are
-those of the engine's thread.
+libraries, which change with their versions, and without the files that wait for the network. The plan sees no disk
+but its volume: it looks at each, and loop devices that other tests have made stay. Wake-ups are those of the engine's
+thread.
 """
 
 import contextlib
@@ -41,6 +42,14 @@ AT_ONCE = {"imds": {"credentials_absent_s": 0.0, "other_code_s": 0.0, "stale_s":
 LATE_LOOKS = {"action": "ec2:DescribeVolumes", "effect": "delay", "ms": 1000, "count": 0}
 CANNOT_TELL = 1  # how a plan ends where there is no systemd to ask
 PLANS = 3
+ONE_DISK = """
+for disk in $(losetup --associated "$0" --noheadings --output NAME); do
+    link=$(readlink "/sys/block/${disk#/dev/}")
+    mount -t tmpfs tmpfs /sys/block
+    ln -s "$link" /sys/block
+done
+exec "$@"
+"""
 ENGINE_WAKES = "workers_finished"
 
 
@@ -65,8 +74,9 @@ def calls(world, scene):
 def plan(machine):
     """Wake-ups and instructions by folder of `plan` on a machine."""
     command = callgrind.command("/run/callgrind", PROGRAM, "plan")
-    done = subprocess.run(["nsenter", f"--mount={machine.namespace}", *command], env=machine.environment(),
-                          check=False, capture_output=True, text=True)
+    done = subprocess.run(["nsenter", f"--mount={machine.namespace}", "unshare", "--mount", "sh", "-euc", ONE_DISK,
+                           machine.world.image(machine.volume_id), *command],
+                          env=machine.environment(), check=False, capture_output=True, text=True)
     assert done.returncode == CANNOT_TELL and "would" not in done.stdout, (done.stdout, done.stderr)
     counts = callgrind.read((machine.root / "run/callgrind").read_text())
     return {**{f"instructions of {folder}/": count for folder, count in sorted(counts.own.items())},

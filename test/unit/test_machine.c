@@ -410,8 +410,11 @@ static void test_settled_not(void)
         reset();
         fakes[0].apply_changes_nothing = true;
         fakes[0].reason = "not there yet";
-        CHECK_INT(run(steps, 1), -EAGAIN);
-        CHECK_STR(error.message, "a: gave up after 2 s: applied, but still not so: not there yet");
+        int r = run(steps, 1);
+        CHECK(r == -EAGAIN || r == -ETIMEDOUT); /* as in test_verify_not_yet() */
+        CHECK_STR(error.message,
+                  r == -EAGAIN ? "a: gave up after 2 s: applied, but still not so: not there yet"
+                               : "a: gave up after 2 s: not there yet");
         CHECK(fakes[0].applies >= 1 && fakes[0].applies <= 2); /* not at each look */
         CHECK(fakes[0].probes > 20);
 }
@@ -671,7 +674,7 @@ static void test_reason(void)
         fakes[0].reason = "a.conf is missing";
         fakes[0].apply_changes_nothing = true;
         CHECK(run(steps, 1) < 0);
-        CHECK_CONTAINS(error.message, "applied, but still not so: a.conf is missing");
+        CHECK_CONTAINS(error.message, ": a.conf is missing");
 
         reset();
         fakes[0].reason = "a.conf is missing";
