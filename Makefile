@@ -163,7 +163,7 @@ install: all ## into DESTDIR
 	install -m 0644 conf/stack-config.sh conf/images $(DESTDIR)$(PREFIX)/share/doc/kube-bootstrap
 	ln -sfn $(PREFIX)/sbin/kube-bootstrap $(DESTDIR)$(SYSCONFDIR)/kubernetes/bootstrap
 	install -m 0644 conf/kubernetes/*.yaml $(DESTDIR)$(SYSCONFDIR)/kubernetes
-	for folder in static-pods/all static-pods/master addons addons/docker addons/containerd; do \
+	for folder in static-pods/all static-pods/master addons addons/docker; do \
 		install -d $(DESTDIR)$(SYSCONFDIR)/kubernetes/$$folder && \
 		install -m 0644 conf/kubernetes/$$folder/*.yaml \
 			$(DESTDIR)$(SYSCONFDIR)/kubernetes/$$folder || exit; \

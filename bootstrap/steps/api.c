@@ -26,6 +26,20 @@ int api_open(const Boot *boot, KubeApi **ret, Error *err)
                                             err);
 }
 
+int api_write(KubeApi *api, const char *collection, const char *name, const json_t *body,
+              const Wait *wait, Error *err)
+{
+        _cleanup_free_ char *path = string_format("%s/%s", collection, name);
+        if (!path) {
+                return error_oom(err);
+        }
+        int r = kube_api_change(api, KUBE_API_PUT, path, body, wait, err);
+        if (r == 0) {
+                r = kube_api_change(api, KUBE_API_POST, collection, body, wait, err);
+        }
+        return r < 0 ? r : 0;
+}
+
 int api_get_node(const Boot *boot, KubeApi *api, StepContext *context, json_t **ret, Error *err)
 {
         const char *name = boot->node_name;

@@ -19,6 +19,11 @@ void api_server(const Boot *boot, char ret[API_SERVER_MAX]);
  * is none). */
 int api_open(const Boot *boot, KubeApi **ret, Error *err);
 
+/* Replaces the object of that name in a collection ("/api/v1/namespaces/x/configmaps"), or makes
+ * it. `body` is borrowed, and names no version: what another has changed meanwhile is replaced. */
+int api_write(KubeApi *api, const char *collection, const char *name, const json_t *body,
+              const Wait *wait, Error *err);
+
 /* Gets this machine's own Node. Returns 1 (the caller frees *ret), or 0 if there is none (404),
  * after saying what the step waits for. */
 int api_get_node(const Boot *boot, KubeApi *api, StepContext *context, json_t **ret, Error *err);

@@ -40,6 +40,7 @@ typedef enum BootStep {
         BOOT_KUBELET_CONFIG,
         BOOT_KUBELET,
         BOOT_KUBELET_JOIN,
+        BOOT_ROLES,
         BOOT_ADDONS,
         BOOT_FLANNEL,
         BOOT_CNI,
@@ -187,6 +188,7 @@ StepFunction kubelet_config_probe, kubelet_config_apply;
 StepFunction static_pods_probe, static_pods_apply;
 StepFunction kubelet_probe, kubelet_apply;
 StepFunction kubelet_join_probe, kubelet_join_apply;
+StepFunction roles_probe, roles_apply;
 StepFunction addons_probe, addons_apply;
 StepFunction flannel_probe, flannel_apply;
 StepFunction cni_probe, cni_apply;

@@ -151,9 +151,16 @@ const Step boot_steps[_BOOT_STEP_MAX] = {
                 .probe = kubelet_join_probe, .apply = kubelet_join_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
         },
+        [BOOT_ROLES] = {
+                .name = "roles", .runs_on = KIND_MASTER, .needs = STEP(KUBELET),
+                .makes_true = "the API server is ready, and the cluster's parts have their roles",
+                .probe = roles_probe, .apply = roles_apply,
+                .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
+        },
+        /* A person's own manifests are among them: but for `ready`, nothing waits for them. */
         [BOOT_ADDONS] = {
-                .name = "addons", .runs_on = KIND_MASTER, .needs = STEP(KUBELET),
-                .makes_true = "the API server is ready and was given the addons",
+                .name = "addons", .runs_on = KIND_MASTER, .needs = STEP(ROLES),
+                .makes_true = "the cluster was given the addons",
                 .probe = addons_probe, .apply = addons_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
         },
@@ -162,7 +169,7 @@ const Step boot_steps[_BOOT_STEP_MAX] = {
         [BOOT_FLANNEL] = {
                 .name = "flannel", .runs_on = KIND_CONTAINERD,
                 .needs = STEP(DOCKER_BOOTSTRAP) | STEP(SOURCE_DEST_CHECK) | STEP(KUBELET_JOIN) |
-                         STEP(ADDONS),
+                         STEP(ROLES),
                 .makes_true = "flanneld has the Node's subnet, and the kernel matches every Node",
                 .probe = flannel_probe, .apply = flannel_apply,
                 .retry = RETRY_LOCAL, .reprobe_s = 30,
@@ -174,7 +181,7 @@ const Step boot_steps[_BOOT_STEP_MAX] = {
                 .retry = RETRY_LOCAL, .settle_s = 10, .deadline_s = 600, .reprobe_s = 60,
         },
         [BOOT_JOIN_TOKEN] = {
-                .name = "join-token", .runs_on = KIND_MASTER, .needs = STEP(ADDONS),
+                .name = "join-token", .runs_on = KIND_MASTER, .needs = STEP(ROLES),
                 .makes_true = "a token to join with is in the cluster and in the bucket",
                 .probe = join_token_probe, .apply = join_token_apply,
                 .retry = RETRY_AWS, .deadline_s = 600, .reprobe_s = 60, .routine = true,
@@ -187,7 +194,7 @@ const Step boot_steps[_BOOT_STEP_MAX] = {
         },
         [BOOT_READY] = {
                 .name = "ready", .runs_on = KIND_ALL,
-                .needs = STEP(KUBELET_JOIN) | STEP(CNI) | STEP(ELASTIC_IP) | STEP(NODES),
+                .needs = STEP(KUBELET_JOIN) | STEP(CNI) | STEP(ELASTIC_IP) | STEP(ADDONS) | STEP(NODES),
                 .makes_true = "every unit of this role is active and this machine's Node is Ready",
                 .probe = ready_probe, .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 30,
         },

@@ -80,7 +80,7 @@ MISSED = " MISSED"
 SERVICES = ("ec2", "s3", "imds", "cloudformation")
 # Steps that ask this machine alone.
 LOCAL = {"config", "docker-bootstrap", "etcd", "flannel-config", "flanneld", "docker", "static-pods", "kubelet",
-         "addons", "ready"}
+         "roles", "addons", "ready"}
 
 
 def main():

@@ -221,7 +221,6 @@ static void test_starts(void)
                 ;
         }
         CHECK_INT(r, 1);
-        CHECK_INT(kubectl(MINE, "apply -f conf/kubernetes/addons/10-rbac.yaml"), 0);
 }
 
 static unsigned attempts(StepFunction *probe, StepFunction *apply)
@@ -230,6 +229,61 @@ static unsigned attempts(StepFunction *probe, StepFunction *apply)
         Error err = {};
         CHECK_OK(run_step(probe, apply, MACHINE_CONVERGE, &status, &err), err);
         return status.attempts;
+}
+
+/* What kubectl finds in all ClusterRoleBindings of ours: a line NAME ROLE SUBJECTS each. */
+static const char *roles_found(void)
+{
+        static char text[2048];
+        Error err = {};
+        char path[300];
+        _cleanup_buffer_ Buffer found = {};
+        (void) snprintf(path, sizeof(path), "%s/roles", test_folder());
+        CHECK_INT(
+                kubectl(MINE,
+                        "get clusterrolebindings -o jsonpath='{range .items[*]}{.metadata.name} "
+                        "{.roleRef.name} {.subjects[*].kind} {.subjects[*].name}{\"\\n\"}{end}' | "
+                        "grep kube-bootstrap: > %s",
+                        path),
+                0);
+        CHECK_OK(file_read(path, sizeof(text) - 1, &found, &err), err);
+        (void) snprintf(text, sizeof(text), "%s", found.data);
+        return text;
+}
+
+#define ROLES_OF_DOCKER                                                    \
+        "kube-bootstrap:kubelet-api-admin system:kubelet-api-admin User "  \
+        "kube-apiserver-kubelet-client\n"                                  \
+        "kube-bootstrap:node-bootstrapper system:node-bootstrapper Group " \
+        "system:bootstrappers:kube-bootstrap\n"
+#define ROLES_OF_CONTAINERD \
+        ROLES_OF_DOCKER "kube-bootstrap:node-proxier system:node-proxier Group system:nodes\n"
+
+/* Each is given where it is missing, has another subject, or is of another role. */
+static void test_roles(void)
+{
+        CHECK_INT(attempts(roles_probe, roles_apply), 1);
+        CHECK_STR(roles_found(), ROLES_OF_DOCKER);
+        CHECK_INT(attempts(roles_probe, roles_apply), 0);
+
+        boot.images.runtime = RUNTIME_CONTAINERD;
+        CHECK_INT(attempts(roles_probe, roles_apply), 1);
+        CHECK_STR(roles_found(), ROLES_OF_CONTAINERD);
+        CHECK_INT(attempts(roles_probe, roles_apply), 0);
+
+        CHECK_INT(kubectl(MINE, "patch clusterrolebinding kube-bootstrap:node-proxier -p "
+                                "'{\"subjects\":[{\"kind\":\"User\",\"name\":\"x\"}]}'"),
+                  0);
+        CHECK_INT(attempts(roles_probe, roles_apply), 1);
+        CHECK_STR(roles_found(), ROLES_OF_CONTAINERD);
+
+        CHECK_INT(kubectl(MINE, "delete clusterrolebinding kube-bootstrap:node-proxier"), 0);
+        CHECK_INT(kubectl(MINE, "create clusterrolebinding kube-bootstrap:node-proxier "
+                                "--clusterrole=view --group=system:nodes"),
+                  0);
+        CHECK_INT(attempts(roles_probe, roles_apply), 1);
+        CHECK_STR(roles_found(), ROLES_OF_CONTAINERD);
+        boot.images.runtime = RUNTIME_DOCKER;
 }
 
 /* The token of a document, by the reader that nodes have. */
@@ -549,6 +603,7 @@ static void test_fetch(void)
 
 static const TestCase cases[] = {
         { "the API server is ready", test_starts },
+        { "the cluster's parts have their roles", test_roles },
         { "tokens are made, known and left for nodes", test_tokens },
         { "tokens are renewed, and go", test_tokens_renewed },
         { "who is let in", test_requests },
@@ -586,6 +641,7 @@ int main(void)
                                       .s3_bucket = bucket_name,
                                       .s3_prefix = prefix,
                                       .join_token_s = 86400 };
+        boot.config_known = true;
         (void) snprintf(boot.node_name, sizeof(boot.node_name), OWN);
         node_key = EVP_EC_gen("P-256");
         if (s3_bucket_new(boot.aws, bucket_name, "123456789012", "", &boot.bucket, &err) < 0) {

@@ -207,16 +207,17 @@ static const char *text_of(const Manifests *manifests, const char *name)
         return "";
 }
 
-/* The templates of the AMI, as each role fills them. */
-static void fill_our_own(ContainerRuntime runtime, const char *addons, Manifests *ret)
+/* The templates of the AMI, as each runtime fills them. */
+static void fill_our_own(ContainerRuntime runtime, Manifests *ret)
 {
-        const char *const folders[] = { "conf/kubernetes/static-pods/all",
-                                        "conf/kubernetes/static-pods/master",
-                                        "conf/kubernetes/addons", addons };
+        static const char *const folders[] = { "conf/kubernetes/static-pods/all",
+                                               "conf/kubernetes/static-pods/master",
+                                               "conf/kubernetes/addons",
+                                               "conf/kubernetes/addons/docker" };
         Error err = {};
         boot.images.coredns = an_image;
         boot.images.runtime = runtime;
-        FOREACH_ARRAY(path, folders, ELEMENTS(folders)) {
+        FOREACH_ARRAY(path, folders, runtime == RUNTIME_DOCKER ? 4 : 3) {
                 size_t before = ret->n;
                 CHECK_OK(manifests_render(&boot, NULL, *path, MANIFESTS_LACK_NOTHING, ret, &err),
                          err);
@@ -250,8 +251,8 @@ static void our_own_can_be_filled(void)
                 { "kube-proxy.yaml", "\n        path: /healthz\n", "\n        path: /livez\n" },
         };
         _cleanup_manifests_ Manifests docker = {}, containerd = {};
-        fill_our_own(RUNTIME_DOCKER, "conf/kubernetes/addons/docker", &docker);
-        fill_our_own(RUNTIME_CONTAINERD, "conf/kubernetes/addons/containerd", &containerd);
+        fill_our_own(RUNTIME_DOCKER, &docker);
+        fill_our_own(RUNTIME_CONTAINERD, &containerd);
         FOREACH_ARRAY(line, lines, ELEMENTS(lines)) {
                 CHECK_CONTAINS(text_of(&docker, line->manifest), line->docker);
                 CHECK_CONTAINS(text_of(&containerd, line->manifest), line->containerd);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <openssl/sha.h>
+#include <unistd.h>
 
 #include "base/digest.h"
 #include "host/process.h"
@@ -8,7 +9,7 @@
 #include "steps/kubelet/join.h"
 #include "steps/kubelet/manifests.h"
 
-/* addons: the manifests that a cluster is given once its API server answers. kubectl applies them.
+/* addons: the manifests that a cluster is given. kubectl applies them.
  * A ConfigMap notes the digest of each file that was applied last, so that a probe compares all of
  * them with one request. The ConfigMap does not show that somebody has deleted an object since:
  * `run --from addons` brings it back. */
@@ -20,7 +21,7 @@
 #define NOTES_PATH "/api/v1/namespaces/kube-system/configmaps"
 #define NOTE_PATH  NOTES_PATH "/" NOTE_NAME
 
-/* Those of every cluster, and those of this container runtime. */
+/* Those of every cluster, and those of this container runtime, which may have none. */
 static int addons_render(const Boot *boot, StepContext *context, Manifests *ret, Error *err)
 {
         _cleanup_free_ char *folder =
@@ -29,7 +30,10 @@ static int addons_render(const Boot *boot, StepContext *context, Manifests *ret,
                 return error_oom(err);
         }
         int r = manifests_render(boot, context, TEMPLATES, MANIFESTS_LACK_IMAGES, ret, err);
-        return r < 0 ? r : manifests_render(boot, context, folder, MANIFESTS_LACK_IMAGES, ret, err);
+        if (r < 0 || (access(folder, F_OK) < 0 && errno == ENOENT)) {
+                return r;
+        }
+        return manifests_render(boot, context, folder, MANIFESTS_LACK_IMAGES, ret, err);
 }
 
 /* Makes an object that maps each file's name to its digest. */
@@ -78,33 +82,7 @@ static int note(KubeApi *api, const Manifests *manifests, StepContext *context, 
         if (!body) {
                 return error_oom(err);
         }
-        r = kube_api_change(api, KUBE_API_PUT, NOTE_PATH, body, step_wait(context), err);
-        if (r == 0) {
-                r = kube_api_change(api, KUBE_API_POST, NOTES_PATH, body, step_wait(context), err);
-        }
-        return r < 0 ? r : 0;
-}
-
-static const StepRetry api_looks = { .first_ms = 250, .max_ms = 1000 };
-
-/* Returns 1 if the API server is ready, else 0. An API server that has just started lets nobody do
- * anything until it has made its own roles (on a new cluster not even its administrators), so a
- * denial also means "not ready yet". */
-static int answers(void *userdata, StepContext *context, Error *err)
-{
-        KubeApi *api = userdata;
-        Error why = {};
-        int r = kube_api_is_ready(api, step_wait(context), &why);
-        bool not_yet = r < 0 && (why.class == ERROR_RETRY || why.class == ERROR_DENIED);
-        if (r < 0 && (!not_yet || wait_check(step_wait(context), ERROR_IGNORED) < 0)) {
-                *err = why;
-                return r;
-        }
-        if (r <= 0) { /* without an error why.message is empty */
-                step_waiting_for(context, "the API server to be ready%s%.150s", not_yet ? ": " : "",
-                                 why.message);
-        }
-        return r > 0;
+        return api_write(api, NOTES_PATH, NOTE_NAME, body, step_wait(context), err);
 }
 
 int addons_probe(void *userdata, StepContext *context, Error *err)
@@ -116,25 +94,7 @@ int addons_probe(void *userdata, StepContext *context, Error *err)
         if (r >= 0) {
                 r = api_open(boot, &api, err);
         }
-        if (r >= 0) {
-                r = answers(api, context, err);
-        }
-        return r <= 0 ? r : are_noted(api, &manifests, context, err);
-}
-
-/* The places where a person finds the API server's container, and what it said. */
-static const char *const where_to_look[_RUNTIME_MAX] = {
-        [RUNTIME_DOCKER] = "docker ps -a",
-        [RUNTIME_CONTAINERD] = "/var/log/pods and ctr -n k8s.io tasks ls",
-};
-
-static int await_api(const Boot *boot, KubeApi *api, StepContext *context, Error *err)
-{
-        int r = step_await(context, answers, api, api_looks, 0, err);
-        return r != -ETIMEDOUT ? r
-                               : error_set(err, ERROR_RETRY, ETIMEDOUT,
-                                           "the API server does not become ready: see %s",
-                                           where_to_look[boot->images.runtime]);
+        return r < 0 ? r : are_noted(api, &manifests, context, err);
 }
 
 /* Runs kubectl apply. kubectl's cache of what the API server knows would be in a home folder, and
@@ -166,9 +126,6 @@ int addons_apply(void *userdata, StepContext *context, Error *err)
         int r = addons_render(boot, context, &manifests, err);
         if (r >= 0) {
                 r = api_open(boot, &api, err);
-        }
-        if (r >= 0) {
-                r = await_api(boot, api, context, err);
         }
         if (r >= 0) {
                 r = manifests_install(&manifests, MANIFESTS, err);

@@ -10,8 +10,8 @@
 #include "steps/services/service.h"
 
 /* flannel: the overlay's daemon, with its leases in the cluster's Nodes. It asks the API server as
- * this machine's own kubelet: kubelet may write the status of its Node, and the addons let every
- * kubelet read the others (conf/kubernetes/addons/containerd). */
+ * this machine's own kubelet: kubelet may write the status of its Node, and `roles` lets every
+ * kubelet read the others. */
 
 #define FLANNEL_CONFIG_FOLDER RUNTIME_FOLDER "/flannel"
 #define FLANNEL_CONFIG        FLANNEL_CONFIG_FOLDER "/net-conf.json"
