@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -284,11 +286,19 @@ static const char *const state_names[_DOCKER_CONTAINER_STATE_MAX] = {
         [DOCKER_CONTAINER_DIFFERENT] = "made from another configuration",
         [DOCKER_CONTAINER_STOPPED] = "stopped",
         [DOCKER_CONTAINER_RUNNING] = "running",
+        [DOCKER_CONTAINER_LOST] = "running, docker says, but its process is gone",
 };
 
 const char *docker_container_state_to_string(DockerContainerState state)
 {
         return state >= 0 && state < _DOCKER_CONTAINER_STATE_MAX ? state_names[state] : "invalid";
+}
+
+/* containerd tells dockerd of a process that ends. While it is itself away, or comes back, it tells
+ * nobody, and dockerd takes the container for a running one until somebody stops it. */
+static bool is_gone(json_int_t pid)
+{
+        return pid > 0 && pid <= INT_MAX && kill((pid_t) pid, 0) < 0 && errno == ESRCH;
 }
 
 static int docker_look(const char *socket, const char *name, const char *hash, const Wait *wait,
@@ -301,9 +311,10 @@ static int docker_look(const char *socket, const char *name, const char *hash, c
                 return r;
         }
         const char *label = NULL, *status = NULL;
+        json_int_t pid = 0;
         if (r > 0) {
                 (void) json_unpack(json, "{s:{s:{s:s}}}", "Config", "Labels", HASH_LABEL, &label);
-                (void) json_unpack(json, "{s:{s:s}}", "State", "Status", &status);
+                (void) json_unpack(json, "{s:{s:s, s?I}}", "State", "Status", &status, "Pid", &pid);
         }
         /* A "dead" container is one that docker failed to remove; it never starts again. */
         if (r == 0) {
@@ -311,7 +322,7 @@ static int docker_look(const char *socket, const char *name, const char *hash, c
         } else if (!streq_ptr(label, hash) || streq_ptr(status, "dead")) {
                 *ret = DOCKER_CONTAINER_DIFFERENT;
         } else if (streq_ptr(status, "running")) {
-                *ret = DOCKER_CONTAINER_RUNNING;
+                *ret = is_gone(pid) ? DOCKER_CONTAINER_LOST : DOCKER_CONTAINER_RUNNING;
         } else {
                 *ret = DOCKER_CONTAINER_STOPPED;
         }
@@ -380,14 +391,15 @@ int docker_container_create(const char *socket, const Container *container, cons
 {
         static const int created[] = { 201 };
         char hash[DOCKER_HASH_SIZE];
-        DockerContainerState state;
+        DockerContainerState state = DOCKER_CONTAINER_ABSENT;
         json_auto_t *body = NULL;
         int r = plan(socket, container, wait, &body, hash, err);
         if (r < 0) {
                 return r;
         }
         r = docker_look(socket, container->name, hash, wait, &state, err);
-        if (r < 0 || state == DOCKER_CONTAINER_STOPPED || state == DOCKER_CONTAINER_RUNNING) {
+        bool exists = state != DOCKER_CONTAINER_ABSENT && state != DOCKER_CONTAINER_DIFFERENT;
+        if (r < 0 || exists) {
                 return r;
         }
         if (state == DOCKER_CONTAINER_DIFFERENT) {

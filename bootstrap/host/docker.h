@@ -40,6 +40,7 @@ typedef enum DockerContainerState {
         DOCKER_CONTAINER_DIFFERENT, /* exists, but made from another configuration */
         DOCKER_CONTAINER_STOPPED,   /* exists as configured, not running */
         DOCKER_CONTAINER_RUNNING,
+        DOCKER_CONTAINER_LOST, /* running, docker says, but its process is gone */
         _DOCKER_CONTAINER_STATE_MAX,
         _DOCKER_CONTAINER_STATE_INVALID = -EINVAL,
 } DockerContainerState;

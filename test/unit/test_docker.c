@@ -222,6 +222,27 @@ static void test_run(void)
         daemon_stop(&start);
 }
 
+/* Its process ends while containerd, which would tell docker of it, is away. */
+static void test_lost(void)
+{
+        Wait wait = test_patience();
+        Container c = container();
+        REQUIRE(shell("/usr/bin/docker -H unix://%s start " NAME, docker_socket) == 0);
+        REQUIRE(shell("kill -STOP $(cat %s/c.pid)", folder) == 0);
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_RUNNING);
+        CHECK_INT(shell("kill -9 $(/usr/bin/docker -H unix://%s inspect -f '{{.State.Pid}}' " NAME
+                        ")",
+                        docker_socket),
+                  0);
+        while (state_of(&c) == DOCKER_CONTAINER_RUNNING && /* until its parent has reaped it */
+               wait_sleep(&wait, 20, ERROR_IGNORED) == 0) {}
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_LOST);
+        REQUIRE(shell("kill -CONT $(cat %s/c.pid)", folder) == 0);
+        while (state_of(&c) == DOCKER_CONTAINER_LOST && wait_sleep(&wait, 20, ERROR_IGNORED) == 0) {
+        }
+        CHECK_INT(state_of(&c), DOCKER_CONTAINER_STOPPED);
+}
+
 static void test_replace(void)
 {
         Error err = {};
@@ -256,7 +277,8 @@ static void test_start(void)
         (void) snprintf(data_path, sizeof(data_path), "%s/data", folder);
         REQUIRE(shell("cd %s && mkdir data && echo '{}' > docker.json", folder) == 0);
         daemon_start(&containerd,
-                     "cd %s && exec " CONTAINERD " --config /dev/null --root $PWD/c-root "
+                     "cd %s && echo $$ > c.pid && exec " CONTAINERD
+                     " --config /dev/null --root $PWD/c-root "
                      "--state $PWD/c-state --address $PWD/c.sock > c.log 2>&1",
                      folder);
         daemon_start(&dockerd,
@@ -287,6 +309,7 @@ int main(void)
                 { "an image that is missing, and there", test_image },
                 { "a container is created once", test_create },
                 { "it runs confined, with its output attached", test_run },
+                { "its process is gone, and docker does not know", test_lost },
                 { "it is replaced when its configuration or image changes", test_replace },
         };
         bool real = geteuid() == 0 && access(DOCKERD, X_OK) == 0 && access(CONTAINERD, X_OK) == 0 &&

@@ -145,8 +145,9 @@ int service_container_start(const char *unit, const Container *container, StepCo
         if (r < 0) {
                 return r;
         }
-        if (state == DOCKER_CONTAINER_DIFFERENT || state == DOCKER_CONTAINER_ABSENT) {
-                /* otherwise the unit would restart the container that is being replaced */
+        if (state != DOCKER_CONTAINER_STOPPED && state != DOCKER_CONTAINER_RUNNING) {
+                /* otherwise the unit would restart the container that is being replaced; and of one
+                 * that is lost docker learns only when it is to stop it */
                 r = unit_stop(unit, step_wait(context), err);
                 if (r < 0) {
                         return r;
