@@ -12,8 +12,15 @@
 # Not enabled: kube-bootstrap.service wants it, so there is still one unit that starts all.
 
 set -eu
+: "${PROVISION_LIB:=$(dirname "$0")/../lib}"
+# shellcheck source=packer/lib/runtime.sh
+. "$PROVISION_LIB/runtime.sh"
+case $container_runtime in
+docker) pods="/var/lib/docker/overlay2" ;;
+containerd) pods="/usr/lib/cni /var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots" ;;
+esac
 
-cat >/etc/systemd/system/kube-bootstrap-preread.service <<'END'
+cat >/etc/systemd/system/kube-bootstrap-preread.service <<END
 [Unit]
 Description=Read what this boot needs from a volume that is filled as it is read
 Documentation=https://docs.aws.amazon.com/ebs/latest/userguide/initalize-volume.html
@@ -27,9 +34,9 @@ After=local-fs.target
 
 [Service]
 Type=exec
-ExecStart=/usr/bin/find /usr/bin/containerd /usr/bin/containerd-shim-runc-v2 /usr/sbin/runc \
-        /usr/sbin/dockerd /usr/bin/docker /var/lib/docker-bootstrap/overlay2 \
-        /usr/bin/kubelet /usr/bin/kubectl /var/lib/docker/overlay2 \
+ExecStart=/usr/bin/find /usr/bin/containerd /usr/bin/containerd-shim-runc-v2 /usr/sbin/runc \\
+        /usr/sbin/dockerd /usr/bin/docker /var/lib/docker-bootstrap/overlay2 \\
+        /usr/bin/kubelet /usr/bin/kubectl $pods \\
         -xdev -type f -exec /bin/cat {} +
 StandardOutput=null
 IOSchedulingClass=idle

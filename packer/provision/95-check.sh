@@ -5,6 +5,7 @@
 # 1 GiB of room, or would not boot as it must.
 
 set -eu
+container_runtime=$(sed -n 's/^CONTAINER_RUNTIME=//p' /etc/kubernetes/images) # the scripts' library is gone by now
 bad=0
 
 wrong() {
@@ -96,6 +97,40 @@ for key in $(json_keys /etc/docker/daemon.json); do
         ;;
     esac
 done
+
+# Static pods are of kubelet's version: kubelet may not be newer than the API server.
+# https://kubernetes.io/releases/version-skew-policy/
+kubelet=$(kubelet --version)
+minor=$(echo "${kubelet#Kubernetes }" | cut -d. -f1,2)
+grep -E '^(APISERVER|CONTROLLER_MANAGER|SCHEDULER|PROXY)_IMAGE=' /etc/kubernetes/images >"$work/control-plane"
+while IFS='=' read -r key image; do
+    tag=${image%@*}
+    tag=${tag##*:}
+    [ "$(echo "v${tag#v}" | cut -d. -f1,2)" = "$minor" ] || wrong "$key is $image, but kubelet is $minor"
+done <"$work/control-plane"
+
+# kubelet does not start with swap.
+if grep -s '^[^#]*[[:space:]]swap[[:space:]]' /etc/fstab >"$work/swaps"; then
+    wrong "/etc/fstab has swap, with which kubelet does not start: $(cat "$work/swaps")"
+fi
+absent "swap, with which kubelet does not start" /etc/systemd/system/*.swap
+
+# The modules of 20-kernel.sh are there for each kernel, as /lib/modules has them.
+for folder in /lib/modules/*; do
+    [ -e "$folder/modules.dep" ] || continue
+    while read -r module; do
+        modinfo --set-version "${folder##*/}" "$module" >"$work/module" 2>&1 ||
+            wrong "kernel ${folder##*/} has no module $module"
+    done </etc/modules-load.d/kubernetes.conf
+done
+
+if [ "$container_runtime" = containerd ]; then
+    containerd --config /etc/containerd/config.toml config dump >"$work/containerd" 2>&1 ||
+        wrong "containerd does not read /etc/containerd/config.toml: $(tail -n 1 "$work/containerd")"
+    for plugin in bridge host-local loopback portmap; do
+        [ -x "/usr/lib/cni/$plugin" ] || wrong "/usr/lib/cni has no network plugin $plugin"
+    done
+fi
 
 # Where there is a kernel, all that the boot loader starts are told of the disks (23-disks.sh).
 set -- /boot/vmlinuz-*

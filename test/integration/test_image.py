@@ -56,7 +56,7 @@ class Layers:
     def __init__(self, folder):
         self.folder, self.tops = folder, []
 
-    def __call__(self, base="instance-root", size="4G"):
+    def __call__(self, base="instance-root-docker", size="4G"):
         top = self.folder / f"layer{len(self.tops)}"
         top.mkdir()
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", top], check=True)
@@ -100,10 +100,14 @@ def put(path, text="something"):
 
 # The image against the list
 
-def listed():
-    """The lines of packer/image.list, as words."""
-    return [line.split() for line in (ROOT / "packer/image.list").read_text(encoding="utf-8").splitlines()
-            if line and line[0] != "#"]
+RUNTIMES = ("docker", "containerd")
+
+
+def listed(runtime="docker"):
+    """The lines of packer/image.list for an image whose pods run on that, as words."""
+    [other] = {f"{name}:" for name in RUNTIMES if name != runtime}
+    lines = (ROOT / "packer/image.list").read_text(encoding="utf-8").splitlines()
+    return [line.removeprefix(f"{runtime}:").split() for line in lines if line and not line.startswith(("#", other))]
 
 
 def systemctl(root, *words):
@@ -148,6 +152,11 @@ def test_the_image_has_what_the_list_says_and_has_not_what_it_must_not(current):
     assert [line for line in listed() if line[0] != "enabled" and not is_so(current, line)] == []
 
 
+def test_so_has_the_one_with_containerd(layer):
+    root = layer("instance-root-containerd")
+    assert [line for line in listed("containerd") if line[0] != "enabled" and not is_so(root, line)] == []
+
+
 # What the lab adds and masks is its own: instance-lab/apply.
 DEBIANS = {"dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer", "getty@.service",
            "remote-fs.target", "systemd-pstore.service"}
@@ -168,6 +177,25 @@ def check(root):
 
 def test_the_last_check_passes_the_image(current):
     assert_done(check(current))
+
+
+def test_the_last_check_passes_the_one_with_containerd(layer):
+    assert_done(check(layer("instance-root-containerd")))
+
+
+@pytest.mark.parametrize("path, change, reason", [
+    ("etc/containerd/config.toml", lambda text: text + "[", "containerd does not read /etc/containerd/config.toml"),
+    ("usr/lib/cni/portmap", None, "no network plugin portmap"),
+    ("etc/kubernetes/images", lambda text: re.sub(r"(?m)^(PROXY_IMAGE=.*:v\d+\.).*", r"\g<1>7.0", text),
+     "PROXY_IMAGE is"),
+], ids=["its-configuration", "a-plugin", "another-version"])
+def test_the_build_fails_where_containerds_image_is_spoilt(layer, path, change, reason):
+    root = layer("instance-root-containerd")
+    text = (root / path).read_text(encoding="utf-8") if change else ""
+    (root / path).unlink()
+    if change:
+        put(root / path, change(text))
+    assert_fails(check(root), reason)
 
 
 @pytest.mark.parametrize("path, text, reason", [pytest.param(*row, id=what.replace(" ", "-")) for what, *row in (
@@ -206,6 +234,41 @@ def test_the_build_fails_where_a_unit_starts_or_not(layer, verb, unit, reason):
     root = layer()
     assert_done(say("systemctl", "-q", f"--root={root}", verb, unit))
     assert_fails(check(root), reason)
+
+
+@pytest.mark.parametrize("path, text", [
+    ("etc/fstab", "/dev/xvda1 / ext4 defaults 0 1\n/dev/xvdb none swap sw 0 0"),
+    ("etc/systemd/system/dev-xvdb.swap", "[Swap]\nWhat=/dev/xvdb"),
+], ids=["fstab", "a-unit"])
+def test_the_build_fails_where_there_is_swap(layer, path, text):
+    root = layer()
+    put(root / path, text)
+    assert_fails(check(root), "swap, with which kubelet does not start")
+
+
+def test_a_commented_swap_passes(layer):
+    root = layer()
+    put(root / "etc/fstab", "# /dev/xvdb none swap sw 0 0")
+    assert_done(check(root))
+
+
+@pytest.mark.parametrize("image, refused", [("lab/kube-apiserver:1.19.2", True), ("lab/kube-apiserver:v1.20.9", False),
+                                            ("lab/kube-apiserver@sha256:0", True),
+                                            ("lab:5000/kube-apiserver:v1.20.2@sha256:0", False)])
+def test_the_build_fails_where_the_control_plane_is_of_another_version(layer, image, refused):
+    root = layer()
+    images = (root / "etc/kubernetes/images").read_text(encoding="utf-8")
+    put(root / "etc/kubernetes/images", re.sub("(?m)^APISERVER_IMAGE=.*", f"APISERVER_IMAGE={image}", images))
+    if refused:
+        assert_fails(check(root), f"APISERVER_IMAGE is {image}, but kubelet is v1.20")
+    else:
+        assert_done(check(root))
+
+
+def test_the_build_fails_where_a_kernel_lacks_a_module(layer):
+    root = layer()
+    put(root / "lib/modules/6.1/modules.dep", "kernel/overlay.ko:")
+    assert_fails(check(root), "kernel 6.1 has no module br_netfilter")
 
 
 TOLD = "\tlinux\t/boot/vmlinuz-6.1 root=x ro nvme_core.io_timeout=4294967295"
@@ -304,7 +367,7 @@ def test_what_a_build_leaves_by_itself_is_cleaned_away(layer):
 @pytest.mark.parametrize("suite", ["bookworm", "trixie"])
 def test_its_packages_are_in_debian(layer, suite, architecture):
     """apt finds all that the script asks for, without installing it."""
-    root = layer("instance-images")
+    root = layer("instance-images-docker")
     apt = Path("/var/tmp/apt")
     inside = root / apt.relative_to("/")
     (root / "etc/resolv.conf").write_bytes(Path("/etc/resolv.conf").read_bytes())
@@ -341,7 +404,7 @@ def site(tmp_path):
 
 def test_kubelet_and_kubectl_are_downloaded(layer, site):
     address, release = site
-    root = layer("instance-images")
+    root = layer("instance-images-docker")
     assert_done(script(root, "30-kubernetes.sh", KUBERNETES_VERSION="v1.27.3", KUBERNETES_SITE=address))
     for program in ("kubelet", "kubectl"):
         assert (root / "usr/bin" / program).read_bytes() == (release / program).read_bytes()
@@ -351,7 +414,7 @@ def test_what_is_not_as_its_checksum_says_is_refused(layer, site):
     address, release = site
     with (release / "kubectl").open("a", encoding="utf-8") as file:
         file.write("# a byte more\n")
-    said = script(layer("instance-images"), "30-kubernetes.sh", KUBERNETES_VERSION="v1.27.3", KUBERNETES_SITE=address)
+    said = script(layer("instance-images-docker"), "30-kubernetes.sh", KUBERNETES_VERSION="v1.27.3", KUBERNETES_SITE=address)
     assert_fails(said, "checksum did NOT match")
 
 
@@ -362,7 +425,7 @@ def test_up_to_kubernetes_1_18_they_come_out_of_the_image_hyperkube(layer, tmp_p
     (folder / "usr/local/bin").mkdir(parents=True)
     for program in ("kubelet", "kubectl"):
         (folder / "usr/local/bin" / program).symlink_to("/hyperkube")
-    root = layer("instance-images")
+    root = layer("instance-images-docker")
     assert_done(say(LAB_IMAGES / "make-image", "--architecture", say("dpkg", "--print-architecture").stdout.strip(),
                     "lab/hyperkube:v1.18.20", folder, root / "opt/hyperkube.tar"))
     # docker's layers cannot lie in a layer
@@ -375,7 +438,7 @@ def test_up_to_kubernetes_1_18_they_come_out_of_the_image_hyperkube(layer, tmp_p
 
 def test_a_kubelet_of_another_version_than_asked_for_is_refused(layer):
     version = re.search("^kubernetes_version=(.*)", (LAB_IMAGES / "versions").read_text(encoding="utf-8"), re.M)[1]
-    said = script(layer("instance-images"), "30-kubernetes.sh", KUBERNETES_VERSION="v1.21.0",
+    said = script(layer("instance-images-docker"), "30-kubernetes.sh", KUBERNETES_VERSION="v1.21.0",
                   BINARIES_DIR=f"/run/cache/kubernetes/{version}")
     assert_fails(said, "expected Kubernetes v1.21.0")
 
