@@ -8,13 +8,12 @@ import shlex
 
 import pytest
 
-from kblab import machine, region, world
+from kblab import cluster, machine, region, world
+from kblab.runtime import OVERLAY_STEP, UNITS, WITH_DOCKER, with_containerd, with_docker
 from kblab.testing import equal, eventually, inside, lab, ok
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.in_order]
 
-UNITS = {"master": ["docker-bootstrap", "etcd", "flanneld", "docker", "kubelet"],
-         "node": ["docker-bootstrap", "flanneld", "docker", "kubelet"]}
 SOCKET = "unix:///run/docker-bootstrap/docker.sock"
 # etcd as the node sees it: over TLS, at the master's fixed address
 ETCD = ("curl -sS --max-time 10 --cacert /srv/kubernetes/etcd-ca.crt --cert /srv/kubernetes/etcd-gateway.crt"
@@ -26,7 +25,7 @@ def status(name):
 
 
 def overlay_of(name):
-    """The overlay's subnet, as docker's bridge has it."""
+    """The overlay's subnet, as the pods' bridge has it."""
     found = re.search(r"inet (\S+)", inside(name, "ip -4 -o address show cbr0"))
     return ipaddress.ip_interface(found.group(1)).network
 
@@ -48,9 +47,9 @@ def check_machine(name, role):
         equal([key for key in keys if "ca.key" in key], [], f"{name}: no CA's key on the node")
     environment = dict(line.split("=", 1) for line in inside(name, "cat /run/flannel/subnet.env").split())
     equal(str(overlay_of(name)), str(ipaddress.ip_interface(environment["FLANNEL_SUBNET"]).network),
-          f"{name}: docker is on the overlay's subnet")
+          f"{name}: the pods' bridge is on the overlay's subnet")
     equal(inside(name, "systemctl list-unit-files --state=enabled --type=service --no-legend"
-                       " | grep -cE '^(docker|etcd|kubelet|flanneld|docker-bootstrap)\\.' || true"), "0",
+                       " | grep -cE '^(containerd|docker|etcd|kubelet|flanneld|docker-bootstrap)\\.' || true"), "0",
           f"{name}: of all these units none is enabled")
     equal(inside(name, "cat /proc/$(systemctl show -P MainPID kube-bootstrap)/environ | tr '\\0' '\\n'"
                        " | grep -ciE 'secret|token|password' || true"), "0",
@@ -146,6 +145,14 @@ def test_the_master_holds_everything():
     holds_everything(machine.find("master").id, "master", "the master")
 
 
+@with_containerd
+def test_etcd_is_the_masters_own():
+    listens = inside("master", "ss -ltnH 'sport = :2379 or sport = :2380' | awk '{ print $4 }' | sort").split()
+    equal(listens, ["127.0.0.1:2379", "127.0.0.1:2380"], "etcd listens on the loopback alone")
+    equal(inside("node", "ls /srv/kubernetes | grep -E 'etcd|flanneld' || true"), "", "a node has nothing of etcd's")
+
+
+@with_docker
 def test_etcd():
     equal(etcd_health(), "true", "etcd is healthy over TLS, as asked from the node")
     config, subnets, refused = leases()
@@ -189,16 +196,17 @@ def test_run_again():
 
 def test_a_plan_of_work():
     """What is to be done is told, and not done."""
-    inside("node", "systemctl stop kube-bootstrap kubelet; chmod 0644 /srv/kubernetes/etcd-gateway.key")
+    file = "/srv/kubernetes/ca.crt"
+    inside("node", f"systemctl stop kube-bootstrap kubelet; chmod 0600 {file}")
     region.control("POST", "/calls/reset")
     code, steps = plan("node")
     equal(code, 2, "plan where there is work: exit status 2")
     ok(steps["secrets"].startswith("would do: ") and
-       "(/srv/kubernetes/etcd-gateway.key has mode 0644 and owner 0, expected 0600 and 0)" in steps["secrets"],
-       "plan where a key's mode is wrong: secrets would put it right, and why", steps)
+       f"({file} has mode 0600 and owner 0, expected 0644 and 0)" in steps["secrets"],
+       "plan where a file's mode is wrong: secrets would put it right, and why", steps)
     equal(steps["config"], "already so", "plan where there is work: what is so is told, too")
-    equal(inside("node", "stat -c %a /srv/kubernetes/etcd-gateway.key; systemctl is-active kubelet || true"),
-          "644\ninactive", "plan where there is work: none of it is done")
+    equal(inside("node", f"stat -c %a {file}; systemctl is-active kubelet || true"),
+          "600\ninactive", "plan where there is work: none of it is done")
     equal(region.control("GET", "/calls")["mutating"], 0, "plan where there is work: no mutating call")
     inside("node", "systemctl start kube-bootstrap")
     world.settle("node", "run does it: the node is ready")
@@ -213,7 +221,7 @@ def test_kubelet_restarts():
           "run while kubelet comes up: exit status 0")
     equal(inside("node", "systemctl show -P InvocationID kubelet"), before,
           "run while kubelet comes up: it is not started once more")
-    for unit in ("kubelet", "docker"):
+    for unit in ("kubelet", "docker") if WITH_DOCKER else ("kubelet",):
         inside("node", f"touch -d '1 hour' /run/kube-bootstrap/{unit}.env")
     equal(lab("exec", "node", "timeout", "120", "kube-bootstrap", "run", check=False).returncode, 0,
           "run with files from the future, as after the clock was set back: exit status 0")
@@ -223,7 +231,7 @@ def test_kubelet_restarts():
 
 
 def test_a_stale_subnet():
-    """As on a machine whose lease is no longer its own, or an image that was one: docker's bridge has another subnet,
+    """As on a machine whose lease is no longer its own, or an image that was one: the pods' bridge has another subnet,
     and so has subnet.env."""
     subnet = overlay_of("node")
     inside("node", "systemctl stop kube-bootstrap flanneld; ip address flush dev cbr0; "
@@ -235,10 +243,11 @@ def test_a_stale_subnet():
     equal(overlay_of("node"), subnet, "run with a stale subnet.env and a stale bridge: the lease's is back")
 
 
-def test_a_bad_lease():
-    """A lease that flanneld can make no route for: told, and no reason not to be ready, nor to restart for ever."""
-    name, subnet = "/coreos.com/network/subnets/10.244.253.0-24", "10.244.253.0/24"
-    lease = '{"PublicIP":"172.20.144.253","BackendType":"vxlan","BackendData":{"VNI":1,"VtepMAC":"none"}}'
+BAD = {"PublicIP": "172.20.144.253", "BackendType": "vxlan", "BackendData": {"VNI": 1, "VtepMAC": "none"}}
+
+
+def lease_in_etcd(verb, subnet, lease):
+    """Puts a lease there, or ("deleterange") takes it away."""
     script = f"""
         password=$(cat /srv/kubernetes/etcd-root-password)
         token=$({ETCD}/v3/auth/authenticate -d "{{\\"name\\":\\"root\\",\\"password\\":\\"$password\\"}}" |
@@ -246,17 +255,41 @@ def test_a_bad_lease():
         {ETCD}/v3/kv/$1 -H "Authorization: $token" -d "$(printf '{{"key":"%s"%s}}' \
             "$(printf %s "$2" | base64 -w0)" "${{3:+,\\"value\\":\\"$(printf %s "$3" | base64 -w0)\\"}}")"
     """
-    lab("exec", "master", "sh", "-euc", script, "sh", "put", name, lease)
+    lab("exec", "master", "sh", "-euc", script, "sh", verb, f"/coreos.com/network/subnets/{subnet.replace('/', '-')}",
+        json.dumps(lease) if lease else "")
+
+
+def lease_of_node(verb, subnet, lease):
+    """A Node with such a lease, as its flanneld writes it ("create"), or none."""
+    flannel = "flannel.alpha.coreos.com/"
+    node = {"apiVersion": "v1", "kind": "Node", "spec": {"podCIDR": subnet, "podCIDRs": [subnet]},
+            "metadata": {"name": "bad", "annotations": {
+                f"{flannel}kube-subnet-manager": "true", f"{flannel}public-ip": lease["PublicIP"],
+                f"{flannel}backend-type": lease["BackendType"],
+                f"{flannel}backend-data": json.dumps(lease["BackendData"])}}}
+    cluster.connect().kubectl(verb, "-f", "-", stdin=json.dumps(node), check=verb == "create")
+
+
+def test_a_bad_lease():
+    """A lease that flanneld can make no route for: told, and no reason not to be ready, nor to restart for ever."""
+    subnet = "10.244.253.0/24"
+    if WITH_DOCKER:
+        lease_in_etcd("put", subnet, BAD)
+    else:
+        lease_of_node("create", subnet, BAD)
     done = lab("exec", "node", "timeout", "120", "kube-bootstrap", "run", check=False)
     equal(done.returncode, 0, "a lease without a route: still ready")
 
     def flanneld():
-        return next(step for step in status("node")["steps"] if step["name"] == "flanneld")
+        return next(step for step in status("node")["steps"] if step["name"] == OVERLAY_STEP)
 
     # the run's end has the daemon look as well, which finds the same and says so anew
     warns = eventually(lambda: subnet in (flanneld()["warning"] or ""), pause_s=1)
     ok(warns, "a lease without a route: status warns of it", flanneld())
-    lab("exec", "master", "sh", "-euc", script, "sh", "deleterange", name, "")
+    if WITH_DOCKER:
+        lease_in_etcd("deleterange", subnet, None)
+    else:
+        lease_of_node("delete", subnet, BAD)
 
 
 def test_settings_that_stay():
@@ -277,10 +310,11 @@ def test_settings_that_stay():
     inside("master", f"grep -v ^OVERLAY_NETWORK= {config}.good >{config}; "
                      f"echo OVERLAY_NETWORK=10.200.0.0/16 >>{config}")
     refused("another overlay", "config", "OVERLAY_NETWORK=10.200.0.0/16, but this cluster was made with", identity)
-    old = {key: value for key, value in recorded.items() if key not in names}
-    inside("master", f"printf %s {shlex.quote(json.dumps(old))} >{identity}")
-    refused("another overlay, of a volume from before", "flannel-config", "OVERLAY_NETWORK=10.200.0.0/16, but",
-            "flannel's configuration in etcd")
+    if WITH_DOCKER:
+        old = {key: value for key, value in recorded.items() if key not in names}
+        inside("master", f"printf %s {shlex.quote(json.dumps(old))} >{identity}")
+        refused("another overlay, of a volume from before", "flannel-config", "OVERLAY_NETWORK=10.200.0.0/16, but",
+                "flannel's configuration in etcd")
     inside("master", f"cp {config}.good {config}; kube-bootstrap run; "
                      "systemctl reset-failed kube-bootstrap; systemctl start kube-bootstrap")
     world.settle("master", "with the right one it is ready")
@@ -327,8 +361,8 @@ def test_another_master():
     equal(fingerprints("master"), before, "after the takeover: same volume, etcd data and certificates")
     holds_everything(second, "master", "the new master")
     check_machine("master", "master")
-    ok(eventually(lambda: etcd_health() == "true"),
-       "the node reaches the new master's etcd")
+    if WITH_DOCKER:
+        ok(eventually(lambda: etcd_health() == "true"), "the node reaches the new master's etcd")
     equal(overlay_of("node"), overlay, "the node's subnet is what it was")
     address = str(overlay_of("master").network_address + 1)
     ok(eventually(lambda: pings("node", address)), "the node reaches the new master over the overlay")

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real cluster: its machines, its workloads, its walls, and how it mends itself.
 
-CoreDNS is in no Debian package, so it does not run here: services are called by their addresses.
+With docker, CoreDNS does not run: services are called by their addresses.
 """
 
 import json
@@ -14,7 +14,8 @@ import botocore.exceptions
 import pytest
 
 from kblab import cluster, kept, machine, region, world
-from kblab.settings import CACHE, LAB
+from kblab.runtime import SUITE, UNITS, WITH_DOCKER, image, with_containerd, with_docker
+from kblab.settings import LAB
 from kblab.testing import equal, eventually, inside, lab, ok
 from kblab.world import settle
 
@@ -131,9 +132,7 @@ def from_pod(kube, pod, *words):
 @pytest.fixture(scope="module")
 def pods(kube):
     """A deployment's two, once they run."""
-    [image] = [line.partition("=")[2] for line in (CACHE / "images" / "list").read_text().splitlines()
-               if line.startswith("TEST_IMAGE=")]
-    kube.kubectl("apply", "-f", "-", stdin=WEB.replace("IMAGE", image))
+    kube.kubectl("apply", "-f", "-", stdin=WEB.replace("IMAGE", image("TEST_IMAGE")))
     found = web_pods(kube)
     ok(found, "a deployment's two pods run", kube.kubectl("describe", "pods", check=False).stdout[-3000:])
     return found
@@ -157,6 +156,32 @@ def test_workloads(kube, pods):
         where = f"pod to service by address, from {pod['spec']['nodeName']}"
         ok(eventually(lambda p=pod: answering(p) == wanted), f"{where}: kube-proxy there comes to know the pods")
         equal(answering(pod), wanted, f"{where}: both pods answer, itself too")
+
+
+@with_containerd
+def test_names(kube, pods):
+    for pod in pods:
+        for name in ("web", "web.default.svc.cluster.local"):
+            answer = eventually(lambda p=pod, n=name: from_pod(kube, p, f"http://{n}/").strip())
+            ok(answer in {each["metadata"]["name"] for each in pods},
+               f"{name} is found from {pod['spec']['nodeName']}", answer)
+
+
+ESCAPES = {"the host's network": {"hostNetwork": True},
+           "a folder of the host's": {"volumes": [{"name": "host", "hostPath": {"path": "/"}}]},
+           "a privileged container": {"containers": [{"securityContext": {"privileged": True}}]}}
+
+
+@with_containerd
+@pytest.mark.parametrize("what", ESCAPES)
+def test_pods_that_reach_for_the_host_are_refused(kube, what):
+    container = {"name": "escape", "image": image("TEST_IMAGE")}
+    [more] = ESCAPES[what].get("containers", [{}])
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "escape"},
+           "spec": ESCAPES[what] | {"containers": [container | more]}}
+    refused = kube.kubectl("create", "--dry-run=server", "-f", "-", stdin=json.dumps(pod), check=False)
+    ok(refused.returncode != 0 and 'violates PodSecurity "baseline' in refused.stderr,
+       f"a pod with {what} is refused", refused.stdout + refused.stderr)
 
 
 def test_a_service_account(kube, pods):
@@ -264,6 +289,7 @@ def etcdctl(*words):
                check=False)
 
 
+@with_docker
 def test_walls_of_etcd():
     equal(inside("master", "sha256sum </srv/kubernetes/flanneld.crt"),
           inside("node", "sha256sum </srv/kubernetes/flanneld.crt"), "a node's certificate for etcd is at hand")
@@ -273,6 +299,9 @@ def test_walls_of_etcd():
         refused = etcdctl(*words)
         ok(refused.returncode != 0 and "permission denied" in refused.stderr + refused.stdout,
            f"it is refused: {' '.join(words)}", refused.stderr + refused.stdout)
+
+
+def test_secrets_are_encrypted_in_etcd():
     stored = inside("master", "grep -aoc 'k8s:enc:secretbox:v1:key1' "
                               "/var/lib/kubernetes/master/etcd/member/snap/db || true")
     ok(int(stored or 0) > 0, "Secrets lie encrypted in etcd")
@@ -291,7 +320,8 @@ def nothing_lost(before, master, kube, what, *gone):
 def test_killed_services(kube):
     kept.plant("master", kube)
     before = kept.take("master", kube)
-    for name, units in (("node", ("kubelet", "docker", "flanneld")), ("master", ("etcd",))):
+    pods_run_on = "docker" if WITH_DOCKER else "containerd"
+    for name, units in (("node", ("kubelet", pods_run_on, "flanneld")), ("master", ("etcd",))):
         for unit in units:
             service_pid = main_pid(name, unit)
             pid = service_pid
@@ -313,8 +343,14 @@ def test_killed_services(kube):
 
 def containers(name):
     """The web pods' containers on a machine, with when they were started."""
-    return inside(name, "docker ps -q --no-trunc -f label=io.kubernetes.container.name=web"
-                        " | xargs -r docker inspect -f '{{.Id}} {{.State.StartedAt}}'")
+    if WITH_DOCKER:
+        return inside(name, "docker ps -q --no-trunc -f label=io.kubernetes.container.name=web"
+                            " | xargs -r docker inspect -f '{{.Id}} {{.State.StartedAt}}'")
+    return inside(name, """
+        for id in $(ctr -n k8s.io containers ls -q 'labels."io.kubernetes.container.name"==web'); do
+            pid=$(ctr -n k8s.io tasks ls | awk -v id="$id" '$1 == id && $3 == "RUNNING" { print $2 }')
+            [ -z "$pid" ] || echo "$id $(cut -d')' -f2 "/proc/$pid/stat" | cut -d' ' -f21)"
+        done""")
 
 
 def test_a_master_is_lost(kube):
@@ -379,11 +415,11 @@ def test_under_valgrind(name):
     """Every service stopped, and brought up again by a daemon that valgrind watches."""
     root = Path(f"/proc/{machine.find(name).leader}/root")
     # Debian 12's valgrind knows no pidfd_open; any wants the symbols of the C library's loader.
-    for suite, package, folder in (("trixie", "valgrind", "opt"), ("bookworm", "libc6-dbg", "")):
+    for suite, package, folder in (("trixie", "valgrind", "opt"), (SUITE, "libc6-dbg", "")):
         subprocess.run([LAB.parent / "tools/unpack", suite, package, root / folder], check=True,
                        stdout=subprocess.DEVNULL)
     shutil.copy(LAB.parent / "tools/valgrind", root / "opt")
-    inside(name, "systemctl stop kube-bootstrap kubelet docker flanneld etcd docker-bootstrap")
+    inside(name, f"systemctl stop kube-bootstrap {' '.join(UNITS[name])}")
     done = lab("exec", name, "/opt/valgrind", "/opt", "/usr/sbin/kube-bootstrap", "run", check=False)
     ok(done.returncode == 0, f"{name}: ready under valgrind", done.stdout + done.stderr)
     equal(inside(name, "cat /run/valgrind"), "", f"{name}: which has nothing to say")

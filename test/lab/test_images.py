@@ -18,7 +18,7 @@ from kblab.testing import equal, eventually, ok
 pytestmark = pytest.mark.needs_root
 
 IMAGES = LAB / "images"
-ROOT = CACHE / "instance-root"
+ROOT = CACHE / "instance-root-docker"
 MEGABYTE = 1024 * 1024
 
 
@@ -98,7 +98,7 @@ def test_what_is_up_to_date_is_not_made_again():
 def test_what_is_in_use_is_not_replaced():
     with subprocess.Popen(["chroot", ROOT, "sleep", "60"]) as user:
         assert eventually(lambda: os.readlink(f"/proc/{user.pid}/root") == str(ROOT))
-        refused = run("bash", "-c", '. "$1"; begin instance-root', "bash",
+        refused = run("bash", "-c", '. "$1"; begin instance-root-docker', "bash",
                       IMAGES / "lib.sh")
         user.kill()
     ok(refused.returncode != 0 and "is in use" in refused.stderr,
@@ -117,7 +117,7 @@ def test_an_interrupted_build_leaves_nothing_behind():
         # the script ends once mmdebstrap, told the same, has
         done = run("flock", "--timeout", "30", Path(other) / ".lock", "true")
         left = [path.name for path in Path(other).glob(".work/*")] + [
-            path.name for path in Path(other).iterdir() if path.name == "instance-base"]
+            path.name for path in Path(other).iterdir() if path.name.startswith("instance-base")]
         ok(busy and done.returncode == 0 and not left, "an interrupted build leaves nothing behind",
            f"busy {busy}, left {left}, {done}")
 

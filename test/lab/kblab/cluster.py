@@ -10,12 +10,12 @@ import time
 from pathlib import Path
 
 from . import region
-from .settings import CACHE, LabError
+from .settings import CACHE, KUBERNETES, LabError
 
 
 def kubectl():
     """The program, once the images are made."""
-    return next(iter(sorted((CACHE / "kubernetes").glob("*/kubectl"))), CACHE / "kubernetes" / "kubectl")
+    return CACHE / KUBERNETES / "kubectl"
 
 
 def object_of(name, bucket=None):

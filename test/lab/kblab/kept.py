@@ -15,6 +15,7 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass, field
 
 from . import region
+from .runtime import WITH_DOCKER
 from .testing import inside
 
 MOUNT = "/var/lib/kubernetes/master"
@@ -22,7 +23,8 @@ ETCD = ("curl -sS --max-time 10 --cacert /srv/kubernetes/etcd-ca.crt --cert /srv
               " --key /srv/kubernetes/etcd-gateway.key https://127.0.0.1:2379")
 # Of other kinds the cluster makes and removes objects by itself.
 KINDS = ("namespaces", "nodes", "secrets", "configmaps", "services", "deployments", "daemonsets", "serviceaccounts",
-         "roles", "rolebindings", "clusterroles", "clusterrolebindings", "priorityclasses", "podsecuritypolicies")
+         "roles", "rolebindings", "clusterroles", "clusterrolebindings", "priorityclasses",
+         *(["podsecuritypolicies"] if WITH_DOCKER else []))
 # In etcd: kinds whose values nobody but their owner writes, and all that is not the API server's. What the API server
 # and its controllers fill in piece by piece while they start is not among them.
 KEYS = re.compile(r"/registry/(secrets|configmaps/(?!kube-system/extension-apiserver-authentication$))|/(?!registry/)")

@@ -35,6 +35,9 @@ from .settings import HYPERVISOR, IMAGE_ROOT, INSTANCES, LAYERS, REGION, VIRTUAL
 PLAIN_FOLDERS = ("var/lib/docker", "var/lib/docker-bootstrap", "var/lib/containerd",
                  "var/lib/kubelet")
 
+# What the runtimes write once: the layers of images.
+WRITTEN_ONCE = ("overlay2", "io.containerd.content.v1.content/blobs", "io.containerd.snapshotter.v1.overlayfs/snapshots")
+
 # Of commands inside.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
                "LANG": "C.UTF-8"}
@@ -121,6 +124,7 @@ class Machine:
         self.folder.mkdir(parents=True, exist_ok=True)
         layer = LAYERS / "current"
         request["layers"] = [str(layer.resolve())] if layer.exists() else []
+        request["root"] = str(IMAGE_ROOT)
         replace(self.request_file, request)
         try:
             self.start()
@@ -248,7 +252,7 @@ class Machine:
         self._mount_root()
         if first:
             for name in PLAIN_FOLDERS:
-                _copy_folder(IMAGE_ROOT / name, self._plain_folder(name))
+                _copy_folder(Path(self.request["root"]) / name, self._plain_folder(name))
             certificate = REGION / "ca.pem"
             ca = certificate.read_text() if certificate.exists() else None
             guest.prepare(self.root, self.request, ca)
@@ -259,7 +263,7 @@ class Machine:
         upper, work = self.folder / "upper", self.folder / "work"
         for directory in (self.root, upper, work):
             directory.mkdir(exist_ok=True)
-        lower = ":".join([*self.request["layers"], str(IMAGE_ROOT)])
+        lower = ":".join([*self.request["layers"], self.request["root"]])
         run("mount", "-t", "overlay", "-o", f"lowerdir={lower},upperdir={upper},workdir={work}",
             self.id, self.root)
         # What nspawn notes down for itself must not be left on this host.
@@ -349,14 +353,18 @@ def _signal(pid, signal_number):
     return True
 
 
-def _copy_folder(source, target):
-    """Copy a folder of the image; what docker never writes to is shared by hard links."""
+def _copy_folder(source, target, once=WRITTEN_ONCE):
+    """Copy a folder of the image; what is written once is shared by hard links."""
     target.mkdir(parents=True)
     if source.is_dir():
         shutil.copystat(source, target)
         for entry in source.iterdir():
-            layers = entry.name == "overlay2" and entry.stat().st_dev == target.stat().st_dev
-            run("cp", "-a", *(["--link"] if layers else []), entry, target)
+            below = [rest for first, _, rest in (name.partition("/") for name in once) if first == entry.name]
+            if any(below):
+                _copy_folder(entry, target / entry.name, below)
+            else:
+                layers = below and entry.stat().st_dev == target.stat().st_dev
+                run("cp", "-a", *(["--link"] if layers else []), entry, target)
 
 
 def replace(path, value):

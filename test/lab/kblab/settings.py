@@ -14,7 +14,10 @@ HYPERVISOR = LAB / "hypervisor"
 CACHE = Path(os.environ.get("LAB_CACHE", "/var/cache/kube-bootstrap-lab"))
 STATE = Path(os.environ.get("LAB_STATE", "/var/lib/kube-bootstrap-lab"))
 
-IMAGE_ROOT = CACHE / "instance-root"
+# What the pods of instances run on: docker or containerd.
+RUNTIME = os.environ.get("LAB_RUNTIME", "docker")
+IMAGE_ROOT = CACHE / f"instance-root-{RUNTIME}"
+KUBERNETES = {"docker": "kubernetes/1.20.2", "containerd": "kubernetes-now"}[RUNTIME]
 
 INSTANCES = STATE / "instances"
 VOLUMES = STATE / "volumes"

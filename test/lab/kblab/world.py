@@ -22,7 +22,7 @@ def seen_of(name):
     console = machine.find(name).console.read_text(errors="replace").splitlines()
     seen = ["its console:", *console[-25:]]
     for words in (("systemctl", "list-jobs", "--no-pager"), ("kube-bootstrap", "status"),
-                  ("sh", "-c", "docker ps -a | tail -n 20"), ("ps", "-eo", "pid,stat,wchan:20,etimes,args"),
+                  ("sh", "-c", "docker ps -a | tail -n 20; ctr -n k8s.io tasks ls"), ("ps", "-eo", "pid,stat,wchan:20,etimes,args"),
                   ("journalctl", "--no-pager", "-u", "kube-bootstrap", "-u", "kubelet", "-n", "60")):
         done = lab("exec", name, *words, check=False)
         seen += [f"{' '.join(words)}: {done.returncode}", done.stderr, done.stdout]
