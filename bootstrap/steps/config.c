@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
+#include <sys/sysinfo.h>
 
 #include "base/cleanup.h"
 #include "steps/settings.h"
@@ -65,6 +67,27 @@ static int check_settings(const StackConfig *config, Error *err)
         return settings_check_volume(config, &scene, err);
 }
 
+/* The least of a control plane that kubeadm accepts (ControlPlaneNumCPU, ControlPlaneMem).
+ * https://kubernetes.io/docs/setup/production-environment/tools/kubeadm/install-kubeadm/ */
+#define MASTER_CPUS 2
+#define MASTER_MIB  1700
+
+static void warn_of_small_master(const StackConfig *config, StepContext *context)
+{
+        struct sysinfo info = {};
+        if (config->role != ROLE_MASTER || sysinfo(&info) < 0) {
+                return;
+        }
+        const uint64_t mib = ((uint64_t) info.totalram * info.mem_unit) >> 20;
+        const int cpus = get_nprocs();
+        if (cpus < MASTER_CPUS || mib < MASTER_MIB) {
+                step_warn(context,
+                          "a master needs %d processors and %d MiB of memory, this machine has "
+                          "%d and %" PRIu64 " MiB: give it a larger instance type",
+                          MASTER_CPUS, MASTER_MIB, cpus, mib);
+        }
+}
+
 int config_probe(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
@@ -87,6 +110,7 @@ int config_probe(void *userdata, StepContext *context, Error *err)
         for (size_t i = 0; i < warnings.n; i++) {
                 step_warn(context, "%s", warnings.items[i]);
         }
+        warn_of_small_master(&config, context);
         stack_config_done(&boot->config);
         images_done(&boot->images);
         boot->config = config;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 
 #include "base/file.h"
@@ -21,6 +22,10 @@
 #define IMAGES                                                              \
         "ETCD_IMAGE=e\nFLANNEL_IMAGE=f\nPAUSE_IMAGE=p\nAPISERVER_IMAGE=a\n" \
         "CONTROLLER_MANAGER_IMAGE=c\nSCHEDULER_IMAGE=s\nPROXY_IMAGE=x\n"
+
+#define NODE                                                            \
+        "KUBERNETES_ROLE=node\nCLUSTER_NAME=blue\nS3_BUCKET=bucket-1\n" \
+        "MASTER_PRIVATE_IP=172.20.128.9\nMASTER_IAM_ROLE=m\nNODE_IAM_ROLE=n\n"
 
 #define IMAGES_WITH_CONTAINERD IMAGES "CONTAINER_RUNTIME=containerd\n"
 
@@ -105,6 +110,47 @@ static int run_config(const char *more, Error *err)
         _cleanup_free_ char *text = string_format(GOOD "%s", more);
         CHECK_OK(file_write(STACK_CONFIG_PATH, text, strlen(text), 0644, err), *err);
         return run(config_probe, err);
+}
+
+/* This machine, in place of the C library's word for it. */
+static unsigned long machine_mib = 4096;
+static int machine_cpus = 2;
+
+int sysinfo(struct sysinfo *info)
+{
+        *info = (struct sysinfo) { .totalram = machine_mib << 8, .mem_unit = 4096 };
+        return 0;
+}
+
+int get_nprocs(void)
+{
+        return machine_cpus;
+}
+
+/* The numbers: k8s.io/kubernetes v1.37.2, cmd/kubeadm/app/constants/constants.go. */
+static void a_small_master_is_told(void)
+{
+        static const struct {
+                unsigned long mib;
+                int cpus;
+                bool is_told;
+        } machines[] = { { 1700, 2, false }, { 1699, 2, true }, { 4096, 1, true } };
+        Error err = {};
+        FOREACH_ARRAY(m, machines, ELEMENTS(machines)) {
+                machine_mib = m->mib;
+                machine_cpus = m->cpus;
+                CHECK_OK(run_config("", &err), err);
+                CHECK_INT(strstr(status.warning, "give it a larger instance type") != NULL,
+                          m->is_told);
+        }
+        CHECK_STR(status.warning,
+                  "a master needs 2 processors and 1700 MiB of memory, this machine has 1 and 4096 "
+                  "MiB: give it a larger instance type");
+        CHECK_OK(file_write(STACK_CONFIG_PATH, NODE, strlen(NODE), 0644, &err), err);
+        CHECK_OK(run(config_probe, &err), err); /* a node may be small */
+        CHECK_STR(status.warning, "");
+        machine_mib = 4096;
+        machine_cpus = 2;
 }
 
 static void write_identity(const LineageIdentity *identity)
@@ -377,6 +423,7 @@ int main(void)
         static const TestCase cases[] = {
                 { "settings: the overlay of an identity from before, beside etcd's",
                   overlay_is_compared_with_etcd },
+                { "settings: a small master is told", a_small_master_is_told },
                 { "settings: the container runtime is the AMI's", runtime_is_the_amis },
                 { "settings: the container runtime of a cluster stays",
                   runtime_of_a_cluster_stays },
