@@ -160,7 +160,7 @@ install: all ## into DESTDIR
 	install -D -m 0644 conf/docker-bootstrap/daemon.json \
 		$(DESTDIR)$(SYSCONFDIR)/docker-bootstrap/daemon.json
 	install -d $(DESTDIR)$(SYSCONFDIR)/kubernetes $(DESTDIR)$(PREFIX)/share/doc/kube-bootstrap
-	install -m 0644 conf/stack-config.sh conf/images $(DESTDIR)$(PREFIX)/share/doc/kube-bootstrap
+	install -m 0644 conf/stack-config.sh conf/images conf/images.docker $(DESTDIR)$(PREFIX)/share/doc/kube-bootstrap
 	ln -sfn $(PREFIX)/sbin/kube-bootstrap $(DESTDIR)$(SYSCONFDIR)/kubernetes/bootstrap
 	install -m 0644 conf/kubernetes/*.yaml $(DESTDIR)$(SYSCONFDIR)/kubernetes
 	for folder in static-pods/all static-pods/master addons addons/docker; do \

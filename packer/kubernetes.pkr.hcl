@@ -6,8 +6,8 @@
 #   packer init packer
 #   packer build -var daemon_deb=build/release/kube-bootstrap.deb packer
 #
-# for Debian 13 or arm64 with `-var debian=13 -var architecture=arm64`, and the package built on the
-# same. Debian 12's Packer 1.6.6 validates this file (given as a file: see plugins.pkr.hcl); a build
+# for arm64 with `-var architecture=arm64`; for docker with `-var images=images.docker -var debian=12`;
+# and the package built on the same. Debian 12's Packer 1.6.6 validates this file (given as a file: see plugins.pkr.hcl); a build
 # wants a current one, whose SSH client makes the signatures that Debian 12's server accepts.
 #
 # The builder's metadata service asks for a token where Debian's image or the account's default say
@@ -21,8 +21,8 @@ variable "daemon_deb" {
 
 variable "debian" {
   type        = string
-  description = "Debian's release: 12 or 13."
-  default     = "12"
+  description = "Debian's release: 13, or 12 for images.docker."
+  default     = "13"
 
   validation {
     condition     = contains(["12", "13"], var.debian)
@@ -41,14 +41,14 @@ variable "architecture" {
   }
 }
 
-variable "kubernetes_version" {
+variable "images" {
   type        = string
-  description = "The version of kubelet and kubectl, with its v; conf/images names the control plane's images."
-  default     = "v1.20.2"
+  description = "The list of images, a file of conf/: images (containerd) or images.docker. It also tells the version of Kubernetes and what pods run on."
+  default     = "images"
 
   validation {
-    condition     = substr(var.kubernetes_version, 0, 3) == "v1." && length(split(".", var.kubernetes_version)) == 3
-    error_message = "The version of Kubernetes must look like v1.20.2."
+    condition     = substr(var.images, 0, 6) == "images"
+    error_message = "The list of images must be a file of conf/ whose name begins with images."
   }
 }
 
@@ -143,13 +143,21 @@ locals {
   uploads = "/var/tmp/kube-bootstrap"
   conf    = var.conf_folder != "" ? var.conf_folder : "${path.root}/../conf"
 
+  # The list's lines of these keys. Debian 12's Packer knows no regular expressions.
+  list              = split("\n", file(abspath("${local.conf}/${var.images}")))
+  apiserver         = [for line in local.list : split(":", split("@", line)[0]) if substr(line, 0, 16) == "APISERVER_IMAGE="][0]
+  container_runtime = [for line in local.list : split("=", line)[1] if substr(line, 0, 18) == "CONTAINER_RUNTIME="][0]
+
+  kubernetes_version = local.apiserver[length(local.apiserver) - 1]
+
   airgapped = var.airgap_folder != ""
 
   tags = {
     Name              = var.name
     Debian            = var.debian
     Architecture      = var.architecture
-    KubernetesVersion = var.kubernetes_version
+    KubernetesVersion = local.kubernetes_version
+    ContainerRuntime  = local.container_runtime
     SourceImage       = "{{ .SourceAMIName }}"
   }
 }
@@ -157,7 +165,7 @@ locals {
 source "amazon-ebs" "debian" {
   region        = var.region
   ami_regions   = var.copy_to_regions
-  ami_name      = "${var.name}-debian-${var.debian}-${var.architecture}-${var.kubernetes_version}-{{ timestamp }}"
+  ami_name      = "${var.name}-debian-${var.debian}-${var.architecture}-${local.kubernetes_version}-{{ timestamp }}"
   instance_type = local.instance_type
   subnet_id     = var.subnet_id
   ssh_username  = "admin"
@@ -215,10 +223,10 @@ build {
     scripts         = local.scripts
     execute_command = "chmod +x {{ .Path }} && sudo env {{ .Vars }} {{ .Path }}"
     environment_vars = [
-      "KUBERNETES_VERSION=${var.kubernetes_version}",
       "DEBIAN_MIRROR=${var.debian_mirror}",
       "PROVISION_LIB=${local.uploads}/lib",
       "CONF_DIR=${local.uploads}/conf",
+      "IMAGES_LIST=${local.uploads}/conf/${var.images}",
       "DAEMON_DEB=${local.uploads}/${basename(var.daemon_deb)}",
       "IMAGES_DIR=${local.airgapped ? "${local.uploads}/images" : ""}",
       "BINARIES_DIR=${local.airgapped ? "${local.uploads}/binaries" : ""}",

@@ -1,14 +1,16 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# kubelet and kubectl of KUBERNETES_VERSION. From the folder BINARIES_DIR where that is given, else
+# kubelet and kubectl of KUBERNETES_VERSION, by default the API server's in the list of images. From the folder BINARIES_DIR where that is given, else
 # from the project's site, with their checksums. Up to Kubernetes 1.18 they are those of the image
 # "hyperkube", which are built as the control plane's are: from IMAGES_DIR/hyperkube.tar, or pulled.
 
 set -eu
-: "${KUBERNETES_VERSION:?}" "${KUBERNETES_SITE:=https://dl.k8s.io/release}"
-: "${HYPERKUBE_IMAGE:=registry.k8s.io/hyperkube:$KUBERNETES_VERSION}"
 : "${PROVISION_LIB:=$(dirname "$0")/../lib}"
+# shellcheck source=packer/lib/runtime.sh
+. "$PROVISION_LIB/runtime.sh"
+: "${KUBERNETES_VERSION:=$kubernetes_version}" "${KUBERNETES_SITE:=https://dl.k8s.io/release}"
+: "${HYPERKUBE_IMAGE:=registry.k8s.io/hyperkube:$KUBERNETES_VERSION}"
 programs="kubelet kubectl"
 
 copy() {

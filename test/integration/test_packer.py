@@ -14,8 +14,9 @@ TEMPLATE = ROOT / "packer/kubernetes.pkr.hcl"
 LAB_IMAGES = ROOT / "test/lab/images"
 
 
-def say(*command):
-    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=ROOT)
+def say(*command, **how):
+    return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd=ROOT,
+                          **how)
 
 
 @pytest.fixture
@@ -44,9 +45,9 @@ def test_the_template_has_packers_own_format():
 
 
 @pytest.mark.parametrize("architecture", ["amd64", "arm64"])
-@pytest.mark.parametrize("debian", [12, 13])
-def test_the_template_is_valid(packer, debian, architecture):
-    said = packer("validate", debian=debian, architecture=architecture)
+@pytest.mark.parametrize("debian, images", [(12, "images.docker"), (13, "images.docker"), (13, "images")])
+def test_the_template_is_valid(packer, debian, images, architecture):
+    said = packer("validate", debian=debian, images=images, architecture=architecture)
     assert said.returncode == 0, said.stdout
 
 
@@ -59,8 +60,9 @@ def test_the_template_is_valid_for_an_air_gapped_build(packer, tmp_path):
     ("airgap_folder", "/nonexistent", "Bad source"),
     ("debian", "11", "must be 12 or 13"),
     ("architecture", "i386", "must be amd64"),
-    ("kubernetes_version", "1.20.2", "must look like"),
-], ids=["airgap_folder", "debian", "architecture", "kubernetes_version"])
+    ("images", "images.nonexistent", "Unsupported attribute"),  # all that Debian 12's Packer says
+    ("images", "stack-config.sh", "must be a file of conf/"),
+], ids=["airgap_folder", "debian", "architecture", "no-list", "another-file"])
 def test_another_value_of_a_variable_is_refused(packer, variable, value, reason):
     said = packer("validate", **{variable: value})
     assert said.returncode != 0 and reason in said.stdout, said.stdout
@@ -90,10 +92,21 @@ def test_the_template_runs_all_scripts_that_there_are(inspected):
                                            for path in (ROOT / "packer/provision").iterdir())
 
 
-def test_the_control_plane_is_of_kubelets_version(inspected):
-    conf = (ROOT / "conf/images").read_text(encoding="utf-8")
-    assert re.search(r'^var\.kubernetes_version: "(.*)"', inspected, re.M)[1] == \
-        re.search("^APISERVER_IMAGE=.*:(.*)", conf, re.M)[1]
+LISTS = {"images": "containerd", "images.docker": "docker"}
+
+
+@pytest.mark.parametrize("images", LISTS)
+def test_a_list_names_one_version_of_kubernetes_and_what_pods_run_on(packer, images):
+    text = (ROOT / "conf" / images).read_text(encoding="utf-8")
+    control_plane = r"(?m)^(?:APISERVER|CONTROLLER_MANAGER|SCHEDULER|PROXY)_IMAGE=.*:(v[0-9.]+)$"
+    [version] = set(re.findall(control_plane, text))
+    assert len(re.findall(control_plane, text)) == 4
+    said = packer("inspect", images=images).stdout
+    assert re.search(r'^local\.kubernetes_version: "(.*)"', said, re.M)[1] == version
+    assert re.search(r'^local\.container_runtime: "(.*)"', said, re.M)[1] == LISTS[images]
+    told = say("sh", "-euc", '. packer/lib/runtime.sh; echo "$kubernetes_version $container_runtime"', "packer/lib/docker.sh",
+               env=os.environ | {"IMAGES_LIST": f"conf/{images}"})
+    assert told.stdout.split() == [version, LISTS[images]], told
 
 
 @pytest.fixture

@@ -86,12 +86,16 @@ static void names_the_runtime(void)
 
 static void sample_is_complete(void)
 {
-        _cleanup_images_ Images images = {};
-        Error err = {};
-        CHECK_OK(images_load("conf/images", ROLE_MASTER, &images, &err), err);
-        FOREACH_ARRAY(key, image_keys, image_n_keys) {
-                if (isempty(images_get(&images, key))) {
-                        test_fail(__FILE__, __LINE__, "conf/images lacks %s", key->name);
+        static const char *const lists[_RUNTIME_MAX] = { "conf/images.docker", "conf/images" };
+        FOREACH_ARRAY(list, lists, ELEMENTS(lists)) {
+                _cleanup_images_ Images images = {};
+                Error err = {};
+                CHECK_OK(images_load(*list, ROLE_MASTER, &images, &err), err);
+                CHECK_INT(images.runtime, list - lists);
+                FOREACH_ARRAY(key, image_keys, image_n_keys) {
+                        if (isempty(images_get(&images, key))) {
+                                test_fail(__FILE__, __LINE__, "%s lacks %s", *list, key->name);
+                        }
                 }
         }
 }
@@ -101,6 +105,6 @@ int main(void)
         test_case("images: a role needs those that it runs", each_role_needs_its_own);
         test_case("images: one that is not listed is empty", what_is_not_there_is_empty);
         test_case("images: the list names the container runtime", names_the_runtime);
-        test_case("images: conf/images has them all", sample_is_complete);
+        test_case("images: the lists of conf/ have them all", sample_is_complete);
         return test_done();
 }

@@ -50,7 +50,8 @@ for folder in /etc /usr/bin; do
     mount -t overlay machine -o lowerdir=$folder,upperdir=/run/upper$folder,workdir=/run/work$folder $folder
 done
 mkdir -p /etc/kubernetes
-cp -r conf/kubernetes/* conf/images /etc/kubernetes
+cp -r conf/kubernetes/* /etc/kubernetes
+cp conf/images.docker /etc/kubernetes/images
 printf '#!/bin/sh\necho Kubernetes v1.20.2\n' >/usr/bin/kubelet
 chmod 0755 /usr/bin/kubelet
 echo ready
