@@ -12,7 +12,8 @@ typedef struct ContainerMount {
         bool read_only;
 } ContainerMount;
 
-/* A container on the host's network, without a restart policy (its unit restarts it). */
+/* A container on the host's network, without a restart policy (its unit restarts it). Out of
+ * memory, the kernel ends it as late as a pod that is critical to its node. */
 typedef struct Container {
         const char *name;
         const char *image;

@@ -202,14 +202,20 @@ static json_t *devices_array(const char *const *devices)
         return array;
 }
 
+/* What kubelet gives to critical pods.
+ * https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#node-out-of-memory-behavior
+ */
+#define OOM_SCORE (-997)
+
 /* Makes the HostConfig. It has no log driver: the container's unit runs `docker start -a`, which
  * copies the output to the journal, and another copy would grow on the disk. */
 static json_t *host_config(const Container *container)
 {
-        json_t *host = json_pack("{s:s, s:[s], s:[s], s:b, s:{s:s}, s:{s:s}}", "NetworkMode",
-                                 "host", "CapDrop", "ALL", "SecurityOpt", "no-new-privileges",
-                                 "ReadonlyRootfs", (int) container->read_only_root, "RestartPolicy",
-                                 "Name", "no", "LogConfig", "Type", "none");
+        json_t *host =
+                json_pack("{s:s, s:[s], s:[s], s:b, s:i, s:{s:s}, s:{s:s}}", "NetworkMode", "host",
+                          "CapDrop", "ALL", "SecurityOpt", "no-new-privileges", "ReadonlyRootfs",
+                          (int) container->read_only_root, "OomScoreAdj", OOM_SCORE,
+                          "RestartPolicy", "Name", "no", "LogConfig", "Type", "none");
         if (json_object_set_new(host, "CapAdd", string_array(container->capabilities)) < 0 ||
             json_object_set_new(host, "Mounts", mounts_array(container)) < 0 ||
             json_object_set_new(host, "Devices", devices_array(container->devices)) < 0) {

@@ -43,6 +43,15 @@ static const char program[] =
         "  printf(\"said %s\\n\", argv[argc - 1]); fflush(stdout);\n"
         "  sigwait(&set, &s); return 0; }\n";
 
+/* A runc that notes the score that a container is to have out of memory, and gives it none: not
+ * every machine may lower one. */
+static const char noting_runc[] =
+        "#!/bin/sh\nprevious=\nfor argument; do\n"
+        "  if [ \"$previous\" = --bundle ]; then\n"
+        "    grep -o '\"oomScoreAdj\":[-0-9]*' \"$argument/config.json\" >\"${0%/*}/score\"\n"
+        "    sed -i 's/\"oomScoreAdj\":[-0-9]*/\"oomScoreAdj\":0/' \"$argument/config.json\"\n"
+        "  fi\n  previous=$argument\ndone\nexec /usr/sbin/runc \"$@\"\n";
+
 static int make_image(const char *name, const char *flags)
 {
         return shell("cd %s && mkdir -p root/data && %s -static -o root/program program.c && "
@@ -196,7 +205,7 @@ static void test_run(void)
         Container c = container();
         DockerInfo info = {};
         Daemon start = {};
-        _cleanup_buffer_ Buffer told = {}, said = {};
+        _cleanup_buffer_ Buffer told = {}, said = {}, score = {};
         char path[256], said_path[256];
         struct timespec started = {};
         time_t before = time(NULL);
@@ -219,6 +228,9 @@ static void test_run(void)
         CHECK_INT(info.containers_running, 1);
         CHECK_OK(file_read(path, 4096, &told, &err), err);
         CHECK_STR(told.data, "CapEff:\t0000000000001000\nNoNewPrivs:\t1\nroot ro\nenv b\n");
+        (void) snprintf(path, sizeof(path), "%s/score", folder);
+        CHECK_OK(file_read(path, 4096, &score, &err), err);
+        CHECK_STR(score.data, "\"oomScoreAdj\":-997\n");
         daemon_stop(&start);
 }
 
@@ -275,7 +287,13 @@ static void test_start(void)
         Wait wait = test_patience();
         (void) snprintf(docker_socket, sizeof(docker_socket), "%s/docker.sock", folder);
         (void) snprintf(data_path, sizeof(data_path), "%s/data", folder);
-        REQUIRE(shell("cd %s && mkdir data && echo '{}' > docker.json", folder) == 0);
+        char runc[200];
+        (void) snprintf(runc, sizeof(runc), "%s/runc", folder);
+        CHECK_OK(file_write(runc, noting_runc, strlen(noting_runc), 0755, &err), err);
+        REQUIRE(shell("cd %s && mkdir data && echo \"{\\\"default-runtime\\\":\\\"noting\\\","
+                      "\\\"runtimes\\\":{\\\"noting\\\":{\\\"path\\\":\\\"$PWD/runc\\\"}}}\" "
+                      "> docker.json",
+                      folder) == 0);
         daemon_start(&containerd,
                      "cd %s && echo $$ > c.pid && exec " CONTAINERD
                      " --config /dev/null --root $PWD/c-root "
