@@ -1,14 +1,47 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Where pods run on containerd: the plugins of their network, and what kube-proxy's rules are looked at with.
-# Debian's docker has brought containerd along.
+# Where pods run on containerd: the plugins of their network, what kube-proxy's rules are looked at with, and
+# containerd of CONTAINERD_VERSION in the list of images, in the place of Debian's, which docker has brought along.
+# From the folder CONTAINERD_DIR (or BINARIES_DIR) where that is given, else from the project's site, with its
+# checksum. No version: Debian's stays.
 
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 : "${PROVISION_LIB:=$(dirname "$0")/../lib}"
 # shellcheck source=packer/lib/runtime.sh
 . "$PROVISION_LIB/runtime.sh"
+: "${CONTAINERD_SITE:=https://github.com/containerd/containerd/releases/download}"
+: "${CONTAINERD_DIR:=${BINARIES_DIR:-}}"
 [ "$container_runtime" = containerd ] || exit 0
 
 apt-get -q -y --no-install-recommends install containernetworking-plugins nftables
+
+version=$(sed -n 's/^CONTAINERD_VERSION=//p' "$IMAGES_LIST")
+[ -n "$version" ] || exit 0
+
+if [ -z "$CONTAINERD_DIR" ]; then
+    work=$(mktemp -d -p /var/tmp)
+    trap 'rm -rf "$work"' EXIT
+    archive=containerd-$version-linux-$(dpkg --print-architecture).tar.gz
+    for file in "$archive" "$archive.sha256sum"; do
+        curl -fsSL --retry 5 -o "$work/$file" "$CONTAINERD_SITE/v$version/$file"
+    done
+    (cd "$work" && sha256sum --check --quiet "$archive.sha256sum")
+    tar -C "$work" -xzf "$work/$archive"
+    CONTAINERD_DIR=$work/bin
+fi
+install -d /usr/lib/debian-containerd
+for program in containerd containerd-shim-runc-v2 ctr; do
+    dpkg-divert --quiet --local --rename --divert "/usr/lib/debian-containerd/$program" --add "/usr/bin/$program"
+    install -m 0755 "$CONTAINERD_DIR/$program" "/usr/bin/$program"
+done
+
+stated=$(containerd --version)
+case $stated in
+*" v$version "*) ;;
+*)
+    echo "containerd says \"$stated\", expected v$version" >&2
+    exit 1
+    ;;
+esac

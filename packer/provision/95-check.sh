@@ -40,7 +40,8 @@ absent "host key" /etc/ssh/ssh_host_*
 absent "cloud-init's state" /var/lib/cloud/instance /var/lib/cloud/instances/* \
     /var/lib/cloud/data/* /var/lib/cloud/sem/* /etc/netplan/50-cloud-init.yaml
 absent "an instance's own" /etc/kubernetes/stack-config.sh /srv/kubernetes/* /var/lib/kubelet/* \
-    /var/lib/kubernetes/master/* /var/lib/docker*/containers/*
+    /var/lib/kubernetes/master/* /var/lib/docker*/containers/* /var/lib/cni/* \
+    /var/lib/containerd/io.containerd.runtime.v2.task/*
 
 for home in /root /home/*; do
     absent credentials "$home"/.ssh/* "$home/.aws" "$home/.docker" "$home/.kube" "$home/.netrc" \
@@ -127,6 +128,13 @@ done
 if [ "$container_runtime" = containerd ]; then
     containerd --config /etc/containerd/config.toml config dump >"$work/containerd" 2>&1 ||
         wrong "containerd does not read /etc/containerd/config.toml: $(tail -n 1 "$work/containerd")"
+    # It says "containerd MODULE VERSION". Pinned images are there from 1.7 on; kubelet asks for the cgroup driver, which
+    # 2.0 and later tell, and goes without the answer up to 1.37 (kubelet_cri_losing_support).
+    version=$(containerd --version | cut -d' ' -f3 | sed 's/^v//')
+    dpkg --compare-versions "$version" ge 1.7 ||
+        wrong "containerd $version does not keep the pause image from kubelet's collection, 1.7 and later do"
+    dpkg --compare-versions "${minor#v}" lt 1.38 || dpkg --compare-versions "$version" ge 2.0 ||
+        wrong "kubelet $minor needs containerd 2.0 or later, this is $version"
     for plugin in bridge host-local loopback portmap; do
         [ -x "/usr/lib/cni/$plugin" ] || wrong "/usr/lib/cni has no network plugin $plugin"
     done

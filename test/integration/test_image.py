@@ -157,6 +157,16 @@ def test_so_has_the_one_with_containerd(layer):
     assert [line for line in listed("containerd") if line[0] != "enabled" and not is_so(root, line)] == []
 
 
+def test_containerds_store_has_the_pods_images_pinned(layer):
+    """But for etcd and flanneld, which are docker-bootstrap's."""
+    root = layer("instance-root-containerd")
+    names = re.findall(r"(?m)^(?!ETCD|FLANNEL)\w+_IMAGE=(.*)", (root / "etc/kubernetes/images").read_text(encoding="utf-8"))
+    said = say_in(root, "sh", "-euc", ". /run/tree/packer/lib/containerd.sh; start_containerd; ctr images ls")
+    assert_done(said)
+    pinned = {line.split()[0] for line in said.stdout.splitlines() if "io.cri-containerd.pinned=pinned" in line}
+    assert pinned >= set(names) and len(names) == 7, said.stdout
+
+
 # What the lab adds and masks is its own: instance-lab/apply.
 DEBIANS = {"dpkg-db-backup.timer", "e2scrub_all.timer", "e2scrub_reap.service", "fstrim.timer", "getty@.service",
            "remote-fs.target", "systemd-pstore.service"}
@@ -211,6 +221,7 @@ def test_the_build_fails_where_containerds_image_is_spoilt(layer, path, change, 
     ("an access key of AWS", "usr/local/bin/upload", "key=AKIA" "IOSFODNN7EXAMPLE",
      "credentials: /usr/local/bin/upload"),
     ("an instance's configuration", "etc/kubernetes/stack-config.sh", "something", "stack-config.sh"),
+    ("a pod's address", "var/lib/cni/networks/overlay/10.244.1.2", "something", "an instance's own: /var/lib/cni"),
     ("package lists", "var/lib/apt/lists/deb.debian.org_dists", "something", "cache: /var/lib/apt/lists"),
     ("an upload", "var/tmp/kube-bootstrap/kube-bootstrap.deb", "something", "temporary file: /var/tmp/kube-bootstrap"),
 )])
@@ -234,6 +245,25 @@ def test_the_build_fails_where_a_unit_starts_or_not(layer, verb, unit, reason):
     root = layer()
     assert_done(say("systemctl", "-q", f"--root={root}", verb, unit))
     assert_fails(check(root), reason)
+
+
+@pytest.mark.parametrize("containerd, kubelet, reason", [
+    ("1.6.20~ds1 1.6.20~ds1-1+deb12u3", "v1.37.2", "containerd 1.6.20~ds1 does not keep the pause image"),
+    ("1.7.24~ds1 1.7.24~ds1-6", "v1.38.0", "kubelet v1.38 needs containerd 2.0 or later, this is 1.7.24~ds1"),
+    ("1.7.24~ds1 1.7.24~ds1-6", "v1.37.2", ""),
+    ("v2.3.7 ", "v1.38.0", ""),
+])
+def test_the_build_fails_where_kubelet_needs_another_containerd(layer, containerd, kubelet, reason):
+    root = layer("instance-root-containerd")
+    images = (root / "etc/kubernetes/images").read_text(encoding="utf-8")
+    put(root / "etc/kubernetes/images", re.sub(r"(?m)^(\w+_IMAGE=.*:)v1\.37\.2$", rf"\g<1>{kubelet}", images))
+    for program, said in (("kubelet", f"Kubernetes {kubelet}"),
+                          ("containerd", f"containerd github.com/containerd/containerd {containerd}")):
+        put(root / "usr/bin" / program, f"#!/bin/sh\necho '{said}'")
+    if reason:
+        assert_fails(check(root), reason)
+    else:
+        assert_done(check(root))
 
 
 @pytest.mark.parametrize("path, text", [
