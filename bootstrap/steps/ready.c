@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "steps/ready.h"
+
 #include <errno.h>
 #include <time.h>
 
@@ -28,8 +30,9 @@ static int units_are_active(Boot *boot, StepContext *context, Error *err)
         return 0;
 }
 
-/* Returns 1 if the Node is Ready; else 0, after saying what the Node says instead. */
-static int node_is_ready(const json_t *node, StepContext *context)
+/* Returns 1 and the condition if the Node is Ready; else 0, after saying what the Node says
+ * instead. */
+static int node_is_ready(const json_t *node, const json_t **ret, StepContext *context)
 {
         const json_t *conditions = json_object_get(json_object_get(node, "status"), "conditions"),
                      *condition;
@@ -39,6 +42,7 @@ static int node_is_ready(const json_t *node, StepContext *context)
                         continue;
                 }
                 if (streq(kube_api_text(condition, "status"), "True")) {
+                        *ret = condition;
                         return 1;
                 }
                 step_waiting_for(context, "the Node to be Ready: %.200s",
@@ -49,25 +53,33 @@ static int node_is_ready(const json_t *node, StepContext *context)
         return 0;
 }
 
-/* Returns 1 if kubelet has renewed its Lease lately, else 0. The status of a Node stays as it is
- * when its kubelet dies, but nobody renews the Lease then. */
-static int lease_is_fresh(const json_t *lease, StepContext *context)
+static bool is_of_late(const char *text)
 {
-        const char *text = kube_api_text(lease, "spec.renewTime"); /* 2006-01-02T15:04:05.000000Z */
-        struct timespec renewed;
-        time_t age_s = time_parse(text, &renewed) < 0 ? NODE_LEASE_S : time(NULL) - renewed.tv_sec;
-        if (age_s < NODE_LEASE_S) {
+        struct timespec then;
+        return time_parse(text, &then) >= 0 && time(NULL) - then.tv_sec < NODE_LEASE_S;
+}
+
+/* Returns 1 if kubelet was heard of lately, else 0. A Node stays Ready when its kubelet dies, but
+ * nobody renews the Lease then, nor writes the condition. A new Node has no Lease for some ten
+ * seconds.
+ * https://kubernetes.io/docs/concepts/architecture/nodes/#node-heartbeats */
+static int kubelet_is_heard(const json_t *ready, const json_t *lease, StepContext *context)
+{
+        const char *renewed = kube_api_text(lease, "spec.renewTime");
+        if (is_of_late(renewed) || is_of_late(kube_api_text(ready, "lastHeartbeatTime"))) {
                 return 1;
         }
-        step_waiting_for(context, "kubelet to renew its Lease, last at %.40s", text);
+        step_waiting_for(context, "kubelet to renew its Lease, last at %.40s",
+                         isempty(renewed) ? "no time" : renewed);
         return 0;
 }
 
-static int look_at_node(const Boot *boot, StepContext *context, Error *err)
+int ready_look_at_node(const Boot *boot, StepContext *context, Error *err)
 {
         const char *name = boot->node_name;
         _cleanup_kube_api_ KubeApi *api = NULL;
         json_auto_t *node = NULL, *lease = NULL;
+        const json_t *ready = NULL; /* the node's condition */
         _cleanup_free_ char *lease_path = string_format(
                 "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/%s", name);
         if (!lease_path) {
@@ -85,7 +97,7 @@ static int look_at_node(const Boot *boot, StepContext *context, Error *err)
         if (r <= 0) {
                 return r;
         }
-        r = node_is_ready(node, context);
+        r = node_is_ready(node, &ready, context);
         if (r <= 0) {
                 return r;
         }
@@ -93,7 +105,7 @@ static int look_at_node(const Boot *boot, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        return lease_is_fresh(r ? lease : NULL, context);
+        return kubelet_is_heard(ready, r ? lease : NULL, context);
 }
 
 int ready_probe(void *userdata, StepContext *context, Error *err)
@@ -101,7 +113,7 @@ int ready_probe(void *userdata, StepContext *context, Error *err)
         Boot *boot = userdata;
         int r = units_are_active(boot, context, err);
         if (r >= 0) {
-                r = look_at_node(boot, context, err);
+                r = ready_look_at_node(boot, context, err);
         }
         if (r < 0 && err->class == ERROR_DENIED) {
                 err->class = ERROR_RETRY; /* a new cluster makes its roles a little later */

@@ -22,6 +22,7 @@
 #include "local_daemon.h"
 #include "steps/api.h"
 #include "steps/kubelet/join.h"
+#include "steps/ready.h"
 
 #define OWN     "ip-172-20-128-10.ec2.internal"
 #define NODE_A  "ip-172-20-144-10.ec2.internal"
@@ -426,6 +427,59 @@ static void make_node(const char *name, int lease_s)
         CHECK_INT(kubectl(MINE, "apply -f %s", path), 0);
 }
 
+/* Writes this machine's Node's condition as its kubelet would, so long ago. */
+static void say_ready(const char *is_ready, int heartbeat_s)
+{
+        char heard[40];
+        Error err = {};
+        Wait wait = test_patience();
+        _cleanup_kube_api_ KubeApi *api = NULL;
+        time_t then = time(NULL) - heartbeat_s;
+        struct tm tm;
+        (void) strftime(heard, sizeof(heard), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&then, &tm));
+        json_auto_t *body = json_pack("{s:{s:[{s:s, s:s, s:s}]}}", "status", "conditions", "type",
+                                      "Ready", "status", is_ready, "lastHeartbeatTime", heard);
+        CHECK_OK(api_open(&boot, &api, &err), err);
+        CHECK_INT(kube_api_change(api, KUBE_API_PATCH, "/api/v1/nodes/" OWN "/status", body, &wait,
+                                  &err),
+                  1);
+}
+
+static int node_probe(void *userdata, StepContext *context, Error *err)
+{
+        return ready_look_at_node(userdata, context, err);
+}
+
+static bool is_node_ready(void)
+{
+        StepStatus status;
+        Error err = {};
+        CHECK_OK(run_step(node_probe, NULL, MACHINE_PLAN, &status, &err), err);
+        return status.state == STEP_DONE;
+}
+
+/* kubelet is heard of by its Lease and by what it writes into its Node:
+ * https://kubernetes.io/docs/concepts/architecture/nodes/#node-heartbeats */
+static void test_node(void)
+{
+        CHECK(!is_node_ready()); /* there is none */
+        make_node(OWN, 0);
+        CHECK(!is_node_ready()); /* which has said nothing */
+        say_ready("False", 0);
+        CHECK(!is_node_ready());
+        say_ready("True", 100);
+        CHECK(is_node_ready());
+        make_node(OWN, 100);
+        CHECK(!is_node_ready()); /* both are old */
+        say_ready("True", 0);
+        CHECK(is_node_ready());
+        CHECK_INT(kubectl(MINE, "-n kube-node-lease delete lease " OWN), 0);
+        CHECK(is_node_ready()); /* a new one has no Lease yet */
+        say_ready("True", 100);
+        CHECK(!is_node_ready());
+        CHECK_INT(kubectl(MINE, "delete node " OWN), 0);
+}
+
 /* The certificate that the request led to, with its key, as kubelet keeps them. */
 static void take_certificate(const char *csr, const char *pem_path)
 {
@@ -604,6 +658,7 @@ static void test_fetch(void)
 static const TestCase cases[] = {
         { "the API server is ready", test_starts },
         { "the cluster's parts have their roles", test_roles },
+        { "a Node is ready while its kubelet is heard of", test_node },
         { "tokens are made, known and left for nodes", test_tokens },
         { "tokens are renewed, and go", test_tokens_renewed },
         { "who is let in", test_requests },

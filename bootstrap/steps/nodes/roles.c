@@ -71,9 +71,9 @@ static int answers(void *userdata, StepContext *context, Error *err)
                 *err = why;
                 return r;
         }
-        if (r <= 0) { /* without an error why.message is empty */
-                step_waiting_for(context, "the API server to be ready%s%.150s", not_yet ? ": " : "",
-                                 why.message);
+        if (r <= 0) {
+                step_waiting_for(context, "the API server to be ready%s%.150s",
+                                 isempty(why.message) ? "" : ": ", why.message);
         }
         return r > 0;
 }
