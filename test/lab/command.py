@@ -28,7 +28,8 @@ usage: lab up [--no-build]             make it, and whatever it needs first; aga
                                        the bucket of the newest stack that has one
 
 LAB_KNOBS=none|aws|hostile lab up: how slow and strange the region is ("aws" by default); LAB_DRAW=N draws
-what it draws as another region did, whose settings showed this seed.
+what it draws as another region did, whose settings showed this seed. LAB_RUNTIME=docker lab up: instances of
+Kubernetes 1.20 on docker, instead of a current one on containerd.
 
 NAME is an instance's name or id. LAB_CACHE (/var/cache/kube-bootstrap-lab) keeps what is slow to
 make, LAB_STATE (/var/lib/kube-bootstrap-lab) what "down" removes. Needs root, and Debian.
@@ -46,7 +47,7 @@ import sys
 import time
 
 from kblab import cgroup, cluster, kernel, machine, network, region, tree, volume
-from kblab.settings import (INSTANCES, LAB, LAYERS, REGION, STATE, VIRTUAL, VOLUMES, LabError)
+from kblab.settings import (INSTANCES, LAB, LAYERS, REGION, RUNTIME, RUNTIME_FILE, STATE, VIRTUAL, VOLUMES, LabError)
 
 PACKAGES = ("systemd-container", "iproute2", "iptables", "conntrack", "procps", "util-linux", "kmod")
 
@@ -71,6 +72,7 @@ def up(build=True):
         if build:
             _say("kube-bootstrap")
             tree.install(in_use={layer for each in machines for layer in each.request["layers"]})
+        RUNTIME_FILE.write_text(RUNTIME)
         if not runs:
             _say("region")
             kernel.load()
@@ -92,7 +94,8 @@ def down():
         for folder in (INSTANCES, VOLUMES, LAYERS, REGION):
             if folder.exists():
                 shutil.rmtree(folder)
-        (STATE / "network.lock").unlink(missing_ok=True)
+        for file in (RUNTIME_FILE, STATE / "network.lock"):
+            file.unlink(missing_ok=True)
     (STATE / "lock").unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         STATE.rmdir()

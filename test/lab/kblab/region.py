@@ -148,7 +148,6 @@ def _user_data(role, values, settings, files):
         # The volume is proven new by the tag that its stack gave it; it has no groups, and takes no signal.
         "STACK_NAME": values["stack_id"],
         "STACK_RESOURCE": f"{role.title()}Group",
-        "CGROUP_DRIVER": "cgroupfs",  # systemd's would be containerd's, see images/instance-lab
         **settings,
     }
     content = "".join(f"{key}={shlex.quote(value)}\n" for key, value in keys.items())

@@ -4,6 +4,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,8 +15,18 @@ HYPERVISOR = LAB / "hypervisor"
 CACHE = Path(os.environ.get("LAB_CACHE", "/var/cache/kube-bootstrap-lab"))
 STATE = Path(os.environ.get("LAB_STATE", "/var/lib/kube-bootstrap-lab"))
 
-# What the pods of instances run on: docker or containerd.
-RUNTIME = os.environ.get("LAB_RUNTIME", "docker")
+RUNTIME_FILE = STATE / "runtime"
+
+
+def _runtime():
+    """What the pods of instances run on, docker or containerd: as asked for, or as the lab came up with."""
+    given = os.environ.get("LAB_RUNTIME") or (RUNTIME_FILE.read_text() if RUNTIME_FILE.exists() else "containerd")
+    if given not in ("docker", "containerd"):
+        sys.exit(f"LAB_RUNTIME is {given}, expected docker or containerd")
+    return given
+
+
+RUNTIME = os.environ["LAB_RUNTIME"] = _runtime()  # for what this starts as well
 IMAGE_ROOT = CACHE / f"instance-root-{RUNTIME}"
 KUBERNETES = {"docker": "kubernetes/1.20.2", "containerd": "kubernetes-now"}[RUNTIME]
 
