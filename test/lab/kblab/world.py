@@ -4,7 +4,7 @@
 import contextlib
 
 from . import machine, region
-from .settings import LAYERS, LabError
+from .settings import IMAGE_ROOT, LAYERS, LabError
 from .testing import lab, ok
 
 READY_S = 420
@@ -40,12 +40,12 @@ def boot():
 
 
 def enter():
-    """Those that are there, if both are ready and of the tree's own build; else new ones."""
+    """Those that are there, if both are ready, of this image and of the tree's own build; else new ones."""
     with contextlib.suppress(LabError, AssertionError):
         if region.runs() and sorted(each.name for each in machine.machines()) == NAMES:
             lab("up")
-            current = [str((LAYERS / "current").resolve())]
-            if all(machine.find(name).request["layers"] == current and
+            current = [str((LAYERS / "current").resolve())], str(IMAGE_ROOT)
+            if all((machine.find(name).request["layers"], machine.find(name).request.get("root")) == current and
                    machine.find(name).run("kube-bootstrap", "status").returncode == 0 for name in NAMES):
                 return
     boot()
