@@ -40,7 +40,7 @@ HARMLESS = re.compile(r"""
     | (str|mem)\w+ | v?snprintf | vasprintf | v?f?printf | f?puts | putchar | fwrite | fgets | fflush | fileno
     | \w*alloc\w* | mallopt | free | qsort | bsearch | abort | _exit | getenv | isatty | tolower
     | toupper | explicit_bzero | dirname | realpath | sysconf | syscall | time | timegm | gmtime_r
-    | clock_gettime | adjtimex | get(eu|p|pp)id | getrandom | getopt_long | __isoc99_sscanf
+    | clock_gettime | adjtimex | sysinfo | get_nprocs | get(eu|p|pp)id | getrandom | getopt_long | __isoc99_sscanf
     | __errno_location | __ctype_b_loc | __indirect_call | hton[ls] | ntohl | inet_[np]to[np]
     | gnu_dev_\w+ | if_indextoname | access | [fl]?stat | statvfs | readlink | read | pread | lseek
     | opendir | readdir | scandir | closedir | glob | globfree | close | close_range | dup2 | pipe2

@@ -108,7 +108,7 @@ static void test_status(void)
                                                  "(kube-bootstrap.service): last looked "));
         CHECK_CONTAINS(program.output, "ready for ");
         CHECK_CONTAINS(program.output,
-                       "master i-0123456789abcdef0 with docker, 22 of 22 steps done, looked ");
+                       "master i-0123456789abcdef0 with docker, 23 of 23 steps done, looked ");
         CHECK_CONTAINS(program.output, "  volume-mount       done ");
         CHECK_INT(program_run(&program, WORDS("status", "--wait=1", "--json")), 3);
         CHECK_CONTAINS(program.output, "\"phase\":\"ready\"");
@@ -157,7 +157,7 @@ static void test_status_is_believed(void)
         write_state(&status, alive, alive);
         CHECK_INT(program_run(&program, WORDS("status")), 0);
         CHECK(string_starts_with(program.output, "ready for "));
-        CHECK_CONTAINS(program.output, ": master i-1 with docker, 22 of 22 steps done, looked ");
+        CHECK_CONTAINS(program.output, ": master i-1 with docker, 23 of 23 steps done, looked ");
 
         write_state(&status, gone, alive); /* a run by hand that has just ended */
         CHECK_INT(program_run(&program, WORDS("status")), 0);
@@ -210,7 +210,7 @@ static void test_status_wait_and_follow(void)
         CHECK_INT(program_end(&program), 0);
         CHECK_CONTAINS(program.output, "ready\n");
         CHECK_INT(program_end(&other), 0);
-        CHECK_CONTAINS(other.output, "22 of 22 steps done");
+        CHECK_CONTAINS(other.output, "23 of 23 steps done");
         (void) kill(third.pid, SIGTERM);
         CHECK_INT(program_end(&third), 0);
 }
@@ -402,8 +402,8 @@ static void test_terminal(void)
         }
         world->held[BOOT_ETCD] = false;
         CHECK_INT(program_end(&program), 0);
-        CHECK_CONTAINS(program.output, "\033[23A"); /* the head and all of 22 steps */
-        CHECK_CONTAINS(program.output, "ready: 22 of 22 steps done");
+        CHECK_CONTAINS(program.output, "\033[24A"); /* the head and all of 23 steps */
+        CHECK_CONTAINS(program.output, "ready: 23 of 23 steps done");
 }
 
 static void test_folder_that_cannot_be(void)

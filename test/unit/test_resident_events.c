@@ -94,7 +94,7 @@ static void test_what_happens_to_a_step(void)
         world->so[BOOT_ETCD] = 0; /* and is mended */
         happens_to(STEP_MASK(BOOT_ETCD) | STEP_MASK(BOOT_SECRETS));
         CHECK(systemd_hears("STATUS=degraded: "));
-        CHECK(systemd_hears("STATUS=ready; 22 steps done"));
+        CHECK(systemd_hears("STATUS=ready; 23 steps done"));
         CHECK_INT(world->applies[BOOT_ETCD], 2);
         CHECK_INT(world->probes[BOOT_CONFIG], config + 1);
         CHECK_INT(stop(), 0);

@@ -246,8 +246,8 @@ static unsigned count_name(const char *text, size_t n, const char *name)
         return count;
 }
 
-/* The picture of a boot in the README, which is one with docker, has each step, once for each role
- * that runs it. */
+/* The picture of a boot in the README, which is one with containerd, has each step, once for each
+ * role that runs it. */
 static void test_picture(void)
 {
         _cleanup_free_ char *readme = load("README.md");
@@ -256,8 +256,8 @@ static void test_picture(void)
                    *end = strstr(readme, "\ndocker-bootstrap is");
         REQUIRE(picture && end && picture < end);
         for (BootStep id = 0; id < _BOOT_STEP_MAX; id++) {
-                unsigned expected = !!(boot_steps[id].runs_on & KIND_DOCKER_MASTER) +
-                                    !!(boot_steps[id].runs_on & KIND_DOCKER_NODE);
+                unsigned expected = !!(boot_steps[id].runs_on & KIND_CONTAINERD_MASTER) +
+                                    !!(boot_steps[id].runs_on & KIND_CONTAINERD_NODE);
                 unsigned found = count_name(picture, (size_t) (end - picture), boot_steps[id].name);
                 if (found != expected) {
                         test_fail(__FILE__, __LINE__, "%s stands there %u times, expected %u",
