@@ -38,6 +38,7 @@ static void test_conflicts(void)
                         string_format("{ \"debug\": true,\n\"%s\": %s }", c->key, c->value);
                 _cleanup_free_ char *says = string_format(
                         "sets \"%s\", but dockerd is started with %s and refuses", c->key, c->flag);
+                REQUIRE(text && says);
                 CHECK_INT(dockerd_check_config(DOCKERD, text, root, &err), -EINVAL);
                 CHECK_INT(err.class, ERROR_CONFIG);
                 CHECK_CONTAINS(err.message, says);

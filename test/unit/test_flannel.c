@@ -66,7 +66,9 @@ int service_container_start(const char *unit, const Container *container, StepCo
         (void) context;
         (void) err;
         if (stops > 0) {
-                started = time(NULL);
+                struct timespec now; /* a file's time is finer than that of time() */
+                (void) clock_gettime(CLOCK_REALTIME, &now);
+                started = now.tv_sec;
                 set_time(SUBNET_ENV, started + 1);
         }
         return 0;
