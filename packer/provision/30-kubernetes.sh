@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# kubelet and kubectl of KUBERNETES_VERSION, by default the API server's in the list of images. From the folder BINARIES_DIR where that is given, else
-# from the project's site, with their checksums. Up to Kubernetes 1.18 they are those of the image
+# kubelet and kubectl of KUBERNETES_VERSION, by default the API server's in the list of images. From the folder
+# BINARIES_DIR where that is given, else from the project's site, with their checksums. Up to Kubernetes 1.18 they are those of the image
 # "hyperkube", which are built as the control plane's are: from IMAGES_DIR/hyperkube.tar, or pulled.
 
 set -eu
@@ -36,7 +36,7 @@ extract() {
         chown root:root "/usr/bin/$program"
         chmod 0755 "/usr/bin/$program"
     done
-    stop_docker
+    stop_daemon
     rm -rf "$store"
 }
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Where pods run on containerd: the plugins of their network, what kube-proxy's rules are looked at with, and
+# Installs, for pods on containerd, the plugins of their network, the program that shows kube-proxy's rules (nft), and
 # containerd of CONTAINERD_VERSION in the list of images, in the place of Debian's, which docker has brought along.
 # From the folder CONTAINERD_DIR (or BINARIES_DIR) where that is given, else from the project's site, with its
 # checksum. No version: Debian's stays.

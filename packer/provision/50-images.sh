@@ -10,6 +10,7 @@ set -eu
 # shellcheck source=packer/lib/runtime.sh
 . "$PROVISION_LIB/runtime.sh"
 work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
 
 # file_of KEY
 file_of() {
@@ -29,7 +30,7 @@ store_in_docker() (
         fi
         docker image inspect --format "$1: $image {{.Size}}" "$image"
     done
-    stop_docker
+    stop_daemon
     rm -rf "$1/containerd" # of a containerd that only this dockerd had
 )
 
@@ -47,7 +48,7 @@ store_in_containerd() (
         fi
         ctr images label "$image" io.cri-containerd.image=managed io.cri-containerd.pinned=pinned
     done
-    stop_containerd
+    stop_daemon
 )
 
 grep -E '^[A-Z_]+_IMAGE=' /etc/kubernetes/images >"$work/all"
@@ -58,4 +59,3 @@ case $container_runtime in
 docker) store_in_docker /var/lib/docker <"$work/others" ;;
 containerd) store_in_containerd <"$work/others" ;;
 esac
-rm -rf "$work"

@@ -161,7 +161,7 @@ def test_containerds_store_has_the_pods_images_pinned(layer):
     """But for etcd and flanneld, which are docker-bootstrap's."""
     root = layer("instance-root-containerd")
     names = re.findall(r"(?m)^(?!ETCD|FLANNEL)\w+_IMAGE=(.*)", (root / "etc/kubernetes/images").read_text(encoding="utf-8"))
-    said = say_in(root, "sh", "-euc", ". /run/tree/packer/lib/containerd.sh; start_containerd; ctr images ls")
+    said = say_in(root, "sh", "-euc", "PROVISION_LIB=/run/tree/packer/lib; . $PROVISION_LIB/containerd.sh; start_containerd; ctr images ls")
     assert_done(said)
     pinned = {line.split()[0] for line in said.stdout.splitlines() if "io.cri-containerd.pinned=pinned" in line}
     assert pinned >= set(names) and len(names) == 7, said.stdout
