@@ -202,7 +202,7 @@ static json_t *devices_array(const char *const *devices)
         return array;
 }
 
-/* What kubelet gives to critical pods.
+/* The score of a pod that is critical to its node, as kubelet sets it.
  * https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#node-out-of-memory-behavior
  */
 #define OOM_SCORE (-997)

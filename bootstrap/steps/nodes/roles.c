@@ -18,7 +18,7 @@ typedef struct Binding {
 } Binding;
 
 static const Binding bindings[] = {
-        /* Who comes with the join token may ask for a node's certificate; `nodes` decides. */
+        /* The join token's holder may ask for a node's certificate; `nodes` decides. */
         { "kube-bootstrap:node-bootstrapper", "system:node-bootstrapper", "Group", CSR_GROUP_NODE,
           KIND_ALL },
         /* The API server asks kubelets for logs, exec and port-forward; they ask it whether it may.
@@ -98,6 +98,20 @@ static bool is_wanted(Boot *boot, const Binding *binding)
         return binding->runs_on & boot_kind(boot);
 }
 
+/* Returns 1 if the cluster has the binding; else 0, after saying how it is not so. */
+static int binding_is_given(const Binding *binding, KubeApi *api, StepContext *context, Error *err)
+{
+        json_auto_t *wanted = NULL, *found = NULL;
+        int r = binding_look(binding, api, context, &wanted, &found, err);
+        if (r < 0 || (r > 0 && is_member_equal(wanted, found, "roleRef") &&
+                      is_member_equal(wanted, found, "subjects"))) {
+                return r;
+        }
+        step_not_yet(context, "ClusterRoleBinding %s is %s", binding->name,
+                     r == 0 ? "missing" : "another");
+        return 0;
+}
+
 int roles_probe(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
@@ -107,15 +121,8 @@ int roles_probe(void *userdata, StepContext *context, Error *err)
                 r = answers(api, context, err);
         }
         FOREACH_ARRAY(binding, bindings, ELEMENTS(bindings)) {
-                json_auto_t *wanted = NULL, *found = NULL;
                 if (r > 0 && is_wanted(boot, binding)) {
-                        r = binding_look(binding, api, context, &wanted, &found, err);
-                        if (r == 0 || (r > 0 && !(is_member_equal(wanted, found, "roleRef") &&
-                                                  is_member_equal(wanted, found, "subjects")))) {
-                                step_not_yet(context, "ClusterRoleBinding %s is %s", binding->name,
-                                             r == 0 ? "missing" : "another");
-                                r = 0;
-                        }
+                        r = binding_is_given(binding, api, context, err);
                 }
         }
         return r;

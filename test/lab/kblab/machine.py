@@ -35,7 +35,7 @@ from .settings import HYPERVISOR, IMAGE_ROOT, INSTANCES, LAYERS, REGION, VIRTUAL
 PLAIN_FOLDERS = ("var/lib/docker", "var/lib/docker-bootstrap", "var/lib/containerd",
                  "var/lib/kubelet")
 
-# What the runtimes write once: the layers of images.
+# Folders that the runtimes write once: the layers of images.
 WRITTEN_ONCE = ("overlay2", "io.containerd.content.v1.content/blobs", "io.containerd.snapshotter.v1.overlayfs/snapshots")
 
 # Of commands inside.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the instances of a lab are by what their pods run on (settings.RUNTIME), for tests."""
+"""Facts that tests need of the lab's instances, by what their pods run on (settings.RUNTIME)."""
 
 import pytest
 

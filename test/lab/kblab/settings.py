@@ -19,7 +19,7 @@ RUNTIME_FILE = STATE / "runtime"
 
 
 def _runtime():
-    """What the pods of instances run on, docker or containerd: as asked for, or as the lab came up with."""
+    """Returns what instances run pods on, docker or containerd: as asked for, or as the lab came up with."""
     given = os.environ.get("LAB_RUNTIME") or (RUNTIME_FILE.read_text() if RUNTIME_FILE.exists() else "containerd")
     if given not in ("docker", "containerd"):
         sys.exit(f"LAB_RUNTIME is {given}, expected docker or containerd")
