@@ -4,7 +4,7 @@
 import pytest
 
 from kblab import region, testing
-from kblab.settings import LabError
+from kblab.settings import RUNTIME, LabError
 
 # Of a module: which test broke off; that a failure has told of the draws.
 BROKEN, TOLD = pytest.StashKey(), pytest.StashKey()
@@ -13,6 +13,7 @@ BROKEN, TOLD = pytest.StashKey(), pytest.StashKey()
 def pytest_configure(config):
     config.addinivalue_line("markers", "in_order: each test of the module builds on those before it: a chosen one is "
                                        "run with them, and none is run after one that broke off")
+    config.addinivalue_line("markers", "runtime(name): only where pods run on it")
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +25,8 @@ def reported_claims(subtests):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items):
-    """Puts those that a chosen test of a module in order builds on before it."""
+    """Puts those that a chosen test of a module in order builds on before it, and leaves out those of the other
+    runtime."""
     yield
     chosen = {item.nodeid for item in items}
     modules = dict.fromkeys(item.parent for item in items)
@@ -37,7 +39,7 @@ def pytest_collection_modifyitems(items):
                 tests.pop()
             own = tests
         result += own
-    items[:] = result
+    items[:] = [item for item in result if (mark := item.get_closest_marker("runtime")) is None or RUNTIME in mark.args]
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -91,7 +91,8 @@ class Disk:
     def put_noise(self):
         """Makes it an encrypted volume that nobody has written: random at its ends, where a signature would be."""
         for at in (0, -4 * MIB):
-            self.put(at, os.urandom(4 * MIB))
+            # The probe tells the first byte that is not zero; one of 256 random ones is.
+            self.put(at, b"\x01" + os.urandom(4 * MIB - 1))
 
     def lose(self, begin):
         """From there on, reading fails: the image ends, and nothing of it is cached. The device keeps its size."""

@@ -18,8 +18,9 @@ OVERLAY_STEP = "flanneld" if WITH_DOCKER else "flannel"
 # Debian's release.
 SUITE = "bookworm" if WITH_DOCKER else "trixie"
 
-with_docker = pytest.mark.skipif(not WITH_DOCKER, reason="is only so with docker")
-with_containerd = pytest.mark.skipif(WITH_DOCKER, reason="is only so with containerd")
+# Marks of tests that only one of them has: with the other they are not there (test/lab/conftest.py).
+with_docker = pytest.mark.runtime("docker")
+with_containerd = pytest.mark.runtime("containerd")
 
 
 def image(key):
