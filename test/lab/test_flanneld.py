@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from kblab.settings import CACHE
+from kblab.settings import CACHE, RUNTIME
 from kblab.testing import equal, eventually, ok
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.in_order]
@@ -187,7 +187,7 @@ def folder():
         folder = Path(name)
         root = folder / "image"
         root.mkdir()
-        with tarfile.open(CACHE / "images" / "flannel.tar") as archive:
+        with tarfile.open(CACHE / f"images-{RUNTIME}" / "flannel.tar") as archive:
             for layer in json.load(archive.extractfile("manifest.json"))[0]["Layers"]:
                 with tarfile.open(fileobj=archive.extractfile(layer)) as files:
                     files.extractall(root)
