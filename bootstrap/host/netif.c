@@ -176,28 +176,26 @@ int netif_find_by_name(const char *name, Netif *ret, Error *err)
         return search.found;
 }
 
-int netif_delete(const char *name, Error *err)
-{
-        Effect effect = effect_before("link-delete", name);
-        NetlinkRequest request = netlink_request(RTM_DELLINK, 0, sizeof(struct ifinfomsg));
-        int r = request_by_name(&request, name, NULL, NULL);
-        effect_after(&effect, r, NULL);
-        if (r == -ENODEV) {
-                return 0;
-        }
-        if (r < 0) {
-                return error_errno(err, r, "delete interface %s", name);
-        }
-        return 1;
-}
-
 typedef struct AddressSearch {
         int index;
-        struct in_addr wanted; /* 0: the first */
+        struct in_addr wanted; /* 0: the first of global scope */
+        struct in_addr except; /* with except_prefix: passed over */
+        unsigned except_prefix;
         bool found;
         struct in_addr address;
         unsigned prefix;
 } AddressSearch;
+
+static bool is_searched(const AddressSearch *search, const struct ifaddrmsg *header,
+                        struct in_addr local)
+{
+        if (search->wanted.s_addr != INADDR_ANY) {
+                return local.s_addr == search->wanted.s_addr;
+        }
+        return header->ifa_scope == RT_SCOPE_UNIVERSE &&
+               (local.s_addr != search->except.s_addr ||
+                header->ifa_prefixlen != search->except_prefix);
+}
 
 static int visit_address(const struct nlmsghdr *message, void *userdata)
 {
@@ -209,8 +207,7 @@ static int visit_address(const struct nlmsghdr *message, void *userdata)
         }
         const struct in_addr *local =
                 find_bytes(message, sizeof(*header), IFA_LOCAL, sizeof(*local));
-        if (!local ||
-            (search->wanted.s_addr != INADDR_ANY && local->s_addr != search->wanted.s_addr)) {
+        if (!local || !is_searched(search, header, *local)) {
                 return MNL_CB_OK;
         }
         search->found = true;
@@ -341,49 +338,63 @@ int netif_add_address(const Netif *netif, struct in_addr address, Error *err)
                                        : 0;
 }
 
-/* Makes a bridge with that MTU, like "ip link add NAME type bridge". */
-static int create_bridge(const char *name, uint32_t mtu)
+/* Makes a bridge, like "ip link add NAME type bridge". */
+static int create_bridge(const char *name)
 {
         NetlinkRequest request =
                 netlink_request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
-        mnl_attr_put_u32(&request.header, IFLA_MTU, mtu);
         struct nlattr *info = mnl_attr_nest_start(&request.header, IFLA_LINKINFO);
         mnl_attr_put_strz(&request.header, IFLA_INFO_KIND, "bridge");
         mnl_attr_nest_end(&request.header, info);
         return request_by_name(&request, name, NULL, NULL);
 }
 
-static int set_up(const Netif *netif)
+/* The kernel keeps an MTU that was set. The MTU that a bridge is created with follows its ports. */
+static int set_up(const Netif *netif, uint32_t mtu)
 {
         NetlinkRequest request = netlink_request(RTM_NEWLINK, 0, sizeof(struct ifinfomsg));
         struct ifinfomsg *link = mnl_nlmsg_get_payload(&request.header);
         link->ifi_index = netif->index;
         link->ifi_flags = link->ifi_change = IFF_UP;
+        mnl_attr_put_u32(&request.header, IFLA_MTU, mtu);
         return netlink_transact(&request, NULL, NULL);
 }
 
-/* Deletes a bridge of that name that carries another address. */
-static int delete_stale_bridge(const char *name, struct in_addr address, unsigned prefix,
-                               Error *err)
+/* Returns 1, or a negative errno. */
+static int remove_address(const Netif *netif, const AddressSearch *found, Error *err)
 {
-        Netif bridge = {};
-        int r = netif_find_by_name(name, &bridge, err);
-        if (r <= 0) {
-                return r;
+        char text[INET_ADDRSTRLEN];
+        (void) inet_ntop(AF_INET, &found->address, text, sizeof(text)); /* always fits */
+        Effect effect = effect_before("address-remove", text);
+        int r = change_address(RTM_DELADDR, 0, netif, found->address, found->prefix);
+        effect_after(&effect, r, NULL);
+        return r < 0 ? error_errno(err, r, "remove %s from %s", text, netif->name) : 1;
+}
+
+/* Removes the global addresses of that interface except this one. Returns 1 if there were any, else
+ * 0, also if there is no such interface. Must be called before this one is added: with a primary
+ * address, the kernel removes the secondary ones of its network. */
+static int remove_other_addresses(const char *name, struct in_addr address, unsigned prefix,
+                                  Error *err)
+{
+        Netif netif = {};
+        int r = netif_find_by_name(name, &netif, err);
+        int removed = 0;
+        while (r > 0) {
+                AddressSearch search = { .except = address, .except_prefix = prefix };
+                r = search_addresses(&netif, &search, err);
+                if (r > 0) {
+                        r = remove_address(&netif, &search, err);
+                        removed = 1;
+                }
         }
-        struct in_addr found;
-        unsigned found_prefix = 0;
-        r = netif_first_address(&bridge, &found, &found_prefix, err);
-        if (r <= 0 || (found.s_addr == address.s_addr && found_prefix == prefix)) {
-                return r < 0 ? r : 0;
-        }
-        return netif_delete(name, err);
+        return r < 0 ? r : removed;
 }
 
 static int bring_up_bridge(const char *name, struct in_addr address, unsigned prefix, unsigned mtu,
                            Error *err)
 {
-        int r = create_bridge(name, mtu);
+        int r = create_bridge(name);
         if (r < 0 && r != -EEXIST) {
                 return error_errno(err, r, "make bridge %s", name);
         }
@@ -394,7 +405,7 @@ static int bring_up_bridge(const char *name, struct in_addr address, unsigned pr
         }
         r = change_address(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, &bridge, address, prefix);
         if (r >= 0 || r == -EEXIST) {
-                r = set_up(&bridge);
+                r = set_up(&bridge, mtu);
         }
         return r < 0 ? error_errno(err, r, "set up bridge %s", name) : 0;
 }
@@ -402,14 +413,40 @@ static int bring_up_bridge(const char *name, struct in_addr address, unsigned pr
 int netif_make_bridge(const char *name, struct in_addr address, unsigned prefix, unsigned mtu,
                       Error *err)
 {
-        int r = delete_stale_bridge(name, address, prefix, err);
-        if (r < 0) {
-                return r;
+        int removed = remove_other_addresses(name, address, prefix, err);
+        if (removed < 0) {
+                return removed;
         }
         Effect effect = effect_before("bridge", name);
-        r = bring_up_bridge(name, address, prefix, mtu, err);
+        int r = bring_up_bridge(name, address, prefix, mtu, err);
         effect_after(&effect, r, NULL);
-        return r;
+        return r < 0 ? r : removed;
+}
+
+typedef struct PortSearch {
+        uint32_t bridge;
+        bool found;
+} PortSearch;
+
+static int visit_port(const struct nlmsghdr *message, void *userdata)
+{
+        PortSearch *search = userdata;
+        const struct ifinfomsg *link = second_header(message, RTM_NEWLINK, sizeof(*link));
+        const uint32_t *master =
+                link ? find_bytes(message, sizeof(*link), IFLA_MASTER, sizeof(*master)) : NULL;
+        if (!master || *master != search->bridge) {
+                return MNL_CB_OK;
+        }
+        search->found = true;
+        return MNL_CB_STOP;
+}
+
+int netif_has_ports(const char *name, Error *err)
+{
+        PortSearch search = { .bridge = if_nametoindex(name) };
+        NetlinkRequest request = netlink_request(RTM_GETLINK, NLM_F_DUMP, sizeof(struct ifinfomsg));
+        int r = netlink_transact(&request, visit_port, &search);
+        return r < 0 ? error_errno(err, r, "list ports of %s", name) : search.found;
 }
 
 typedef struct RouteSearch {

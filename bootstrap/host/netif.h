@@ -35,8 +35,8 @@ int netif_add_address(const Netif *netif, struct in_addr address, Error *err);
 /* Returns 1 if there is an interface of that name with that hardware address, else 0. */
 int netif_has_mac(const char *name, const char *mac, Error *err);
 
-/* Returns 1 and the first IPv4 address of the interface and its prefix length, or 0 if it has
- * none. */
+/* Returns 1 and the first global IPv4 address of the interface and its prefix length, or 0 if it
+ * has none. */
 int netif_first_address(const Netif *netif, struct in_addr *ret_address, unsigned *ret_prefix,
                         Error *err);
 
@@ -48,11 +48,11 @@ int netif_has_route(struct in_addr address, unsigned prefix, char *ret_name, Err
  * any interface, else 0. A malformed hardware address matches no neighbour. */
 int netif_has_neighbour(struct in_addr address, const char *mac, Error *err);
 
-/* Makes a bridge of that name with this address, and brings it up; makes only what is missing. A
- * bridge that has another address is deleted and made again, so nothing of an earlier network
- * outlives it. */
+/* Gives the bridge of that name exactly this global address and this MTU, and brings it up. Makes
+ * the bridge if there is none; an existing one keeps its ports. Returns 1 if another global address
+ * was removed from it, else 0. */
 int netif_make_bridge(const char *name, struct in_addr address, unsigned prefix, unsigned mtu,
                       Error *err);
 
-/* Deletes a link (a stale bridge). Returns 1 if deleted, 0 if there was none. */
-int netif_delete(const char *name, Error *err);
+/* Returns 1 if an interface is connected to the bridge of that name, else 0. */
+int netif_has_ports(const char *name, Error *err);

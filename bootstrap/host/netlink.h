@@ -9,7 +9,7 @@
  * libmnl. */
 
 /* Has room for the two headers and the attributes of each request of host/netif. The longest, which
- * makes a bridge, has 76 bytes. */
+ * makes a bridge, has 68 bytes. */
 typedef union NetlinkRequest {
         struct nlmsghdr header;
         char bytes[128];

@@ -42,7 +42,7 @@ HARMLESS = re.compile(r"""
     | toupper | explicit_bzero | dirname | realpath | sysconf | syscall | time | timegm | gmtime_r
     | clock_gettime | adjtimex | sysinfo | get_nprocs | get(eu|p|pp)id | getrandom | getopt_long | __isoc99_sscanf
     | __errno_location | __ctype_b_loc | __indirect_call | hton[ls] | ntohl | inet_[np]to[np]
-    | gnu_dev_\w+ | if_indextoname | access | [fl]?stat | statvfs | readlink | read | pread | lseek
+    | gnu_dev_\w+ | if_indextoname | if_nametoindex | access | [fl]?stat | statvfs | readlink | read | pread | lseek
     | opendir | readdir | scandir | closedir | glob | globfree | close | close_range | dup2 | pipe2
     | fcntl | posix_fadvise | flock | fsync | poll | eventfd\w* | memfd_create | pidfd_open | socket | bind | connect
     | recv | setsockopt | sig\w+ | signalfd | kill | prctl | setrlimit | setsid | wait(p?id)

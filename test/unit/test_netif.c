@@ -205,16 +205,6 @@ static void routes(void)
         CHECK_INT(netif_has_route(address_of("0.0.0.0"), 0, name, &err), 1);
 }
 
-static void deleted(void)
-{
-        Error err = {};
-        ip("link add br0 type bridge");
-        CHECK_INT(netif_delete("br0", &err), 1);
-        CHECK_INT(netif_delete("br0", &err), 0);
-        CHECK(netif_delete("lo", &err) < 0);
-        CHECK_CONTAINS(err.message, "lo");
-}
-
 static void neighbours(void)
 {
         struct in_addr address;
@@ -229,30 +219,72 @@ static void neighbours(void)
         CHECK_INT(netif_has_neighbour(address, "02:00:00:00:00:78", &err), 0);
 }
 
-static void bridge_made_and_made_anew(void)
+static Netif bridge_is(const char *address, unsigned wanted_prefix)
 {
-        struct in_addr first, second, found;
-        unsigned prefix = 0;
         Netif bridge = {};
+        struct in_addr found = {};
+        unsigned prefix = 0;
         Error err = {};
-        (void) inet_pton(AF_INET, "10.244.5.1", &first);
-        (void) inet_pton(AF_INET, "10.244.6.1", &second);
-        CHECK_OK(netif_make_bridge("cbr7", first, 24, 1450, &err), err);
         CHECK_INT(netif_find_by_name("cbr7", &bridge, &err), 1);
         CHECK(bridge.up);
         CHECK_INT(bridge.mtu, 1450);
         CHECK_INT(netif_first_address(&bridge, &found, &prefix, &err), 1);
-        CHECK(found.s_addr == first.s_addr && prefix == 24);
-        int index = bridge.index;
-        CHECK_OK(netif_make_bridge("cbr7", first, 24, 1450, &err), err);
-        CHECK_INT(netif_find_by_name("cbr7", &bridge, &err), 1);
-        CHECK_INT(bridge.index, index); /* it was right: left alone */
-        CHECK_OK(netif_make_bridge("cbr7", second, 24, 1450, &err), err);
-        CHECK_INT(netif_find_by_name("cbr7", &bridge, &err), 1);
-        CHECK_INT(netif_first_address(&bridge, &found, &prefix, &err), 1);
-        CHECK(found.s_addr == second.s_addr);
-        CHECK_INT(netif_has_address(&bridge, first, &err), 0);
-        CHECK_INT(netif_delete("cbr7", &err), 1);
+        CHECK_INT(found.s_addr, address_of(address).s_addr);
+        CHECK_INT(prefix, wanted_prefix);
+        return bridge;
+}
+
+/* Makes it so, and returns the same as netif_make_bridge(). */
+static int make_bridge(const char *address, unsigned prefix)
+{
+        Error err = {};
+        int r = netif_make_bridge("cbr7", address_of(address), prefix, 1450, &err);
+        CHECK_OK(r, err);
+        return r;
+}
+
+static void bridge_made_and_left_alone(void)
+{
+        Error err = {};
+        CHECK_INT(make_bridge("10.244.5.1", 24), 0);
+        int index = bridge_is("10.244.5.1", 24).index;
+        CHECK_INT(make_bridge("10.244.5.1", 24), 0);
+        CHECK_INT(bridge_is("10.244.5.1", 24).index, index);
+        CHECK_INT(netif_has_ports("cbr7", &err), 0);
+        CHECK_INT(netif_has_ports("nobody", &err), 0);
+        ip("link add port master cbr7 type veth peer name pod");
+        CHECK_INT(netif_has_ports("cbr7", &err), 1);
+        (void) bridge_is("10.244.5.1", 24); /* its MTU is not its port's */
+        ip("link delete port");
+        (void) bridge_is("10.244.5.1", 24);
+        ip("link delete cbr7");
+}
+
+/* The kernel makes an address of the same network secondary, and removes that with the primary. */
+static void bridge_gets_another_address(void)
+{
+        static const struct {
+                const char *address;
+                unsigned prefix;
+        } others[] = { { "10.244.6.1", 24 }, { "10.244.6.9", 24 }, { "10.244.6.9", 25 } };
+        Error err = {};
+        CHECK_INT(make_bridge("10.244.5.1", 24), 0);
+        Netif bridge = bridge_is("10.244.5.1", 24);
+        ip("link add port master cbr7 type veth peer name pod");
+        ip("address add 169.254.7.1/16 dev cbr7 scope link");
+        ip("address add 10.244.7.1/24 dev cbr7");
+        FOREACH_ARRAY(other, others, ELEMENTS(others)) {
+                CHECK_INT(make_bridge(other->address, other->prefix), 1);
+                CHECK_INT(bridge_is(other->address, other->prefix).index, bridge.index);
+                CHECK_INT(netif_has_ports("cbr7", &err), 1);
+        }
+        CHECK_INT(netif_has_address(&bridge, address_of("10.244.5.1"), &err), 0);
+        CHECK_INT(netif_has_address(&bridge, address_of("10.244.7.1"), &err), 0);
+        CHECK_INT(netif_has_address(&bridge, address_of("169.254.7.1"), &err), 1);
+        ip("address flush dev cbr7");
+        ip("link set cbr7 mtu 1400");
+        CHECK_INT(make_bridge("10.244.6.1", 24), 0); /* there was none to remove */
+        (void) bridge_is("10.244.6.1", 24);
 }
 
 int main(void)
@@ -270,9 +302,9 @@ int main(void)
                 { "a long list of addresses is read whole", many_addresses },
                 { "routes of the main table are told exactly", routes },
                 { "permanent neighbours are told exactly", neighbours },
-                { "a bridge is made, left alone, and made anew on another network",
-                  bridge_made_and_made_anew },
-                { "a link is deleted, one that is not there is fine", deleted },
+                { "a bridge is made, and left alone", bridge_made_and_left_alone },
+                { "a bridge gets another address and keeps its ports",
+                  bridge_gets_another_address },
         };
         bool inside = unshare(CLONE_NEWNET) == 0 &&
                       try_ip("link add card address " MAC " mtu 9001 type veth peer name cable") &&

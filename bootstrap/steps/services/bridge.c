@@ -29,10 +29,7 @@ int bridge_probe(const Boot *boot, StepContext *context, Error *err)
 
 int bridge_make(const Boot *boot, Error *err)
 {
-        Netif old;
-        int found = netif_find_by_name(POD_BRIDGE, &old, err);
-        int r = found < 0 ? found
-                          : netif_make_bridge(POD_BRIDGE, boot->overlay_address,
-                                              boot->overlay_prefix, boot->overlay_mtu, err);
-        return r < 0 ? r : found;
+        int r = netif_make_bridge(POD_BRIDGE, boot->overlay_address, boot->overlay_prefix,
+                                  boot->overlay_mtu, err);
+        return r <= 0 ? r : netif_has_ports(POD_BRIDGE, err);
 }

@@ -14,6 +14,7 @@
  * or none, or there is no bridge. */
 int bridge_probe(const Boot *boot, StepContext *context, Error *err);
 
-/* Makes the bridge anew. Whatever was connected to an old one is not connected to this one. Returns
- * 1 if there was an old one, else 0. */
+/* Makes the bridge, or gives an old one the overlay's address in place of its own. The containers
+ * on an old one stay connected, because some may have addresses of the overlay's subnet. Returns 1
+ * if the old one had another address and has containers, else 0. */
 int bridge_make(const Boot *boot, Error *err);

@@ -13,13 +13,19 @@
 #define CNI_CONFIG CNI_FOLDER "/10-overlay.conflist"
 
 /* Writes the overlay's subnet, 10.244.5.0/24, of which the bridge has the first address. */
-static int cni_render(const Boot *boot, Buffer *ret, Error *err)
+static void format_subnet(const Boot *boot, char ret[NETWORK_TEXT_MAX])
 {
-        char address[NETWORK_TEXT_MAX], subnet[NETWORK_TEXT_MAX];
+        char address[NETWORK_TEXT_MAX];
         Network network;
         network_format_address(boot->overlay_address, boot->overlay_prefix, address);
         (void) network_parse(address, &network); /* 1: the network around the address */
-        network_format(network, subnet);
+        network_format(network, ret);
+}
+
+static int cni_render(const Boot *boot, Buffer *ret, Error *err)
+{
+        char subnet[NETWORK_TEXT_MAX];
+        format_subnet(boot, subnet);
         return render_cni(POD_BRIDGE, subnet, boot->overlay_mtu, ret, err);
 }
 
@@ -54,7 +60,8 @@ int cni_probe(void *userdata, StepContext *context, Error *err)
 
 /* The bridge comes first: a pod that started before it would have its plugin make one. A bridge
  * with another subnet is of a Node that was deleted, and was given this subnet when it registered
- * anew. */
+ * anew. A pod with an address of the earlier subnet keeps it and reaches nothing: that subnet has
+ * no gateway here, and may be another machine's. */
 static int make_network(const Boot *boot, StepContext *context, Error *err)
 {
         int r = bridge_probe(boot, context, err);
@@ -63,10 +70,13 @@ static int make_network(const Boot *boot, StepContext *context, Error *err)
         }
         r = bridge_make(boot, err);
         if (r > 0) {
+                char subnet[NETWORK_TEXT_MAX];
+                format_subnet(boot, subnet);
                 step_warn(context,
-                          "bridge " POD_BRIDGE
-                          " had another subnet and was made anew: pods that started before "
-                          "have no network, delete those that stay");
+                          "bridge " POD_BRIDGE " had another subnet: pods with an address outside "
+                          "%s have no network, delete them (kubectl get pods -A -o wide lists "
+                          "addresses)",
+                          subnet);
         }
         return r < 0 ? r : 0;
 }

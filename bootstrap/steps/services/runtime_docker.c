@@ -86,7 +86,7 @@ int docker_probe(void *userdata, StepContext *context, Error *err)
 
 /* Makes the bridge unless it is right. Nobody reaches the containers on a bridge with another
  * subnet (from an image that was made from a used machine, or from a lost lease), so docker and its
- * containers are stopped before the bridge is made again. */
+ * containers are stopped before the bridge gets this one. */
 static int make_bridge(const Boot *boot, StepContext *context, Error *err)
 {
         int r = bridge_probe(boot, context, err);
