@@ -284,13 +284,13 @@ void systemd_read_soon(void)
         }
 }
 
-bool world_read(Program *p)
+bool world_read(Program *p, const Wait *wait)
 {
         struct pollfd fds[] = { { .fd = p ? p->fd : -1, .events = POLLIN },
                                 { .fd = systemd_fd, .events = POLLIN } };
-        Wait wait = test_patience();
-        if (poll(fds, 2, wait_left_ms(&wait)) <= 0) {
-                printf("# nothing came for long, after: %s\n", p ? p->output : systemd_heard);
+        int left_ms = wait_left_ms(wait);
+        if (left_ms == 0 || poll(fds, 2, left_ms) <= 0) {
+                printf("# not in time, after: %s\n", p ? p->output : systemd_heard);
                 if (p) {
                         (void) kill(p->pid, SIGKILL);
                 }
@@ -313,8 +313,9 @@ bool world_read(Program *p)
 
 bool program_says(Program *p, const char *text)
 {
+        Wait wait = test_patience();
         while (!strstr(p->output, text)) {
-                if (!world_read(p)) {
+                if (!world_read(p, &wait)) {
                         return false;
                 }
         }
@@ -324,7 +325,8 @@ bool program_says(Program *p, const char *text)
 int program_end(Program *p)
 {
         int status = 0;
-        while (world_read(p)) {}
+        Wait wait = test_patience();
+        while (world_read(p, &wait)) {}
         (void) close(p->fd);
         if (waitpid(p->pid, &status, 0) != p->pid) {
                 perror("waitpid");

@@ -61,9 +61,10 @@ void program_start(Program *p, bool terminal, const char *const *words);
 extern int systemd_fd;
 extern char systemd_heard[OUTPUT_MAX];
 
-/* Waits for more from the program (where there is one) and for systemd, and reads it: false at the
- * program's end, or when nothing came for long. */
-bool world_read(Program *p);
+/* Waits for more from the program (where there is one) and for systemd, and reads it. Returns false
+ * at the program's end, and at the deadline, also if more came: the text so far is printed then,
+ * and the program is killed. */
+bool world_read(Program *p, const Wait *wait);
 
 /* Waits a moment for what systemd is told, and reads it. */
 void systemd_read_soon(void);

@@ -26,6 +26,7 @@ static char notify_path[100];
 
 bool systemd_hears(const char *text)
 {
+        Wait wait = test_patience();
         for (;;) {
                 char *found = strstr(systemd_heard, text);
                 if (found) { /* what came before is forgotten, so that each is heard once */
@@ -33,7 +34,7 @@ bool systemd_hears(const char *text)
                         memmove(systemd_heard, found, strlen(found) + 1);
                         return true;
                 }
-                if (!world_read(NULL)) {
+                if (!world_read(NULL, &wait)) {
                         return false;
                 }
         }

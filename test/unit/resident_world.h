@@ -7,7 +7,8 @@
 
 extern Program program, other;
 
-/* Reads what systemd is told until `text` was: false when it was not for long. */
+/* Reads messages to systemd until one has `text`. Returns false if none has in test_patience(),
+ * even if others come meanwhile. */
 bool systemd_hears(const char *text);
 
 void start(void);

@@ -393,11 +393,12 @@ static void test_terminal(void)
         world->held[BOOT_ETCD] = true;
         program_start(&program, true, WORDS("run"));
         REQUIRE(program_says(&program, "the etcd of another world"));
+        Wait wait = test_patience();
         /* Drawn again while nothing changes: each drawing shows the time. */
         for (size_t n_drawn = 0; n_drawn < 4; n_drawn++) {
                 size_t before = program.n;
                 while (!strstr(program.output + before, "the etcd of another world")) {
-                        REQUIRE(world_read(&program));
+                        REQUIRE(world_read(&program, &wait));
                 }
         }
         world->held[BOOT_ETCD] = false;
