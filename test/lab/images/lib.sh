@@ -7,7 +7,7 @@
 
 set -euo pipefail
 umask 022
-export LC_ALL=C DEBIAN_FRONTEND=noninteractive
+export LC_ALL=C DEBIAN_FRONTEND=noninteractive PYTHONDONTWRITEBYTECODE=1
 
 LAB_CACHE=${LAB_CACHE:-/var/cache/kube-bootstrap-lab}
 LAB_MIRROR=${LAB_MIRROR:-http://deb.debian.org/debian}
