@@ -29,7 +29,9 @@ usage: lab up [--no-build]             make it, and whatever it needs first; aga
 
 LAB_KNOBS=none|aws|hostile lab up: how slow and strange the region is ("aws" by default); LAB_DRAW=N draws
 what it draws as another region did, whose settings showed this seed. LAB_RUNTIME=docker lab up: instances of
-Kubernetes 1.20 on docker, instead of a current one on containerd.
+Kubernetes 1.20 on docker, instead of a current one on containerd. LAB_KUBERNETES=FOLDER lab up: with the programs
+of a release of Kubernetes that lie there (kubelet, kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy,
+kubectl), instead of those that it would compile.
 
 NAME is an instance's name or id. LAB_CACHE (/var/cache/kube-bootstrap-lab) keeps what is slow to
 make, LAB_STATE (/var/lib/kube-bootstrap-lab) what "down" removes. Needs root, and Debian.

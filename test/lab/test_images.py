@@ -95,6 +95,19 @@ def test_what_is_up_to_date_is_not_made_again():
     equal(made(), before, "what is up to date is not made again")
 
 
+def test_programs_of_a_release_take_the_place_of_the_compilers():
+    with tempfile.TemporaryDirectory(dir=CACHE) as other, tempfile.TemporaryDirectory() as release:
+        for program in ("kubelet", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy", "kubectl"):
+            (Path(release) / program).write_text("#!/bin/sh\necho Kubernetes v1.99.7\n")
+        environment = {**os.environ, "LAB_CACHE": other, "LAB_KUBERNETES": release}
+        done = run(IMAGES / "build", "kubernetes-now", env=environment)
+        equal((Path(other) / "kubernetes-now/version").read_text(), "v1.99.7\n", f"they are taken, {done}")
+        (Path(release) / "kube-proxy").write_text("#!/bin/sh\necho Kubernetes v1.99.8\n")
+        done = run(IMAGES / "build", "kubernetes-now", env=environment)
+        ok(done.returncode != 0 and 'the kube-proxy built is "Kubernetes v1.99.8"' in done.stderr,
+           "those of two versions are refused", done)
+
+
 def test_what_is_in_use_is_not_replaced():
     with subprocess.Popen(["chroot", ROOT, "sleep", "60"]) as user:
         assert eventually(lambda: os.readlink(f"/proc/{user.pid}/root") == str(ROOT))
