@@ -22,9 +22,9 @@ import sys
 import time
 
 from . import cgroup, guest, machine, network, volume
-from .settings import CACHE, REGION, VOLUMES, LabError, run
+from .settings import CACHE, REGION, RUNTIME, VOLUMES, LabError, run
 
-KERNEL = CACHE / "kernel"
+KERNEL = CACHE / f"kernel-{RUNTIME}"
 DISK_SIZE = "8G"
 LOG_SIZE = 16 << 30  # as far as it is written
 COMMAND_S = 900
