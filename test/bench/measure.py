@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A boot by kube-bootstrap, measured in the lab beside the same boot by a shell script.
+"""A boot by kube-bootstrap, measured in the lab; with docker beside the same boot by a shell script.
 
-usage: test/bench/run [--rounds N] [--json FILE]
+usage: test/bench/run [--rounds N] [--json FILE]      (LAB_RUNTIME=containerd: machines on containerd)
 
 Each round, in regions of their own without latency: a master's first boot on a blank volume with an
-empty bucket, its run again, and a node's boot; first by the daemon, then by test/bench/shell with the
-AWS CLI. The figures are medians. Ends with 1 if a target is missed. What must not rise meanwhile is
+empty bucket, its run again, and a node's boot; first by the daemon, then, on docker, by test/bench/shell
+with the AWS CLI. The figures are medians. Ends with 1 if a target is missed. What must not rise meanwhile is
 held by test/integration/test_counts.py, which is quick; test/bench/counts --steps says what own CPU is spent on.
 
 wall time until kubelet is healthy and may join
@@ -32,7 +32,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "lab"))
 
 from kblab import cgroup, machine, region  # noqa: E402
-from kblab.settings import CACHE, LAB, LAYERS, REGION, LabError  # noqa: E402
+from kblab.settings import CACHE, LAB, LAYERS, REGION, RUNTIME, LabError  # noqa: E402
 from spans import longest_chain, needs_of, seconds, when  # noqa: E402
 
 READY_S = 180
@@ -59,6 +59,7 @@ HOLD = {"path": "/etc/systemd/system/kube-bootstrap.service.d/bench.conf",
 # The figures of a boot: name, title, format, targets by boot.
 FIGURES = [
     ("wall_s", "wall time", "{:.2f} s", {}),
+    ("api_s", "wall time to the API and its roles", "{:.2f} s", {}),
     ("ready_s", "wall time to a Ready node", "{:.2f} s", {}),
     ("own_cpu_ms", "own CPU", "{:.1f} ms", {"first": 150, "node": 60}),
     ("systemd_cpu_ms", "systemd's, before it runs", "{:.1f} ms", {}),
@@ -79,8 +80,8 @@ SIZE_TARGET = 600_000
 MISSED = " MISSED"
 SERVICES = ("ec2", "s3", "imds", "cloudformation")
 # Steps that ask this machine alone.
-LOCAL = {"config", "docker-bootstrap", "etcd", "flannel-config", "flanneld", "docker", "static-pods", "kubelet",
-         "roles", "addons", "ready"}
+LOCAL = {"config", "docker-bootstrap", "containerd", "etcd", "flannel-config", "flanneld", "flannel", "cni", "docker",
+         "static-pods", "kubelet", "roles", "addons", "ready"}
 
 
 def main():
@@ -103,12 +104,17 @@ def main():
 
 def measure(rounds):
     """Every round's figures, and those that have no rounds."""
-    boots = {boot: {"daemon": [], "shell": []} for boot in BOOTS}
+    sides = {"daemon": Daemon}
+    if RUNTIME == "docker":  # the script knows no other
+        sides["shell"] = Shell
+        run(HERE / "awscli", stdout=subprocess.DEVNULL)
+    boots = {boot: {by: [] for by in sides} for boot in BOOTS}
     plans = []
     commit = run("git", "-C", HERE, "describe", "--always", "--dirty", stdout=subprocess.PIPE).strip()
-    circumstances = f"{datetime.date.today()}, {commit}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} before"
+    circumstances = f"{RUNTIME}, {datetime.date.today()}, {commit}, {os.cpu_count()} cores, " \
+                    f"load {os.getloadavg()[0]:.1f} before"
     for number in range(1, rounds + 1):
-        for by, side in (("daemon", Daemon), ("shell", Shell)):
+        for by, side in sides.items():
             say(f"round {number} of {rounds}, {by}")
             new_region()
             master = launch("master", side)
@@ -120,9 +126,13 @@ def measure(rounds):
                 plans.append(many_plans(node))
     return {"rounds": rounds, "boots": boots, "plans": plans, "circumstances": circumstances,
             "program_bytes": (LAYERS / "current" / PROGRAM[1:]).stat().st_size,
-            "script_bytes": (HERE / "shell").stat().st_size,
-            "awscli_bytes": sum(path.lstat().st_size for path in (CACHE / "awscli").rglob("*")
-                                if path.is_file() and not path.is_symlink())}
+            "script_bytes": script_bytes() if "shell" in sides else None}
+
+
+def script_bytes():
+    """Of the script and the AWS CLI."""
+    files = [HERE / "shell", *(CACHE / "awscli").rglob("*")]
+    return sum(path.lstat().st_size for path in files if path.is_file() and not path.is_symlink())
 
 
 def new_region():
@@ -130,7 +140,6 @@ def new_region():
     lab("down")
     lab("up")
     region._client.cache_clear()  # of the region before
-    run(HERE / "awscli", stdout=subprocess.DEVNULL)
     settings = region.control("GET", "/settings")
     region.control("POST", "/settings", {"latency_ms": 0,
                                          "delays_ms": dict.fromkeys(settings["delays_ms"], 0)})
@@ -262,7 +271,8 @@ class Daemon:
             tzinfo=datetime.timezone.utc).timestamp()
         ready_s = steps["ready"][1] - begun
         chain = longest_chain(steps, needs_of(steps, inside(found, "kube-bootstrap graph")))
-        return {**counted, "wall_s": steps["kubelet-join"][0] - begun, "ready_s": ready_s,
+        api = {"api_s": steps["roles"][1] - begun} if "roles" in steps else {}
+        return {**counted, **api, "wall_s": steps["kubelet-join"][0] - begun, "ready_s": ready_s,
                 "chain_s": seconds(chain), "wall_by_chain": ready_s / seconds(chain), "chain": chain,
                 "steps": [(name, since - begun, until - since) for name, (since, until) in
                           sorted(steps.items(), key=lambda item: item[1])],
@@ -337,12 +347,11 @@ def print_table(everything):
         lines += [("",) * 5, (title, "", "", "", "")]
         by = everything["boots"][boot]
         for name, label, form, targets in FIGURES:
-            values = [statistics.median(each[name] for each in by[who]) if name in by[who][0] else None
+            values = [statistics.median(each[name] for each in by[who]) if who in by and name in by[who][0] else None
                       for who in ("daemon", "shell")]
             lines.append(line_of(f"  {label}", form, *values, targets.get(boot)))
-    lines += [("",) * 5, line_of("program, stripped", "{:.0f} kB", everything["program_bytes"] / 1000,
-                                 (everything["script_bytes"] + everything["awscli_bytes"]) / 1000,
-                                 SIZE_TARGET / 1000)]
+    lines += [("",) * 5, line_of("program, stripped, bytes", "{:.0f}", everything["program_bytes"],
+                                 everything["script_bytes"], SIZE_TARGET)]
     print(f"Medians of {everything['rounds']} rounds ({everything['circumstances']}).\n"
           "The script's size is with the AWS CLI's.\n")
     print_lines(lines)
