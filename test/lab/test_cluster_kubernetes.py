@@ -353,8 +353,16 @@ def containers(name):
         done""")
 
 
+def reaches_service(kube, pod):
+    """Whether the pod was answered by the service each of ten times, so not by way of a pod that is gone."""
+    service = kube.get("service", "web")["spec"]["clusterIP"]
+    return kube.kubectl("exec", pod["metadata"]["name"], "--", "/bin/sh", "-euc",
+                        f"for _ in 0 1 2 3 4 5 6 7 8 9; do /bin/http get http://{service}/; done")
+
+
 def test_a_master_is_lost(kube):
     before = kept.take("master", kube)
+    [lives] = [pod for pod in web_pods(kube) if pod["spec"]["nodeName"] == node_name("node")]
     running = containers("node")
     ok(running, "a pod runs on the node")
     old = node_name("master")
@@ -365,6 +373,8 @@ def test_a_master_is_lost(kube):
     answered = eventually(kube.answers, pause_s=0.2)
     print(f"the API answers again {time.monotonic() - killed:.1f} s after the master's power was cut")
     ok(answered, "the API answers again at the same address")
+    ok(eventually(lambda: reaches_service(kube, lives), pause_s=0.2), "a service reaches only pods that live")
+    print(f"and a service reached only pods that live {time.monotonic() - killed:.1f} s after it")
     settle("master", "the new master says ready")
     ok(node_name("master") != old, "it is another machine")
     has_just(kube, ["master", "node"], "one master, no dead one, and the node came back by itself")
