@@ -40,14 +40,14 @@ extract() {
     rm -rf "$store"
 }
 
-download() {
+fetch() {
+    # shellcheck source=packer/lib/download.sh
+    . "$PROVISION_LIB/download.sh"
     folder=$KUBERNETES_SITE/$KUBERNETES_VERSION/bin/linux/$(dpkg --print-architecture)
     work=$(mktemp -d -p /var/tmp)
     trap 'rm -rf "$work"' EXIT
     for program in $programs; do
-        curl -fsSL --retry 5 -o "$work/$program" "$folder/$program"
-        sum=$(curl -fsSL --retry 5 "$folder/$program.sha256")
-        echo "$sum  $work/$program" | sha256sum --check --quiet
+        download "$folder/$program" "$work/$program" .sha256
         install -m 0755 "$work/$program" "/usr/bin/$program"
     done
 }
@@ -61,7 +61,7 @@ if [ -n "${BINARIES_DIR:-}" ]; then
 elif [ -n "$hyperkube" ]; then
     extract
 else
-    download
+    fetch
 fi
 
 version=$(kubelet --version)

@@ -21,13 +21,12 @@ version=$(sed -n 's/^CONTAINERD_VERSION=//p' "$IMAGES_LIST")
 [ -n "$version" ] || exit 0
 
 if [ -z "$CONTAINERD_DIR" ]; then
+    # shellcheck source=packer/lib/download.sh
+    . "$PROVISION_LIB/download.sh"
     work=$(mktemp -d -p /var/tmp)
     trap 'rm -rf "$work"' EXIT
     archive=containerd-$version-linux-$(dpkg --print-architecture).tar.gz
-    for file in "$archive" "$archive.sha256sum"; do
-        curl -fsSL --retry 5 -o "$work/$file" "$CONTAINERD_SITE/v$version/$file"
-    done
-    (cd "$work" && sha256sum --check --quiet "$archive.sha256sum")
+    download "$CONTAINERD_SITE/v$version/$archive" "$work/$archive" .sha256sum
     tar -C "$work" -xzf "$work/$archive"
     CONTAINERD_DIR=$work/bin
 fi
