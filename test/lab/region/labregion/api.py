@@ -247,6 +247,8 @@ class Api:
         if action.startswith("ec2:"):
             raise ApiError("UnauthorizedOperation", "You are not authorized to perform this "
                                                     f"operation. {message}", 403)
+        if action.startswith("ecr:"):
+            raise ApiError("AccessDeniedException", message)
         raise ApiError("AccessDenied", message, 403)
 
     def _arn(self, who: Credential) -> str:
@@ -268,11 +270,13 @@ def _identify(request: Request) -> Call:
     if request.method != "POST" or request.path not in ("", "/"):
         return Call(service, "Malformed", claim=claim, problem=ApiError(
             "InvalidRequest", "The lab takes query requests by POST to / only"))
+    target = request.header("X-Amz-Target")  # of a service that speaks JSON, as ECR does
     try:
-        form = read_form(request.body)
+        form = {} if target else read_form(request.body)
     except ApiError as problem:
         return Call(service, "Malformed", claim=claim, problem=problem)
-    return Call(service, form.get("Action", "Malformed"), form, claim=claim)
+    action = target.rpartition(".")[2] if target else form.get("Action", "Malformed")
+    return Call(service, action, form, claim=claim)
 
 
 def _service_of(request: Request) -> str:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Errors as each AWS service says them: an exception, a table of refusals, three envelopes."""
+"""Errors as each AWS service says them: an exception, a table of refusals, four envelopes."""
 
 from __future__ import annotations
 
 import enum
+import json
 from xml.sax.saxutils import escape
 
 from .wire import Reply
@@ -121,6 +122,7 @@ AUTH_ERRORS: dict[str, dict[Auth, tuple[int, str, str]]] = {
         Auth.BODY_HASH_WRONG: (403, "SignatureDoesNotMatch", _MISMATCH),
     },
 }
+AUTH_ERRORS["json"] = AUTH_ERRORS["query"]
 
 
 class AuthError(Exception):
@@ -138,11 +140,16 @@ class AuthError(Exception):
 
 
 def family(service: str) -> str:
+    if service == "ecr":
+        return "json"
     return service if service in ("ec2", "s3") else "query"
 
 
 def render(service: str, error: ApiError, request_id: str) -> Reply:
     """The reply that carries error, in the service's own envelope."""
+    if family(service) == "json":
+        said = json.dumps({"__type": error.code, "message": error.message})
+        return Reply(error.status, said.encode(), "application/x-amz-json-1.1", dict(error.headers))
     code, message = escape(error.code), escape(error.message)
     extra = "".join(f"<{k}>{escape(v)}</{k}>" for k, v in error.extra.items())
     if family(service) == "ec2":
