@@ -167,6 +167,12 @@ int render_kubelet_environment(const KubeletParameters *parameters, Buffer *ret,
                                          "--pod-infra-container-image=%s",
                                          p->pause_image);
         }
+        if (r >= 0 && p->runtime == RUNTIME_CONTAINERD && p->provider_folder) {
+                r = buffer_append_format(ret,
+                                         " --image-credential-provider-bin-dir=%s "
+                                         "--image-credential-provider-config=%s",
+                                         p->provider_folder, p->provider_config);
+        }
         if (r >= 0 && !streq(p->cloud_provider, "none")) {
                 r = buffer_append_format(ret, " --cloud-provider=%s", p->cloud_provider);
         }

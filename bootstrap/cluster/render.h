@@ -49,6 +49,8 @@ typedef struct KubeletParameters {
         const char *client_ca;   /* signs those who may call kubelet */
         const char *resolv_conf; /* the machine's name servers, where not in /etc/resolv.conf; or
                                     NULL */
+        /* kubelet's credential providers: their folder, and their configuration; or both NULL */
+        const char *provider_folder, *provider_config;
         /* on the tmpfs: kubelet's own certificates, its kubeconfig, and the one it joins with */
         const char *cert_dir, *kubeconfig, *bootstrap_kubeconfig;
 } KubeletParameters;
@@ -60,7 +62,10 @@ typedef struct KubeletParameters {
 int render_kubelet_config(const char *base, const KubeletParameters *parameters, Buffer *ret,
                           Error *err);
 
-/* Appends kubelet.service's environment file, which has kubelet's flags. */
+/* Appends kubelet.service's environment file, which has kubelet's flags. Credential providers are
+ * passed with containerd only: kubelet 1.19 does not know their flags, and up to 1.23 it takes them
+ * only with a feature gate. It needs both flags.
+ * https://kubernetes.io/docs/tasks/administer-cluster/kubelet-credential-provider/ */
 int render_kubelet_environment(const KubeletParameters *parameters, Buffer *ret, Error *err);
 
 /* Writes the tenth address of the service network, which the cluster's DNS service gets (as kubeadm

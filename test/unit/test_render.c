@@ -244,6 +244,34 @@ static void kubelet_environment(void)
         CHECK_CONTAINS(text.data, " --cloud-provider=external\n");
 }
 
+/* kubelet needs both flags or neither; 1.19 does not know them.
+ * https://kubernetes.io/docs/tasks/administer-cluster/kubelet-credential-provider/ */
+static void kubelet_environment_names_credential_providers(void)
+{
+        static const struct {
+                ContainerRuntime runtime;
+                const char *folder, *config;
+                bool expected;
+        } cases[] = {
+                { RUNTIME_CONTAINERD, "/bin/providers", "/etc/providers.json", true },
+                { RUNTIME_CONTAINERD, NULL, NULL, false },
+                { RUNTIME_DOCKER, "/bin/providers", "/etc/providers.json", false },
+        };
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                _cleanup_buffer_ Buffer text = {};
+                Error err = {};
+                KubeletParameters p = parameters;
+                p.runtime = c->runtime;
+                p.provider_folder = c->folder;
+                p.provider_config = c->config;
+                CHECK_OK(render_kubelet_environment(&p, &text, &err), err);
+                CHECK(!!strstr(text.data, " --image-credential-provider-bin-dir=/bin/providers "
+                                          "--image-credential-provider-config=/etc/providers.json"
+                                          "\n") == c->expected);
+                CHECK(!!strstr(text.data, "credential-provider") == c->expected);
+        }
+}
+
 static void cluster_dns(void)
 {
         char dns[INET_ADDRSTRLEN];
@@ -329,6 +357,8 @@ int main(void)
         test_case("render: a base that is no KubeletConfiguration",
                   kubelet_config_refuses_a_bad_base);
         test_case("render: kubelet's flags", kubelet_environment);
+        test_case("render: kubelet's credential providers",
+                  kubelet_environment_names_credential_providers);
         test_case("render: the DNS service's address", cluster_dns);
         test_case("render: a template is filled", template_is_filled);
         test_case("render: what is wrong with a template", template_names_what_is_wrong);

@@ -14,6 +14,11 @@
 #define AUTHORITY_BYTES_MAX ((size_t) 64 << 10)
 #define KUBELET_BASE        "/etc/kubernetes/kubelet.json"
 
+/* An image that can pull from ECR has both (packer/provision/36-ecr-credential-provider.sh).
+ * kubelet ends where it is told of one that is absent. */
+#define PROVIDER_FOLDER "/usr/libexec/kubernetes/credential-providers"
+#define PROVIDER_CONFIG "/etc/kubernetes/credential-providers.json"
+
 /* A file that the root of a cgroup v2 hierarchy has.
  * https://docs.kernel.org/admin-guide/cgroup-v2.html#core-interface-files */
 #define CGROUP_V2_MARK "/sys/fs/cgroup/cgroup.controllers"
@@ -74,6 +79,10 @@ static int render_files(Boot *boot, StepContext *context, Buffer *ret_config,
                 .kubeconfig = KUBELET_KUBECONFIG,
                 .bootstrap_kubeconfig = BOOTSTRAP_KUBECONFIG,
         };
+        if (access(PROVIDER_FOLDER, F_OK) == 0 && access(PROVIDER_CONFIG, F_OK) == 0) {
+                parameters.provider_folder = PROVIDER_FOLDER;
+                parameters.provider_config = PROVIDER_CONFIG;
+        }
         render_cluster_dns(boot->config.service_network, dns);
         int r = check_version(boot, context, err);
         if (r < 0) {
