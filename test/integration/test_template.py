@@ -30,7 +30,7 @@ LEAST = {"ImageId": "ami-0123456789abcdef0", "MasterZone": "us-east-1a"}
 TWO_ZONES = LEAST | {"NodeZone2": "us-east-1b"}
 NEW = LEAST | {"NodeZone1": "us-east-1b", "NodeZone2": "us-east-1c", "NodeZone3": "us-east-1a"}
 EXISTING = LEAST | {
-    "KeyName": "me", "KmsKeyArn": KEY, "SshCidr": "198.51.100.0/24",
+    "KeyName": "me", "KmsKeyArn": KEY, "SshCidr": "198.51.100.0/24", "EcrRepositories": "team/*",
     "ApiDnsName": "api.example.com", "ExistingVpcId": "vpc-0123456789abcdef0",
     "ExistingMasterSubnetId": "subnet-0123456789abcdef0",
     "ExistingNodeSubnetIds": "subnet-0123456789abcdef1,subnet-0123456789abcdef2",
@@ -266,6 +266,8 @@ REFUSED = {
     "services' network of 11 bits": (NEW | {"ServiceNetwork": "10.96.0.0/11"}, "ServiceNetwork"),
     "more nodes than the overlay has room for": (NEW | {"NodeMax": 300}, "NodeMax"),
     "host-gw over several subnets": (NEW | {"OverlayBackend": "host-gw"}, "host-gw"),
+    "a repository's address for its name": (NEW | {"EcrRepositories": "123456789012.dkr.ecr.us-east-1.amazonaws.com:team"},
+                                            "EcrRepositories"),
     "a root disk smaller than the image's": (NEW | {"RootVolumeGiB": disk_of_the_image() - 1}, "RootVolumeGiB"),
 }
 

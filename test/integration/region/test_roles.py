@@ -43,6 +43,13 @@ class Machine:
         [name] = iam.list_role_policies(RoleName=self.iam_role)["PolicyNames"]
         return name, iam.get_role_policy(RoleName=self.iam_role, PolicyName=name)["PolicyDocument"]
 
+    def may(self, action, resource):
+        """Returns True if all policies of the role together allow the action."""
+        asked = [{"role": self.iam_role, "action": action, "resource": resource, "context": {}}]
+        policies = self.front.control("GET", f"/policies?role={self.iam_role}")
+        [answer] = self.front.control("POST", "/permissions/judge", {"policies": policies, "asked": asked})
+        return answer
+
     def put(self, name, document):
         self.front.client("iam").put_role_policy(
             RoleName=self.iam_role, PolicyName=name, PolicyDocument=json.dumps(document))
@@ -178,3 +185,26 @@ def test_a_master_may_not_change_security_groups_or_a_nodes_machine(front):
             "terminates a machine": ec2("terminate_instances", InstanceIds=[node.id]),
     }.items():
         assert not master.allowed(call), f"a master {what}"
+
+
+REGISTRY = "arn:aws:ecr:us-east-1:123456789012:repository"
+PULL = ("ecr:GetAuthorizationToken", "*"), *(
+    (f"ecr:{action}", f"{REGISTRY}/team/app") for action in ("BatchGetImage", "GetDownloadUrlForLayer"))
+NO_PULL = *((f"ecr:{action}", f"{REGISTRY}/other/app") for action in ("BatchGetImage", "GetDownloadUrlForLayer")), *(
+    (f"ecr:{action}", f"{REGISTRY}/team/app") for action in (
+        "PutImage", "InitiateLayerUpload", "BatchDeleteImage", "DescribeImages", "CreateRepository"))
+
+
+@pytest.mark.parametrize("role", CALLS)
+def test_a_role_pulls_from_the_repositories_that_the_stack_names(front, role):
+    name = f"pulls-{role}"
+    machine = Machine(front, name, create(front, name, NodeDesired="1", EcrRepositories="team/*"), role)
+    assert [each for each in PULL if not machine.may(*each)] == [], f"a {role} is refused"
+    assert [each for each in NO_PULL if machine.may(*each)] == [], f"a {role} is allowed"
+
+
+@pytest.mark.parametrize("role", CALLS)
+def test_a_role_pulls_nothing_where_the_stack_names_none(front, role):
+    name = f"pulls-no-{role}"
+    machine = Machine(front, name, create(front, name, NodeDesired="1"), role)
+    assert [each for each in PULL if machine.may(*each)] == [], f"a {role} is allowed"
