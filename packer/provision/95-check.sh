@@ -138,6 +138,14 @@ if [ "$container_runtime" = containerd ]; then
     for plugin in bridge host-local loopback portmap; do
         [ -x "/usr/lib/cni/$plugin" ] || wrong "/usr/lib/cni has no network plugin $plugin"
     done
+    # kube-bootstrap passes both to kubelet where both are there; kubelet ends where the folder lacks a provider that the
+    # configuration names.
+    provider=/usr/libexec/kubernetes/credential-providers/ecr-credential-provider
+    providers=/etc/kubernetes/credential-providers.json
+    if grep -q '^ECR_PROVIDER_VERSION=.' /etc/kubernetes/images; then
+        [ -x "$provider" ] || wrong "the list of images has ECR_PROVIDER_VERSION, but there is no program $provider"
+        [ -s "$providers" ] || wrong "the list of images has ECR_PROVIDER_VERSION, but there is no $providers"
+    fi
 fi
 
 # Where there is a kernel, all that the boot loader starts are told of the disks (23-disks.sh).

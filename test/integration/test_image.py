@@ -196,9 +196,11 @@ def test_the_last_check_passes_the_one_with_containerd(layer):
 @pytest.mark.parametrize("path, change, reason", [
     ("etc/containerd/config.toml", lambda text: text + "[", "containerd does not read /etc/containerd/config.toml"),
     ("usr/lib/cni/portmap", None, "no network plugin portmap"),
+    ("usr/libexec/kubernetes/credential-providers/ecr-credential-provider", None, "there is no program"),
+    ("etc/kubernetes/credential-providers.json", None, "there is no /etc/kubernetes/credential-providers.json"),
     ("etc/kubernetes/images", lambda text: re.sub(r"(?m)^(PROXY_IMAGE=.*:v\d+\.).*", r"\g<1>7.0", text),
      "PROXY_IMAGE is"),
-], ids=["its-configuration", "a-plugin", "another-version"])
+], ids=["its-configuration", "a-plugin", "ecrs-provider", "the-providers-configuration", "another-version"])
 def test_the_build_fails_where_containerds_image_is_spoilt(layer, path, change, reason):
     root = layer("instance-root-containerd")
     text = (root / path).read_text(encoding="utf-8") if change else ""
