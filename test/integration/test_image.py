@@ -2,6 +2,7 @@
 """What the provisioning scripts make of a clean Debian root: what packer/image.list says, and what their last check
 refuses. Roots are layers over the lab's image, in memory."""
 
+import contextlib
 import functools
 import glob
 import hashlib
@@ -417,7 +418,17 @@ APT::Architecture "{architecture}"; APT::Architectures {{ "{architecture}"; }}; 
         assert f"\nInst {package} " in said.stdout, said.stdout[-4000:]
 
 
-# kubelet and kubectl
+# kubelet and kubectl, containerd
+
+@contextlib.contextmanager
+def serve(folder):
+    """Serves the folder's files; says where."""
+    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
 
 @pytest.fixture
 def site(tmp_path):
@@ -427,11 +438,8 @@ def site(tmp_path):
     for program in ("kubelet", "kubectl"):
         put(release / program, "#!/bin/sh\necho Kubernetes v1.27.3")
         put(release / f"{program}.sha256", hashlib.sha256((release / program).read_bytes()).hexdigest())
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "site")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever).start()
-        yield f"http://127.0.0.1:{server.server_port}", release
-        server.shutdown()
+    with serve(tmp_path / "site") as address:
+        yield address, release
 
 
 def test_kubelet_and_kubectl_are_downloaded(layer, site):
@@ -473,6 +481,38 @@ def test_a_kubelet_of_another_version_than_asked_for_is_refused(layer):
     said = script(layer("instance-images-docker"), "30-kubernetes.sh", KUBERNETES_VERSION="v1.21.0",
                   BINARIES_DIR=f"/run/cache/kubernetes/{version}")
     assert_fails(said, "expected Kubernetes v1.21.0")
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """A site with containerd 9.8.7: where it is, and its archive, beside which is a checksum."""
+    architecture = say("dpkg", "--print-architecture").stdout.strip()
+    path = tmp_path / f"site/v9.8.7/containerd-9.8.7-linux-{architecture}.tar.gz"
+    path.parent.mkdir(parents=True)
+    for program in ("containerd", "containerd-shim-runc-v2", "ctr"):
+        put(tmp_path / "bin" / program, f"#!/bin/sh\necho 'containerd {program} v9.8.7 0'")
+    assert_done(say("tar", "-C", tmp_path, "-czf", path, "bin"))
+    put(path.with_name(f"{path.name}.sha256sum"), f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}")
+    with serve(tmp_path / "site") as address:
+        yield address, path
+
+
+def test_containerd_is_downloaded(layer, archive, tmp_path):
+    address, _ = archive
+    root = layer("instance-root-containerd")
+    put(root / "etc/kubernetes/images", "CONTAINER_RUNTIME=containerd\nCONTAINERD_VERSION=9.8.7")
+    assert_done(script(root, "35-containerd.sh", CONTAINERD_SITE=address))
+    for program in ("containerd", "containerd-shim-runc-v2", "ctr"):
+        assert (root / "usr/bin" / program).read_bytes() == (tmp_path / "bin" / program).read_bytes()
+
+
+def test_an_archive_of_containerd_that_is_not_as_its_checksum_says_is_refused(layer, archive):
+    address, path = archive
+    root = layer("instance-root-containerd")
+    put(root / "etc/kubernetes/images", "CONTAINER_RUNTIME=containerd\nCONTAINERD_VERSION=9.8.7")
+    with path.open("ab") as file:
+        file.write(b"a byte more")
+    assert_fails(script(root, "35-containerd.sh", CONTAINERD_SITE=address), "checksum did NOT match")
 
 
 # Pre-reading
