@@ -215,6 +215,20 @@ def test_kubectl_into_pods(kube, pods):
             forward.terminate()
 
 
+@with_containerd
+def test_a_pull_from_ecr(kube):
+    """There is no registry of that name in the lab. kubelet asks for credentials before it pulls."""
+    def is_answered():
+        asked = region.control("GET", "/calls")["by_action"].get("ecr:GetAuthorizationToken")
+        return asked and asked["count"] > sum(asked["errors"].values())
+
+    kube.kubectl("run", "from-ecr", "--restart=Never",
+                 "--image=123456789012.dkr.ecr.us-east-1.amazonaws.com/lab/none:1")
+    ok(eventually(is_answered), "kubelet gets credentials of ECR with its machine's role",
+       kube.kubectl("describe", "pod", "from-ecr", check=False).stdout)
+    kube.kubectl("delete", "pod", "from-ecr", "--now")
+
+
 # What a node's credentials open
 
 def as_kubelet(name, path, method="GET", body=None):

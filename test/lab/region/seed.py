@@ -57,7 +57,8 @@ def make_stack(cloudformation, given, image_id):
     """Its id, physical ids by logical ones, and the outputs."""
     parameters = {"ImageId": image_id, "ClusterName": given.cluster, "ExistingBucket": given.bucket,
                   "MasterVolumeGiB": str(given.volume_gib), "MasterZone": f"{given.region}a",
-                  "NodeZone1": f"{given.region}b", "NodeZone2": f"{given.region}c"}
+                  "NodeZone1": f"{given.region}b", "NodeZone2": f"{given.region}c",
+                  "EcrRepositories": "lab/*"}
     cloudformation.create_stack(
         StackName=given.name, TemplateBody=without_groups(given.name),
         Capabilities=["CAPABILITY_NAMED_IAM"],

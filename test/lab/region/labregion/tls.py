@@ -16,6 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 NAMES = (
     "*.amazonaws.com", "ec2.{region}.amazonaws.com", "*.{region}.amazonaws.com",
+    "*.ecr.{region}.amazonaws.com",
     "s3.amazonaws.com", "*.s3.amazonaws.com", "*.s3.{region}.amazonaws.com",
     "localhost", "127.0.0.1", "172.31.255.2",
 )
