@@ -8,14 +8,16 @@ address. Nothing else exists.
 import contextlib
 import ipaddress
 import re
-import socket
+import socketserver
 import struct
 import sys
+import threading
 
 TYPE_A, CLASS_IN = 1, 1
 RESPONSE, AUTHORITATIVE, RECURSION = 0x8000, 0x0400, 0x0180
 FORMAT_ERROR, NO_SUCH_NAME = 1, 3
 TTL_S = 5
+HEADER = 12  # bytes
 
 PRIVATE_NAME = re.compile(r"ip-(\d+)-(\d+)-(\d+)-(\d+)\.ec2\.internal")
 
@@ -63,14 +65,43 @@ def answer(query, region):
     return struct.pack("!HHHHHH", identifier, flags, 1, 1, 0, 0) + question + record
 
 
+class Datagram(socketserver.BaseRequestHandler):
+    """One query."""
+
+    def handle(self):
+        query, own = self.request
+        if len(query) >= HEADER:
+            with contextlib.suppress(OSError):  # whoever asked is gone, as in a power cut
+                own.sendto(answer(query, self.server.region), self.client_address)
+
+
+class Stream(socketserver.StreamRequestHandler):
+    """Queries, each after its length. RFC 1035, section 4.2.2."""
+
+    timeout = 30
+
+    def handle(self):
+        with contextlib.suppress(OSError):
+            while len(prefix := self.rfile.read(2)) == 2:
+                query = self.rfile.read(*struct.unpack("!H", prefix))
+                if len(query) < HEADER:
+                    return
+                reply = answer(query, self.server.region)
+                self.wfile.write(struct.pack("!H", len(reply)) + reply)
+
+
+class Streams(socketserver.ThreadingTCPServer):
+    """The server of such queries."""
+
+    allow_reuse_address = daemon_threads = True
+
+
 def main(own, region):
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
-        server.bind((own, 53))
-        while True:
-            query, client = server.recvfrom(4096)
-            if len(query) >= 12:
-                with contextlib.suppress(OSError):  # whoever asked is gone, as in a power cut
-                    server.sendto(answer(query, region), client)
+    datagrams = socketserver.UDPServer((own, 53), Datagram)
+    streams = Streams((own, 53), Stream)
+    datagrams.region = streams.region = region
+    threading.Thread(target=streams.serve_forever).start()
+    datagrams.serve_forever()
 
 
 if __name__ == "__main__":
