@@ -3,17 +3,15 @@
 from a registry on this machine, as those of an administrator with a mirror are."""
 
 import contextlib
-import hashlib
-import http.server
 import json
 import os
 import re
 import subprocess
-import tarfile
 import threading
 from dataclasses import dataclass
 
 from . import cluster
+from .registry import Registry
 from .settings import CACHE, HOST_ADDRESS, KUBERNETES, TREE, LabError
 from .testing import inside
 
@@ -24,84 +22,11 @@ REPORTS = TREE / "build/conformance"
 CONFORMANCE = r"\[Conformance\]"
 
 
-class Registry(http.server.BaseHTTPRequestHandler):
-    """Serves the images of ARCHIVE, read only:
-    https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#pull"""
-
-    protocol_version = "HTTP/1.1"
-    MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-
-    def do_GET(self):
-        kind, found = self._find()
-        self.send_response(200 if found is not None else 404)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(found or b"")))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(found or b"")
-
-    do_HEAD = do_GET
-
-    def log_message(self, *_):
-        pass
-
-    def _find(self):
-        """The content type, and what is there, None without."""
-        match self.path.partition("?")[0].split("/"):
-            case ["", "v2", ""]:
-                return "application/json", b"{}"
-            case ["", "v2", *name, "manifests", reference]:
-                return self.MANIFEST, self.server.manifests.get(("/".join(name), reference))
-            case ["", "v2", *_, "blobs", digest]:
-                return "application/octet-stream", self.server.blob(digest.removeprefix("sha256:"))
-        return "application/json", None
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Of the registry. Layers stay in the archive, and are read when they are asked for."""
-
-    daemon_threads = True
-
-    def __init__(self):
-        super().__init__((HOST_ADDRESS, PORT), Registry)
-        with tarfile.open(ARCHIVE) as archive:
-            self.places = {entry.name.removesuffix(".json").removesuffix("/layer.tar"): (entry.offset_data, entry.size)
-                           for entry in archive}
-            images = json.load(archive.extractfile("manifest.json"))
-        self.manifests = {}
-        for image in images:
-            self._add(image)
-
-    def blob(self, digest):
-        if digest not in self.places:
-            return None
-        at, size = self.places[digest]
-        with ARCHIVE.open("rb") as archive:
-            archive.seek(at)
-            return archive.read(size)
-
-    def _add(self, image):
-        def described(name, kind):
-            digest = name.removesuffix(".json").removesuffix("/layer.tar")
-            return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": f"sha256:{digest}",
-                    "size": self.places[digest][1]}
-
-        manifest = json.dumps({
-            "schemaVersion": 2,
-            "mediaType": Registry.MANIFEST,
-            "config": described(image["Config"], "config.v1+json"),
-            "layers": [described(layer, "layer.v1.tar") for layer in image["Layers"]],
-        }).encode()
-        name, _, tag = image["RepoTags"][0].removeprefix(f"{HOST}/").rpartition(":")
-        self.manifests[name, tag] = manifest
-        self.manifests[name, f"sha256:{hashlib.sha256(manifest).hexdigest()}"] = manifest
-
-
 @contextlib.contextmanager
 def registry(*machines):
     """Is upstream's registry for these machines, by a file of hosts.toml's, as containerd's documentation has it:
     https://github.com/containerd/containerd/blob/v2.3.0/docs/hosts.md"""
-    server = Server()
+    server = Registry(ARCHIVE, (HOST_ADDRESS, PORT), HOST)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     folder = f"/etc/containerd/certs.d/{HOST}"
     for machine in machines:
