@@ -4,6 +4,7 @@
 #
 #   make deb
 #   packer init packer
+#   packer/pin
 #   packer build -var daemon_deb=build/release/kube-bootstrap.deb packer
 #
 # for arm64 with `-var architecture=arm64`; for docker with `-var images=images.docker -var debian=12`;
@@ -62,6 +63,12 @@ variable "airgap_folder" {
   type        = string
   description = "For a build that reaches no registry and not Kubernetes' site: a folder with images/NAME.tar of each NAME_IMAGE in the list (as `docker save` writes it; etcd.tar for ETCD_IMAGE) and binaries/kubelet, binaries/kubectl. Packages then come from debian_mirror."
   default     = ""
+}
+
+variable "unpinned" {
+  type        = bool
+  description = "Whether to build with images and programs that have no digest or checksum in the file beside the list of images, which packer/pin writes."
+  default     = false
 }
 
 variable "debian_mirror" {
@@ -227,6 +234,7 @@ build {
       "PROVISION_LIB=${local.uploads}/lib",
       "CONF_DIR=${local.uploads}/conf",
       "IMAGES_LIST=${local.uploads}/conf/${var.images}",
+      "UNPINNED=${var.unpinned}",
       "DAEMON_DEB=${local.uploads}/${basename(var.daemon_deb)}",
       "IMAGES_DIR=${local.airgapped ? "${local.uploads}/images" : ""}",
       "BINARIES_DIR=${local.airgapped ? "${local.uploads}/binaries" : ""}",

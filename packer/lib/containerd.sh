@@ -19,3 +19,14 @@ disabled_plugins = ["io.containerd.grpc.v1.cri", "io.containerd.cri.v1.images", 
 END
     start_daemon ctr containerd --config "$daemon_work/config.toml"
 }
+
+# pull IMAGE: that of its pin, under its name (pins.sh).
+pull() {
+    echo "$1" | need_pins
+    sum=$(pin_of "$1")
+    ctr images pull "$1${sum:+@sha256:$sum}"
+    if [ -n "$sum" ]; then
+        ctr images tag "$1@sha256:$sum" "$1"
+        ctr images rm "$1@sha256:$sum"
+    fi
+}

@@ -15,3 +15,11 @@ start_docker() {
         --exec-root="$daemon_work/exec" --pidfile="$daemon_work/pid" --host="$DOCKER_HOST" \
         --storage-driver=overlay2 --bridge=none --iptables=false --ip-forward=false
 }
+
+# pull IMAGE: that of its pin, under its name (pins.sh).
+pull() {
+    echo "$1" | need_pins
+    sum=$(pin_of "$1")
+    docker pull --quiet "$1${sum:+@sha256:$sum}"
+    [ -z "$sum" ] || docker tag "$1@sha256:$sum" "$1"
+}

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # kubelet and kubectl of KUBERNETES_VERSION, by default the API server's in the list of images. From the folder
-# BINARIES_DIR where that is given, else from the project's site, with their checksums. Up to Kubernetes 1.18 they are those of the image
+# BINARIES_DIR where that is given, else from the project's site, as they are pinned. Up to Kubernetes 1.18 they are those of the image
 # "hyperkube", which are built as the control plane's are: from IMAGES_DIR/hyperkube.tar, or pulled.
 
 set -eu
 : "${PROVISION_LIB:=$(dirname "$0")/../lib}"
 # shellcheck source=packer/lib/runtime.sh
 . "$PROVISION_LIB/runtime.sh"
-: "${KUBERNETES_VERSION:=$kubernetes_version}" "${KUBERNETES_SITE:=https://dl.k8s.io/release}"
-: "${HYPERKUBE_IMAGE:=registry.k8s.io/hyperkube:$KUBERNETES_VERSION}"
+# shellcheck source=packer/lib/download.sh
+. "$PROVISION_LIB/download.sh"
 programs="kubelet kubectl"
 
 copy() {
@@ -27,7 +27,7 @@ extract() {
     if [ -n "${IMAGES_DIR:-}" ]; then
         docker load --quiet --input "$IMAGES_DIR/hyperkube.tar"
     else
-        docker pull --quiet "$HYPERKUBE_IMAGE"
+        pull "$HYPERKUBE_IMAGE"
     fi
     container=$(docker create "$HYPERKUBE_IMAGE" true)
     for program in $programs; do
@@ -40,28 +40,21 @@ extract() {
     rm -rf "$store"
 }
 
-fetch() {
-    # shellcheck source=packer/lib/download.sh
-    . "$PROVISION_LIB/download.sh"
-    folder=$KUBERNETES_SITE/$KUBERNETES_VERSION/bin/linux/$(dpkg --print-architecture)
+take() {
     work=$(mktemp -d -p /var/tmp)
     trap 'rm -rf "$work"' EXIT
     for program in $programs; do
-        download "$folder/$program" "$work/$program" .sha256
+        download "$(url_of "$program" "$(dpkg --print-architecture)")" "$work/$program"
         install -m 0755 "$work/$program" "/usr/bin/$program"
     done
 }
 
-case $KUBERNETES_VERSION in
-v1.[0-9].* | v1.1[0-8].*) hyperkube=yes ;;
-*) hyperkube= ;;
-esac
 if [ -n "${BINARIES_DIR:-}" ]; then
     copy
-elif [ -n "$hyperkube" ]; then
+elif is_in_hyperkube; then
     extract
 else
-    fetch
+    take
 fi
 
 version=$(kubelet --version)

@@ -3,31 +3,28 @@
 #
 # Installs, for pods on containerd, the plugins of their network, the program that shows kube-proxy's rules (nft), and
 # containerd of CONTAINERD_VERSION in the list of images, in the place of Debian's, which docker has brought along.
-# From the folder CONTAINERD_DIR (or BINARIES_DIR) where that is given, else from the project's site, with its
-# checksum. No version: Debian's stays.
+# From the folder CONTAINERD_DIR (or BINARIES_DIR) where that is given, else from the project's site, as it
+# is pinned. No version: Debian's stays.
 
 set -eu
 export DEBIAN_FRONTEND=noninteractive
 : "${PROVISION_LIB:=$(dirname "$0")/../lib}"
 # shellcheck source=packer/lib/runtime.sh
 . "$PROVISION_LIB/runtime.sh"
-: "${CONTAINERD_SITE:=https://github.com/containerd/containerd/releases/download}"
 : "${CONTAINERD_DIR:=${BINARIES_DIR:-}}"
 [ "$container_runtime" = containerd ] || exit 0
 
 apt-get -q -y --no-install-recommends install containernetworking-plugins nftables
 
-version=$(sed -n 's/^CONTAINERD_VERSION=//p' "$IMAGES_LIST")
-[ -n "$version" ] || exit 0
+[ -n "$containerd_version" ] || exit 0
 
 if [ -z "$CONTAINERD_DIR" ]; then
     # shellcheck source=packer/lib/download.sh
     . "$PROVISION_LIB/download.sh"
     work=$(mktemp -d -p /var/tmp)
     trap 'rm -rf "$work"' EXIT
-    archive=containerd-$version-linux-$(dpkg --print-architecture).tar.gz
-    download "$CONTAINERD_SITE/v$version/$archive" "$work/$archive" .sha256sum
-    tar -C "$work" -xzf "$work/$archive"
+    download "$(url_of containerd "$(dpkg --print-architecture)")" "$work/archive"
+    tar -C "$work" -xzf "$work/archive"
     CONTAINERD_DIR=$work/bin
 fi
 install -d /usr/lib/debian-containerd
@@ -38,9 +35,9 @@ done
 
 stated=$(containerd --version)
 case $stated in
-*" v$version "*) ;;
+*" v$containerd_version "*) ;;
 *)
-    echo "containerd says \"$stated\", expected v$version" >&2
+    echo "containerd says \"$stated\", expected v$containerd_version" >&2
     exit 1
     ;;
 esac

@@ -3,12 +3,14 @@
 #
 # Puts the images that /etc/kubernetes/images lists into the stores, so that a boot pulls nothing: etcd's and
 # flannel's into docker-bootstrap's, the others into that of what runs the pods. From IMAGES_DIR/NAME.tar
-# for a key NAME_IMAGE (etcd.tar for ETCD_IMAGE) where that folder is given, else from their registries.
+# for a key NAME_IMAGE (etcd.tar for ETCD_IMAGE) where that folder is given, else from their registries, as they are pinned.
 
 set -eu
 : "${PROVISION_LIB:=$(dirname "$0")/../lib}"
 # shellcheck source=packer/lib/runtime.sh
 . "$PROVISION_LIB/runtime.sh"
+# shellcheck source=packer/lib/pins.sh
+. "$PROVISION_LIB/pins.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -26,7 +28,7 @@ store_in_docker() (
         if [ -n "${IMAGES_DIR:-}" ]; then
             docker load --quiet --input "$(file_of "$key")" </dev/null
         else
-            docker pull --quiet "$image" </dev/null
+            pull "$image" </dev/null
         fi
         docker image inspect --format "$1: $image {{.Size}}" "$image"
     done
@@ -44,7 +46,7 @@ store_in_containerd() (
         if [ -n "${IMAGES_DIR:-}" ]; then
             ctr images import "$(file_of "$key")" </dev/null
         else
-            ctr images pull "$image" </dev/null
+            pull "$image" </dev/null
         fi
         ctr images label "$image" io.cri-containerd.image=managed io.cri-containerd.pinned=pinned
     done

@@ -105,10 +105,21 @@ LIST = ["CONTAINER_RUNTIME=containerd", "ECR_PROVIDER_VERSION=9.8.7"]
 MADE = {f"libexec/kubernetes/credential-providers/{PROVIDER}", "etc/kubernetes/credential-providers.json"}
 
 
+def pin(tmp_path, address, program):
+    """Pins the program as it is now, beside the list of images; the site's checksum is another from now on."""
+    name = f"{address}/{program.relative_to(tmp_path / 'site')}"
+    (tmp_path / "list.sha256").write_text(f"{hashlib.sha256(program.read_bytes()).hexdigest()}  {name}\n", encoding="utf-8")
+    sum_file(program).write_text(64 * "0", encoding="utf-8")
+    return name
+
+
 @pytest.mark.needs_root
-def test_the_program_is_downloaded_and_configured(provision, site):
+@pytest.mark.parametrize("is_pinned", [False, True], ids=["with-the-sites-checksum", "pinned"])
+def test_the_program_is_downloaded_and_configured(provision, site, tmp_path, is_pinned):
     address, program = site
-    said, made = provision(LIST, ECR_PROVIDER_SITE=address)
+    if is_pinned:
+        pin(tmp_path, address, program)
+    said, made = provision(LIST, ECR_PROVIDER_SITE=address, UNPINNED="false" if is_pinned else "true")
     assert said.returncode == 0, said.stdout
     assert set(made) == MADE
     installed, configuration = (made[name] for name in sorted(MADE, reverse=True))
@@ -142,8 +153,29 @@ def test_nothing_is_installed_where_kubelet_needs_or_has_none(provision, site, l
 def test_a_program_is_refused(provision, site, spoil, reason):
     address, program = site
     spoil(program)
-    said, _ = provision(LIST, ECR_PROVIDER_SITE=address)
+    said, _ = provision(LIST, ECR_PROVIDER_SITE=address, UNPINNED="true")
     assert said.returncode != 0 and reason in said.stdout, said.stdout
+
+
+@pytest.mark.needs_root
+@pytest.mark.parametrize("unpinned", ["true", "false"])
+def test_a_program_that_is_not_as_it_is_pinned_is_refused_whatever_the_site_says(provision, site, tmp_path, unpinned):
+    address, program = site
+    pin(tmp_path, address, program)
+    with program.open("a", encoding="utf-8") as file:
+        file.write("# a byte more\n")
+    sum_file(program).write_text(hashlib.sha256(program.read_bytes()).hexdigest(), encoding="utf-8")
+    said, made = provision(LIST, ECR_PROVIDER_SITE=address, UNPINNED=unpinned)
+    assert said.returncode != 0 and "checksum did NOT match" in said.stdout and made == {}, said.stdout
+
+
+@pytest.mark.needs_root
+def test_a_program_that_is_not_pinned_is_refused(provision, site, tmp_path):
+    address, program = site
+    name = pin(tmp_path, address, program)
+    (tmp_path / "list.sha256").unlink()
+    said, made = provision(LIST, ECR_PROVIDER_SITE=address)
+    assert said.returncode != 0 and f"{tmp_path}/list.sha256 has no checksum of\n    {name}\n" in said.stdout and made == {}
 
 
 def test_the_lab_builds_the_version_that_the_list_of_images_names():

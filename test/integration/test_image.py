@@ -10,11 +10,14 @@ import http.server
 import json
 import os
 import re
+import shutil
 import subprocess
 import threading
 from pathlib import Path
 
 import pytest
+from images import archive
+from kblab.registry import MANIFEST, Registry
 
 ROOT = Path(__file__).resolve().parents[2]
 CACHE = Path(os.environ.get("LAB_CACHE", "/var/cache/kube-bootstrap-lab"))
@@ -430,6 +433,17 @@ def serve(folder):
         server.shutdown()
 
 
+@contextlib.contextmanager
+def serve_images(path, host):
+    """Is a registry of the archive's images."""
+    with Registry(path, ("127.0.0.1", 0), host) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+
+
 @pytest.fixture
 def site(tmp_path):
     """A site of the project's with v1.27.3: where it is, and the folder with the programs and their checksums."""
@@ -445,7 +459,7 @@ def site(tmp_path):
 def test_kubelet_and_kubectl_are_downloaded(layer, site):
     address, release = site
     root = layer("instance-images-docker")
-    assert_done(script(root, "30-kubernetes.sh", KUBERNETES_VERSION="v1.27.3", KUBERNETES_SITE=address))
+    assert_done(script(root, "30-kubernetes.sh", KUBERNETES_VERSION="v1.27.3", KUBERNETES_SITE=address, UNPINNED="true"))
     for program in ("kubelet", "kubectl"):
         assert (root / "usr/bin" / program).read_bytes() == (release / program).read_bytes()
 
@@ -454,11 +468,38 @@ def test_what_is_not_as_its_checksum_says_is_refused(layer, site):
     address, release = site
     with (release / "kubectl").open("a", encoding="utf-8") as file:
         file.write("# a byte more\n")
-    said = script(layer("instance-images-docker"), "30-kubernetes.sh", KUBERNETES_VERSION="v1.27.3", KUBERNETES_SITE=address)
+    said = script(layer("instance-images-docker"), "30-kubernetes.sh", KUBERNETES_VERSION="v1.27.3", KUBERNETES_SITE=address,
+                  UNPINNED="true")
     assert_fails(said, "checksum did NOT match")
 
 
-def test_up_to_kubernetes_1_18_they_come_out_of_the_image_hyperkube(layer, tmp_path):
+def pin(root, sums):
+    """The variable with which a script finds these pins."""
+    put(root / "opt/pins", "\n".join(f"{sum_}  {name}" for name, sum_ in sums.items()))
+    return {"PINS": "/opt/pins"}
+
+
+@pytest.mark.parametrize("spoilt", [None, "kubelet", "kubectl"])
+def test_they_are_those_that_are_pinned(layer, site, spoilt):
+    """Whatever the site says that they are."""
+    address, release = site
+    root = layer("instance-images-docker")
+    pins = pin(root, {f"{address}/{path.relative_to(release.parents[3])}": hashlib.sha256(path.read_bytes()).hexdigest()
+                      for path in (release / "kubelet", release / "kubectl")})
+    if spoilt:
+        put(release / spoilt, "#!/bin/sh\necho  Kubernetes v1.27.3")
+        put(release / f"{spoilt}.sha256", hashlib.sha256((release / spoilt).read_bytes()).hexdigest())
+    else:
+        (release / "kubelet.sha256").unlink()
+    said = script(root, "30-kubernetes.sh", KUBERNETES_VERSION="v1.27.3", KUBERNETES_SITE=address, **pins)
+    if spoilt:
+        assert_fails(said, "checksum did NOT match")
+    else:
+        assert_done(said)
+
+
+@pytest.mark.parametrize("is_pulled", [False, True], ids=["from-the-folder", "from-its-registry"])
+def test_up_to_kubernetes_1_18_they_come_out_of_the_image_hyperkube(layer, tmp_path, is_pulled):
     folder = tmp_path / "hyperkube"
     put(folder / "hyperkube", "#!/bin/sh\necho Kubernetes v1.18.20")
     (folder / "hyperkube").chmod(0o755)
@@ -466,12 +507,20 @@ def test_up_to_kubernetes_1_18_they_come_out_of_the_image_hyperkube(layer, tmp_p
     for program in ("kubelet", "kubectl"):
         (folder / "usr/local/bin" / program).symlink_to("/hyperkube")
     root = layer("instance-images-docker")
+    images = root / "opt/hyperkube.tar"
     assert_done(say(LAB_IMAGES / "make-image", "--architecture", say("dpkg", "--print-architecture").stdout.strip(),
-                    "lab/hyperkube:v1.18.20", folder, root / "opt/hyperkube.tar"))
-    # docker's layers cannot lie in a layer
-    assert_done(say_in(root, "sh", "-euc", 'mount -t tmpfs tmpfs /var/tmp && exec env "$@"', "sh", "IMAGES_DIR=/opt",
-                       "KUBERNETES_VERSION=v1.18.20", "HYPERKUBE_IMAGE=lab/hyperkube:v1.18.20",
-                       "/run/tree/packer/provision/30-kubernetes.sh"))
+                    "lab/hyperkube:v1.18.20", folder, images))
+    with serve_images(images, "lab") as server:
+        image = f"127.0.0.1:{server.server_port}/hyperkube:v1.18.20"
+        if is_pulled:
+            manifest = server.manifests.pop(("hyperkube", "v1.18.20"))
+            variables = pin(root, {image: hashlib.sha256(manifest).hexdigest()})
+        else:
+            image, variables = "lab/hyperkube:v1.18.20", {"IMAGES_DIR": "/opt"}
+        # docker's layers cannot lie in a layer
+        assert_done(say_in(root, "sh", "-euc", 'mount -t tmpfs tmpfs /var/tmp && exec env "$@"', "sh",
+                           *(f"{key}={value}" for key, value in variables.items()), f"HYPERKUBE_IMAGE={image}",
+                           "KUBERNETES_VERSION=v1.18.20", "/run/tree/packer/provision/30-kubernetes.sh"))
     for program in ("kubelet", "kubectl"):
         assert (root / "usr/bin" / program).read_bytes() == (folder / "hyperkube").read_bytes()
 
@@ -484,7 +533,7 @@ def test_a_kubelet_of_another_version_than_asked_for_is_refused(layer):
 
 
 @pytest.fixture
-def archive(tmp_path):
+def containerds_site(tmp_path):
     """A site with containerd 9.8.7: where it is, and its archive, beside which is a checksum."""
     architecture = say("dpkg", "--print-architecture").stdout.strip()
     path = tmp_path / f"site/v9.8.7/containerd-9.8.7-linux-{architecture}.tar.gz"
@@ -497,22 +546,131 @@ def archive(tmp_path):
         yield address, path
 
 
-def test_containerd_is_downloaded(layer, archive, tmp_path):
-    address, _ = archive
+def test_containerd_is_downloaded(layer, containerds_site, tmp_path):
+    address, _ = containerds_site
     root = layer("instance-root-containerd")
     put(root / "etc/kubernetes/images", "CONTAINER_RUNTIME=containerd\nCONTAINERD_VERSION=9.8.7")
-    assert_done(script(root, "35-containerd.sh", CONTAINERD_SITE=address))
+    assert_done(script(root, "35-containerd.sh", CONTAINERD_SITE=address, UNPINNED="true"))
     for program in ("containerd", "containerd-shim-runc-v2", "ctr"):
         assert (root / "usr/bin" / program).read_bytes() == (tmp_path / "bin" / program).read_bytes()
 
 
-def test_an_archive_of_containerd_that_is_not_as_its_checksum_says_is_refused(layer, archive):
-    address, path = archive
+def test_an_archive_of_containerd_that_is_not_as_its_checksum_says_is_refused(layer, containerds_site):
+    address, path = containerds_site
     root = layer("instance-root-containerd")
     put(root / "etc/kubernetes/images", "CONTAINER_RUNTIME=containerd\nCONTAINERD_VERSION=9.8.7")
     with path.open("ab") as file:
         file.write(b"a byte more")
-    assert_fails(script(root, "35-containerd.sh", CONTAINERD_SITE=address), "checksum did NOT match")
+    assert_fails(script(root, "35-containerd.sh", CONTAINERD_SITE=address, UNPINNED="true"), "checksum did NOT match")
+
+
+# Container images, from a registry
+
+@pytest.fixture
+def registry(tmp_path):
+    """A registry of v1 and v2 of three images, each by a list of manifests: its address, itself, and v1's digests."""
+    architecture = say("dpkg", "--print-architecture").stdout.strip()
+    images = [archive.Image(f"{name}:{tag}", [tmp_path / tag], [f"/{name}"])
+              for tag in ("v1", "v2") for name in ("etcd", "pause", "kube-apiserver")]
+    for tag in ("v1", "v2"):
+        put(tmp_path / tag / "etc/version", tag)
+    archive.write(tmp_path / "images.tar", architecture, images)
+    digests = {}
+    with serve_images(tmp_path / "images.tar", "") as server:
+        for (name, tag), manifest in list(server.manifests.items()):
+            if not tag.startswith("sha256:"):
+                digests[name, tag] = server.put(name, tag, {
+                    "schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": [
+                        {"mediaType": MANIFEST, "digest": f"sha256:{hashlib.sha256(manifest).hexdigest()}",
+                         "size": len(manifest), "platform": {"os": "linux", "architecture": architecture}}]})
+        yield (f"127.0.0.1:{server.server_port}", server,
+               {name: digest for (name, tag), digest in digests.items() if tag == "v1"})
+
+
+STORES = ("docker-bootstrap", "docker", "containerd")
+SHOW = """
+PROVISION_LIB=/run/tree/packer/lib
+for store in docker-bootstrap docker; do
+    [ -d /var/lib/$store/image ] || continue
+    (. $PROVISION_LIB/docker.sh; start_docker /var/lib/$store
+    docker images --digests --format "$store {{.Repository}}:{{.Tag}} {{.Digest}}")
+done
+[ ! -d /var/lib/containerd/io.containerd.metadata.v1.bolt ] || {
+    . $PROVISION_LIB/containerd.sh; start_containerd
+    ctr images ls | while read -r name type digest rest; do echo "containerd $name $digest"; done
+}
+"""
+
+
+@pytest.fixture
+def pull(layer, registry):
+    """pull(RUNTIME, PINS, VARIABLE=…): how 50-images.sh ends with v1 of the registry's images, and what the stores have:
+    the digest of each name."""
+    def run(runtime, pins, **variables):
+        address, _, _ = registry
+        root = layer(f"instance-base-{runtime}")
+        put(root / "etc/kubernetes/images", "\n".join([f"CONTAINER_RUNTIME={runtime}", *(
+            f"{key}_IMAGE={address}/{name}:v1" for key, name in (
+                ("ETCD", "etcd"), ("PAUSE", "pause"), ("APISERVER", "kube-apiserver")))]))
+        if runtime == "containerd":
+            for program in ("containerd", "ctr"):
+                shutil.copy(CACHE / "containerd" / program, root / "usr/bin" / program)
+        variables |= pin(root, {f"{address}/{name}:v1": digest.removeprefix("sha256:") for name, digest in pins.items()})
+        folders = " ".join(f"/var/lib/{name}" for name in STORES)
+        # docker's layers cannot lie in a layer
+        said = say_in(root, "sh", "-euc", f"""for folder in {folders}; do
+                mkdir -p $folder; mount -t tmpfs tmpfs $folder; done
+            status=0; env "$@" /run/tree/packer/provision/50-images.sh || status=$?
+            echo stores; {SHOW} exit $status""", "sh", *(f"{key}={value}" for key, value in variables.items()))
+        stored = re.findall(rf"(?m)^({'|'.join(STORES)}) {address}/(\S+) (\S+)$", said.stdout.rpartition("stores\n")[2])
+        return said, {(store, name): digest for store, name, digest in stored}
+    return run
+
+
+def expected(runtime, digests):
+    """Names have no digest in them: pods ask for the list's."""
+    return {("docker-bootstrap" if name == "etcd" else runtime, f"{name}:v1"): digest for name, digest in digests.items()}
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_images_are_those_that_are_pinned_though_their_tags_have_moved(pull, registry, runtime):
+    _, server, digests = registry
+    for name in digests:
+        server.manifests[name, "v1"] = server.manifests[name, "v2"]
+    said, stored = pull(runtime, digests)
+    assert_done(said)
+    assert stored == expected(runtime, digests)
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_images_of_another_digest_are_refused(pull, registry, runtime):
+    """The registry has another manifest for it than its own."""
+    _, server, digests = registry
+    pins = digests | {"pause": f"sha256:{64 * '0'}"}
+    server.manifests["pause", pins["pause"]] = server.manifests["pause", "v1"]
+    said, stored = pull(runtime, pins)
+    assert said.returncode != 0 and f"GET /v2/pause/manifests/{pins['pause']}" in server.asked, said.stdout
+    assert [name for _, name in stored] == ["etcd:v1"], said.stdout
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_images_that_are_not_pinned_are_refused(pull, registry, runtime):
+    address, _, digests = registry
+    said, stored = pull(runtime, {"etcd": digests["etcd"], "kube-apiserver": digests["kube-apiserver"]})
+    assert_fails(said, f"has no checksum of\n    {address}/pause:v1\n")
+    assert [name for _, name in stored] == ["etcd:v1"], said.stdout
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_unpinned_images_are_pulled_by_their_tags_where_the_build_is_told_so(pull, registry, runtime):
+    """The one that is pinned is not."""
+    _, server, digests = registry
+    for name in digests:
+        server.manifests[name, "v1"] = server.manifests[name, "v2"]
+    said, stored = pull(runtime, {"etcd": digests["etcd"]}, UNPINNED="true")
+    assert_done(said)
+    v2 = {name: f"sha256:{hashlib.sha256(server.manifests[name, 'v2']).hexdigest()}" for name in digests}
+    assert stored == expected(runtime, v2 | {"etcd": digests["etcd"]})
 
 
 # Pre-reading

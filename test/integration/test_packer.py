@@ -68,6 +68,15 @@ def test_another_value_of_a_variable_is_refused(packer, variable, value, reason)
     assert said.returncode != 0 and reason in said.stdout, said.stdout
 
 
+@pytest.mark.parametrize("unpinned", [False, True])
+def test_the_scripts_are_told_whether_names_must_be_pinned(packer, unpinned):
+    """Packer 1.6.6 turns the variable into true and false, which packer/lib/pins.sh knows."""
+    said = packer("validate", unpinned=str(unpinned).lower())
+    assert said.returncode == 0, said.stdout
+    assert packer("validate", unpinned="perhaps").returncode != 0
+    assert '"UNPINNED=${var.unpinned}",' in TEMPLATE.read_text(encoding="utf-8")
+
+
 def test_every_variable_is_described():
     text = TEMPLATE.read_text(encoding="utf-8")
     assert len(re.findall("^variable", text, re.M)) == len(re.findall("^  description", text, re.M)) > 0
@@ -105,7 +114,7 @@ def test_a_list_names_one_version_of_kubernetes_and_what_pods_run_on(packer, ima
     assert re.search(r'^local\.kubernetes_version: "(.*)"', said, re.M)[1] == version
     assert re.search(r'^local\.container_runtime: "(.*)"', said, re.M)[1] == LISTS[images]
     told = say("sh", "-euc", '. packer/lib/runtime.sh; echo "$kubernetes_version $container_runtime"', "packer/lib/docker.sh",
-               env=os.environ | {"IMAGES_LIST": f"conf/{images}"})
+               env=os.environ | {"IMAGES_LIST": f"conf/{images}", "PROVISION_LIB": "packer/lib"})
     assert told.stdout.split() == [version, LISTS[images]], told
 
 
