@@ -67,9 +67,14 @@ bool join_token_is_fresh(const JoinToken *token, time_t now, unsigned life_s)
         return token->expires - now >= (time_t) life_s / 2;
 }
 
+time_t join_token_left_s(const JoinToken *token, time_t now)
+{
+        return token->expires - now - ALIVE_S;
+}
+
 bool join_token_is_alive(const JoinToken *token, time_t now)
 {
-        return token->expires - now > ALIVE_S;
+        return join_token_left_s(token, now) > 0;
 }
 
 int join_document_format(const JoinToken *token, Secret *ret, Error *err)

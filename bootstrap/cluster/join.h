@@ -31,9 +31,11 @@ void join_token_done(JoinToken *token); /* wipes */
 int join_token_new(time_t now, unsigned life_s, JoinToken *ret, Error *err);
 
 /* join_token_is_fresh() returns true if at least half of the token's life is left.
- * join_token_is_alive() returns true if enough time is left to use the token. */
+ * join_token_is_alive() returns true if enough time is left to use the token, and
+ * join_token_left_s() for how many seconds that is so; negative: it was so. */
 bool join_token_is_fresh(const JoinToken *token, time_t now, unsigned life_s);
 bool join_token_is_alive(const JoinToken *token, time_t now);
+time_t join_token_left_s(const JoinToken *token, time_t now);
 
 /* join_document_format() appends the document to *ret. join_document_parse() reads it strictly; a
  * document of another form is ERROR_RETRY (-EBADMSG), because the master renews it. */

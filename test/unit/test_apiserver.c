@@ -619,6 +619,25 @@ static void test_foreign_certificate(void)
         CHECK_OK(file_remove(KUBELET_CLIENT_PEM, &err), err);
 }
 
+/* A token that expired while the master was down leads to no certificate. The retry looks for
+ * another one. */
+static void test_expired_token(void)
+{
+        StepStatus status;
+        Error err = {};
+        _cleanup_secret_ Secret text = SECRET_INIT;
+        time_t now = time(NULL);
+        JoinToken token = { "abcdef", "0123456789abcdef", now };
+        token.expires = now + 1 - join_token_left_s(&token, now);
+        CHECK_OK(join_document_format(&token, &text, &err), err);
+        CHECK_OK(file_write(JOIN_FILE, text.data, text.size, 0600, &err), err);
+        deadline_s = 4;
+        CHECK(run_step(kubelet_join_probe, kubelet_join_apply, MACHINE_CONVERGE, &status, &err) <
+              0);
+        CHECK_CONTAINS(err.message, "whose time is over");
+        deadline_s = 60;
+}
+
 static int fetch(void *userdata, StepContext *context, Error *err)
 {
         int r = join_fetch(userdata, context, err);
@@ -665,6 +684,7 @@ static const TestCase cases[] = {
         { "who is let in as master", test_master },
         { "what a certificate opens", test_certificate },
         { "a certificate of another cluster", test_foreign_certificate },
+        { "a token that leads to no certificate in its time", test_expired_token },
         { "a node fetches its token", test_fetch },
 };
 

@@ -68,34 +68,46 @@ int join_local_token(JoinToken *ret, Error *err)
         return r < 0 ? r : 1;
 }
 
-/* Returns 1 if JOIN_FILE has been tried for too long, else 0. A fetched token that has led to no
- * certificate by then is perhaps refused, and the bucket may have a better one by now. Always 0 on
+/* Returns for how many seconds JOIN_FILE may still be tried. A fetched token that has led to no
+ * certificate by then is perhaps refused, and the bucket may have a better one by now. No limit on
  * a master: the API server knows the master's own token for as long as it lives. */
-static int had_its_time(const Boot *boot, Error *err)
+static int try_left(const Boot *boot, time_t now, time_t *ret_s, Error *err)
 {
         struct stat st;
         if (boot->config.role != ROLE_NODE) {
+                *ret_s = JOIN_TRY_S;
                 return 0;
         }
         if (stat(JOIN_FILE, &st) < 0) {
                 return error_errno(err, errno, "stat %s", JOIN_FILE);
         }
-        return time(NULL) - st.st_mtime > JOIN_TRY_S;
+        *ret_s = st.st_mtime + JOIN_TRY_S - now;
+        return 0;
+}
+
+int join_local_left(const Boot *boot, time_t *ret_s, Error *err)
+{
+        _cleanup_join_token_ JoinToken token = {};
+        time_t now = time(NULL), try_s = 0;
+        *ret_s = 0;
+        int r = join_local_token(&token, err);
+        if (r <= 0) {
+                return r;
+        }
+        r = try_left(boot, now, &try_s, err);
+        if (r < 0) {
+                return r;
+        }
+        time_t alive_s = join_token_left_s(&token, now);
+        *ret_s = alive_s < try_s ? alive_s : try_s;
+        return *ret_s > 0;
 }
 
 int join_local_probe(const Boot *boot, Error *err)
 {
-        _cleanup_join_token_ JoinToken token = {};
+        time_t left_s;
         int r = join_has_certificate(err);
-        if (r != 0) {
-                return r;
-        }
-        r = join_local_token(&token, err);
-        if (r <= 0 || !join_token_is_alive(&token, time(NULL))) {
-                return r < 0 ? r : 0;
-        }
-        r = had_its_time(boot, err);
-        return r < 0 ? r : !r;
+        return r != 0 ? r : join_local_left(boot, &left_s, err);
 }
 
 static int write_token(const JoinToken *token, Error *err)

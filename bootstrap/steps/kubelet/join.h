@@ -28,6 +28,10 @@
  * older token must be restarted to read another one. */
 int join_local_probe(const Boot *boot, Error *err);
 
+/* Returns 1 and for how many seconds the token of JOIN_FILE may still be tried; 0 if there is none,
+ * or its time is over. */
+int join_local_left(const Boot *boot, time_t *ret_s, Error *err);
+
 /* Returns 1 if kubelet has a client certificate that is valid now, else 0. */
 int join_has_certificate(Error *err);
 

@@ -87,20 +87,35 @@ int kubelet_join_probe(void *userdata, StepContext *context, Error *err)
         return is_registered(userdata, &since, context, err);
 }
 
-static int await_certificate(StepContext *context, Error *err)
+/* Waits for the certificate while kubelet's token may lead to one. A retry of this step looks at
+ * kubelet-config again, which fetches another token: this one may have expired while the master was
+ * down. */
+static int await_certificate(const Boot *boot, StepContext *context, Error *err)
 {
         _cleanup_close_ int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
         if (fd < 0 || inotify_add_watch(fd, KUBELET_CERTS, IN_CREATE | IN_MOVED_TO) < 0) {
                 return error_errno(err, errno, "watch " KUBELET_CERTS);
         }
         for (;;) {
+                time_t left_s;
                 int r = join_has_certificate(err);
                 if (r != 0) {
                         return r;
                 }
-                r = wait_fd(step_wait(context), fd, POLLIN, err);
+                r = join_local_left(boot, &left_s, err);
                 if (r <= 0) {
-                        return r < 0 ? r : wait_check(step_wait(context), err);
+                        return r < 0 ? r
+                                     : error_set(err, ERROR_RETRY, ETIMEDOUT,
+                                                 "kubelet got no certificate with the join token "
+                                                 "in " JOIN_FILE ", whose time is over");
+                }
+                Wait wait = wait_part(step_wait(context), (uint64_t) left_s * 1000);
+                r = wait_fd(&wait, fd, POLLIN, err);
+                if (r == 0) {
+                        r = wait_check(step_wait(context), err);
+                }
+                if (r < 0) {
+                        return r;
                 }
                 char events[4096];
                 while (read(fd, events, sizeof(events)) > 0) {}
@@ -130,7 +145,7 @@ static int explain(const Boot *boot, StepContext *context, Error *err)
 
 int kubelet_join_apply(void *userdata, StepContext *context, Error *err)
 {
-        int r = await_certificate(context, err);
+        int r = await_certificate(userdata, context, err);
         if (r < 0) {
                 return r;
         }
