@@ -18,7 +18,7 @@ def test_network():
     subprocess.run([LAB / "images/build", "suite"], check=True)
     world.enter()
     with upstream.registry(*world.NAMES):
-        specs = upstream.run("network", rf"\[sig-network\].*{upstream.CONFORMANCE}")
+        specs = upstream.run("network", upstream.CONFORMANCE, r"\[sig-network\]")
     for spec in specs:
         ok(spec.state == "passed", spec.name, f"{spec.state} after {spec.took_s:.0f} s: {spec.said}")
     ok(specs, "tests were run")

@@ -19,7 +19,7 @@ ARCHIVE = CACHE / "suite/images.tar"
 HOST = "registry.k8s.io"
 PORT = 5000
 REPORTS = TREE / "build/conformance"
-CONFORMANCE = r"\[Conformance\]"
+CONFORMANCE = "Conformance"
 
 
 @contextlib.contextmanager
@@ -48,15 +48,15 @@ class Spec:
     said: str
 
 
-def run(name, focus, skip="", processes=8):
-    """Runs the tests whose names match `focus` and not `skip`, and returns the Specs that were run. What they wrote is
-    in REPORTS, in NAME.log, and ginkgo's report in NAME.json."""
+def run(name, labels, focus, processes=8):
+    """Runs the tests that have these labels, an expression of ginkgo's, and whose names match `focus`; returns the Specs
+    that were run. What they wrote is in REPORTS, in NAME.log, and ginkgo's report in NAME.json."""
     REPORTS.mkdir(parents=True, exist_ok=True)
     programs, report = CACHE / KUBERNETES, REPORTS / f"{name}.json"
     report.unlink(missing_ok=True)
     kube = cluster.connect()
-    words = [programs / "ginkgo", f"--procs={processes}", "--no-color", f"--json-report={report}", f"--focus={focus}",
-             *([f"--skip={skip}"] if skip else []), "--timeout=3h", programs / "e2e.test", "--",
+    words = [programs / "ginkgo", f"--procs={processes}", "--no-color", f"--json-report={report}",
+             f"--label-filter={labels}", f"--focus={focus}", "--timeout=3h", programs / "e2e.test", "--",
              "--provider=skeleton", f"--kubeconfig={kube.kubeconfig}", f"--kubectl-path={cluster.kubectl()}",
              "--node-os-distro=debian", "--minStartupPods=0", "--num-nodes=2", "--allowed-not-ready-nodes=0"]
     with (REPORTS / f"{name}.log").open("w", encoding="utf-8") as log:
@@ -75,8 +75,8 @@ def _spec(report):
                 f"{failure.get('Message', '')}\n{failure.get('Location', {}).get('FullStackTrace', '')}".strip())
 
 
-def count(focus=CONFORMANCE):
-    """How many tests match."""
-    done = subprocess.run([CACHE / KUBERNETES / "e2e.test", "--ginkgo.dry-run", f"--ginkgo.focus={focus}",
-                           "--ginkgo.no-color"], check=True, capture_output=True, text=True)
+def count(labels, focus):
+    """How many tests there are of these."""
+    done = subprocess.run([CACHE / KUBERNETES / "e2e.test", "--ginkgo.dry-run", f"--ginkgo.label-filter={labels}",
+                           f"--ginkgo.focus={focus}", "--ginkgo.no-color"], check=True, capture_output=True, text=True)
     return int(re.search(r"Will run (\d+) of \d+ specs", done.stdout).group(1))
