@@ -31,8 +31,9 @@ void join_token_done(JoinToken *token); /* wipes */
 int join_token_new(time_t now, unsigned life_s, JoinToken *ret, Error *err);
 
 /* join_token_is_fresh() returns true if at least half of the token's life is left.
- * join_token_is_alive() returns true if enough time is left to use the token, and
- * join_token_left_s() for how many seconds that is so; negative: it was so. */
+ * join_token_is_alive() returns true if enough time is left to use the token.
+ * join_token_left_s() returns the number of seconds for which the token stays alive, 0 or less if
+ * it is not alive. */
 bool join_token_is_fresh(const JoinToken *token, time_t now, unsigned life_s);
 bool join_token_is_alive(const JoinToken *token, time_t now);
 time_t join_token_left_s(const JoinToken *token, time_t now);
