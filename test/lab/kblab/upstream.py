@@ -60,12 +60,15 @@ def run(name, labels, focus, processes=8):
              "--provider=skeleton", f"--kubeconfig={kube.kubeconfig}", f"--kubectl-path={cluster.kubectl()}",
              "--node-os-distro=debian", "--minStartupPods=0", "--num-nodes=2", "--allowed-not-ready-nodes=0"]
     with (REPORTS / f"{name}.log").open("w", encoding="utf-8") as log:
-        subprocess.run([str(word) for word in words], check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                       env={**os.environ, "no_proxy": "*"}, cwd=kube.folder.name)
+        done = subprocess.run([str(word) for word in words], check=False, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                              env={**os.environ, "no_proxy": "*"}, cwd=kube.folder.name)
     if not report.exists():
         raise LabError(f"ginkgo ended without a report, see {REPORTS / name}.log")
     [suite] = json.loads(report.read_text(encoding="utf-8"))
-    return [_spec(each) for each in suite["SpecReports"] if each["LeafNodeType"] == "It" and each["State"] != "skipped"]
+    specs = [_spec(each) for each in suite["SpecReports"] if each["LeafNodeType"] == "It" and each["State"] != "skipped"]
+    if done.returncode != 0 and all(spec.state == "passed" for spec in specs):
+        raise LabError(f"ginkgo ended with {done.returncode}, though each test passed, see {REPORTS / name}.log")
+    return specs
 
 
 def _spec(report):
