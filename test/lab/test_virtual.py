@@ -294,7 +294,8 @@ def test_the_other_disk(disks):
     equal(digest(disks.other), disks.others, "not a byte of the other disk has changed")
 
 
-def test_disks_as_a_cut_may_leave_them(disks):
+def test_disks_as_a_cut_may_leave_them(disks, build):
+    build("effects", "kube-bootstrap")
     done = subprocess.run([sys.executable, CUTS_PROGRAM, str(CUTS), region.seed()["cluster"], disks.volume_id,
                            str(disks.size), *virtual.logs(disks.volume_id)],
                           check=False, capture_output=True, text=True)
