@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "aws/ec2.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -110,6 +111,18 @@ int ec2_find_instances_by_name(AwsClient *client, const char *cluster, const cha
         int r = query_call(client, &api, "DescribeInstances", names[0], parameters, 3 + n, wait,
                            &root, err);
         return r < 0 ? r : ec2_parse_named_instances(root, names, n, ret, err);
+}
+
+bool ec2_interface_has(const Ec2Interface *interface, struct in_addr address)
+{
+        char text[INET_ADDRSTRLEN];
+        (void) inet_ntop(AF_INET, &address, text, sizeof(text)); /* always fits */
+        for (size_t i = 0; i < interface->n_addresses; i++) {
+                if (streq(interface->addresses[i], text)) {
+                        return true;
+                }
+        }
+        return false;
 }
 
 int ec2_describe_interfaces(AwsClient *client, const char *const *eni_ids, size_t n,

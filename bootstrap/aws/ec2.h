@@ -89,6 +89,9 @@ typedef struct Ec2Interface {
         char addresses[EC2_ADDRESSES_MAX][16];
 } Ec2Interface;
 
+/* Returns true if this is one of the interface's addresses. */
+bool ec2_interface_has(const Ec2Interface *interface, struct in_addr address);
+
 /* Describes the named interfaces in one call. An interface missing from the reply is an error. */
 int ec2_describe_interfaces(AwsClient *client, const char *const *eni_ids, size_t n,
                             const Wait *wait, Ec2Interface *ret, Error *err);

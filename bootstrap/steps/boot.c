@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/string.h"
+
 int boot_open_aws(Boot *boot, const Wait *wait, Error *err)
 {
         ImdsIdentity identity;
@@ -52,6 +54,22 @@ int boot_look_at_interfaces(Boot *boot, const Wait *wait, Ec2Interface *ret_prim
                 *ret_primary = interfaces[0];
         }
         return 0;
+}
+
+int boot_look_at_elastic_ip(Boot *boot, const Wait *wait, Error *err)
+{
+        int r = ec2_describe_address(boot->aws, boot->config.master_eip_allocation_id, wait,
+                                     &boot->elastic_ip, err);
+        return r >= 0 ? r
+                      : error_prefix(err, "Elastic IP (MASTER_EIP_ALLOCATION_ID in %s)",
+                                     STACK_CONFIG_PATH);
+}
+
+bool boot_has_elastic_ip(const Boot *boot)
+{
+        return boot->identity.n_interfaces > 0 &&
+               streq(boot->elastic_ip.eni_id, boot->identity.interfaces[0].eni_id) &&
+               streq(boot->elastic_ip.private_ip, boot->identity.local_ip);
 }
 
 unsigned boot_kind(void *userdata)

@@ -114,7 +114,13 @@ typedef struct BootMemory {
 } BootMemory;
 
 /* Facts that steps learn and share. The probe of the named step fills each part, and steps that
- * need this step read it. The engine orders the two, so nothing here is locked. */
+ * need this step read it. The engine orders the two, so nothing here is locked.
+ *
+ * A fact of EC2's that "is fresh" was asked for a moment ago for another purpose: the next look
+ * uses it once (boot_take_fresh()), and any later look asks EC2. So no question is asked twice in a
+ * row. An address that another step found elsewhere may be seconds old: nobody but this instance
+ * brings it here. One that was found here is asked about again, because another master may take it.
+ */
 typedef struct Boot {
         BootOverrides overrides;
         BootMemory memory;
@@ -131,13 +137,24 @@ typedef struct Boot {
         S3Bucket *bucket;
         ImdsIdentity identity;
         char node_name[NODE_NAME_MAX + 1]; /* EC2's private DNS name of the primary interface */
+        char subnet_id[32];                /* the primary interface's */
 
         /* identity, and each later look of source-dest-check */
         bool checked[IMDS_INTERFACES_MAX]; /* identity.interfaces[i] has the check on, in EC2 */
-        bool checks_are_fresh; /* identity has asked, and no step has used its answer yet */
+        bool checks_are_fresh;
+
+        /* identity, and each later look of private-ip */
+        bool has_fixed_address; /* EC2 has it on the primary interface */
+        bool fixed_address_is_fresh;
 
         /* volume-attach */
         Blockdev volume;
+        Ec2Volume ec2_volume; /* as EC2 described it last */
+        bool ec2_volume_is_fresh;
+
+        /* secrets, when it makes them; and each later look of elastic-ip */
+        Ec2Address elastic_ip;
+        bool elastic_ip_is_fresh;
 
         /* secrets */
         char generation[40];
@@ -162,6 +179,20 @@ int boot_open_aws(Boot *boot, const Wait *wait, Error *err);
 /* Asks EC2 about this instance's interfaces, in one call, and notes which have the
  * source/destination check on. ret_primary may be NULL. */
 int boot_look_at_interfaces(Boot *boot, const Wait *wait, Ec2Interface *ret_primary, Error *err);
+
+/* Asks EC2 about the master's Elastic IP: boot->elastic_ip. */
+int boot_look_at_elastic_ip(Boot *boot, const Wait *wait, Error *err);
+
+/* Returns true if it was with this instance's own address when EC2 was asked last. */
+bool boot_has_elastic_ip(const Boot *boot);
+
+/* Returns true if the answer is still to be used, and marks it as used. */
+static inline bool boot_take_fresh(bool *is_fresh)
+{
+        bool fresh = *is_fresh;
+        *is_fresh = false;
+        return fresh;
+}
 
 /* Returns the primary interface; NULL, and *err, where instance metadata names none. */
 const ImdsInterface *boot_primary_interface(const Boot *boot, Error *err);

@@ -10,26 +10,23 @@
 
 int elastic_ip_probe(void *userdata, StepContext *context, Error *err)
 {
-        const Boot *boot = userdata;
-        const ImdsInterface *primary = boot_primary_interface(boot, err);
-        Ec2Address address = {};
-        if (!primary) {
+        Boot *boot = userdata;
+        const Ec2Address *address = &boot->elastic_ip;
+        if (!boot_primary_interface(boot, err)) {
                 return -ENODEV;
         }
-        int r = ec2_describe_address(boot->aws, boot->config.master_eip_allocation_id,
-                                     step_wait(context), &address, err);
-        if (r < 0) {
-                return error_prefix(err, "Elastic IP (MASTER_EIP_ALLOCATION_ID in %s)",
-                                    STACK_CONFIG_PATH);
+        int r = boot_take_fresh(&boot->elastic_ip_is_fresh)
+                        ? 0
+                        : boot_look_at_elastic_ip(boot, step_wait(context), err);
+        if (r >= 0) {
+                r = settings_warn_of_address(context, address->public_ip, err);
         }
-        r = settings_warn_of_address(context, address.public_ip, err);
         if (r < 0) {
                 return r;
         }
-        if (!streq(address.eni_id, primary->eni_id) ||
-            !streq(address.private_ip, boot->identity.local_ip)) {
-                step_not_yet(context, "%s is associated with %s", address.public_ip,
-                             isempty(address.eni_id) ? "no interface" : address.eni_id);
+        if (!boot_has_elastic_ip(boot)) {
+                step_not_yet(context, "%s is associated with %s", address->public_ip,
+                             isempty(address->eni_id) ? "no interface" : address->eni_id);
                 return 0;
         }
         return 1;

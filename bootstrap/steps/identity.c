@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "config/networks.h"
@@ -107,7 +108,10 @@ static int learn_name(Boot *boot, const Wait *wait, Error *err)
         if (r < 0) {
                 return error_prefix(err, "this machine's name");
         }
+        memcpy(boot->subnet_id, primary.subnet_id, sizeof(boot->subnet_id));
         boot->checks_are_fresh = true;
+        boot->has_fixed_address = ec2_interface_has(&primary, boot->config.master_private_ip);
+        boot->fixed_address_is_fresh = !boot->has_fixed_address;
         if (isempty(primary.private_dns_name)) {
                 return error_set(err, ERROR_CONFIG, ENODATA,
                                  "interface %s has no private DNS name, by which a cluster knows "

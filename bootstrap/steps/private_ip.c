@@ -34,26 +34,15 @@ static int check_subnet(const Boot *boot, const ImdsInterface *primary, const ch
                          address, boot->identity.subnet_cidr, primary->eni_id, STACK_CONFIG_PATH);
 }
 
-static bool carries(const Ec2Interface *interface, const char *address)
-{
-        for (size_t i = 0; i < interface->n_addresses; i++) {
-                if (streq(interface->addresses[i], address)) {
-                        return true;
-                }
-        }
-        return false;
-}
-
-/* The facts that probe and apply begin with: the address as text, and the interface as IMDS, EC2
- * and the kernel know it. */
+/* The facts that probe and apply begin with: the address as text, and the interface as IMDS and the
+ * kernel know it. */
 typedef struct PrivateIp {
         char address[INET_ADDRSTRLEN];
         const ImdsInterface *primary;
-        Ec2Interface interface;
         Netif netif;
 } PrivateIp;
 
-static int look_at_interface(const Boot *boot, const Wait *wait, PrivateIp *ret, Error *err)
+static int look_at_interface(const Boot *boot, PrivateIp *ret, Error *err)
 {
         (void) inet_ntop(AF_INET, &boot->config.master_private_ip, ret->address,
                          sizeof(ret->address)); /* always fits */
@@ -74,19 +63,37 @@ static int look_at_interface(const Boot *boot, const Wait *wait, PrivateIp *ret,
                                  "no interface of this machine has hardware address %s (%s)",
                                  ret->primary->mac, ret->primary->eni_id);
         }
-        return ec2_describe_interfaces(boot->aws, (const char *const[]) { ret->primary->eni_id }, 1,
-                                       wait, &ret->interface, err);
+        return 0;
+}
+
+/* Asks EC2 if the interface has the address; the first time, identity has just asked. */
+static int look_at_ec2(Boot *boot, const ImdsInterface *primary, const Wait *wait, Error *err)
+{
+        Ec2Interface interface = {};
+        if (boot_take_fresh(&boot->fixed_address_is_fresh)) {
+                return 0;
+        }
+        int r = ec2_describe_interfaces(boot->aws, (const char *const[]) { primary->eni_id }, 1,
+                                        wait, &interface, err);
+        if (r >= 0) {
+                boot->has_fixed_address =
+                        ec2_interface_has(&interface, boot->config.master_private_ip);
+        }
+        return r;
 }
 
 int private_ip_probe(void *userdata, StepContext *context, Error *err)
 {
-        const Boot *boot = userdata;
+        Boot *boot = userdata;
         PrivateIp look = {};
-        int r = look_at_interface(boot, step_wait(context), &look, err);
+        int r = look_at_interface(boot, &look, err);
+        if (r >= 0) {
+                r = look_at_ec2(boot, look.primary, step_wait(context), err);
+        }
         if (r < 0) {
                 return r;
         }
-        if (!carries(&look.interface, look.address)) {
+        if (!boot->has_fixed_address) {
                 step_not_yet(context, "EC2 has %s on another interface, or on none", look.address);
                 return 0;
         }
@@ -98,18 +105,17 @@ int private_ip_probe(void *userdata, StepContext *context, Error *err)
         return r;
 }
 
-/* Refuses an address that is the primary address of an interface: EC2 reassigns secondary addresses
- * only, and a primary address stays with its interface. */
-static int refuse_primary(const Boot *boot, const PrivateIp *look, const Wait *wait, Error *err)
+/* Called when EC2 has refused to assign the address. Says who has it if that is why: EC2 reassigns
+ * secondary addresses only, and a primary address stays with its interface. Otherwise *err remains
+ * EC2's. Returns the negative errno of *err; `r` is that of EC2's. */
+static int explain_refusal(const Boot *boot, const PrivateIp *look, const Wait *wait, int r,
+                           Error *err)
 {
         Ec2Interface holder = {};
-        int r = ec2_find_interface_by_address(boot->aws, look->interface.subnet_id, look->address,
-                                              wait, &holder, err);
-        if (r <= 0) {
+        if (ec2_find_interface_by_address(boot->aws, boot->subnet_id, look->address, wait, &holder,
+                                          ERROR_IGNORED) <= 0 ||
+            !streq(holder.primary_ip, look->address)) {
                 return r;
-        }
-        if (!streq(holder.primary_ip, look->address)) {
-                return 0;
         }
         int refused = error_set(
                 err, ERROR_CONFIG, EADDRINUSE,
@@ -129,19 +135,16 @@ int private_ip_apply(void *userdata, StepContext *context, Error *err)
         const Boot *boot = userdata;
         const Wait *wait = step_wait(context);
         PrivateIp look = {};
-        int r = look_at_interface(boot, wait, &look, err);
+        int r = look_at_interface(boot, &look, err);
         if (r < 0) {
                 return r;
         }
-        if (!carries(&look.interface, look.address)) {
-                r = refuse_primary(boot, &look, wait, err);
-                if (r < 0) {
-                        return r;
-                }
+        if (!boot->has_fixed_address) {
                 r = ec2_assign_private_address(boot->aws, look.primary->eni_id, look.address, wait,
                                                err);
                 if (r < 0) {
-                        return r;
+                        return isempty(err->aws_code) ? r
+                                                      : explain_refusal(boot, &look, wait, r, err);
                 }
         }
         return netif_add_address(&look.netif, boot->config.master_private_ip, err);

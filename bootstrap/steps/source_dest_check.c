@@ -9,10 +9,9 @@
 int source_dest_check_probe(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
-        int r = boot->checks_are_fresh
+        int r = boot_take_fresh(&boot->checks_are_fresh)
                         ? 0
                         : boot_look_at_interfaces(boot, step_wait(context), NULL, err);
-        boot->checks_are_fresh = false;
         if (r < 0) {
                 return r;
         }

@@ -94,6 +94,10 @@ static char *change(const char *request)
         if (world.is_busy) {
                 return ec2_error("400 Bad Request", "InvalidParameterValue", "not yet");
         }
+        if (is_action(request, "AssignPrivateIpAddresses") &&
+            streq(world.interfaces[1].primary, FIXED)) {
+                return ec2_error("400 Bad Request", "InvalidParameterValue", "a primary address");
+        }
         FOREACH_ARRAY(interface, world.interfaces, ELEMENTS(world.interfaces)) {
                 bool named = strstr(request, interface->eni_id) != NULL;
                 if (world.forgets) {
@@ -193,7 +197,8 @@ static void fresh(void)
         boot.config.master_volume_id = volume;
         CHECK_INT(inet_pton(AF_INET, FIXED, &boot.config.master_private_ip), 1);
         boot.identity.n_interfaces = 0;
-        boot.checks_are_fresh = false;
+        boot.checks_are_fresh = boot.fixed_address_is_fresh = boot.elastic_ip_is_fresh = false;
+        (void) snprintf(boot.subnet_id, sizeof(boot.subnet_id), "subnet-1");
         (void) snprintf(boot.identity.local_ip, sizeof(boot.identity.local_ip), PRIMARY);
         (void) snprintf(boot.identity.subnet_cidr, sizeof(boot.identity.subnet_cidr),
                         "172.20.128.0/20");
@@ -393,9 +398,41 @@ static void private_ip_is_primary_elsewhere(void)
         CHECK_CONTAINS(err.message, OTHER_ENI);
         CHECK_CONTAINS(err.message, HOLDER);
         CHECK_INT(outcome_of(&err)->before_ready, OUTCOME_AGAIN); /* that instance may end */
-        CHECK_INT(count_action("AssignPrivateIpAddresses"), 0);
         Netif netif = card();
         CHECK_INT(netif_has_address(&netif, boot.config.master_private_ip, &err), 0);
+
+        /* and a refusal for another reason is EC2's */
+        fresh();
+        world.denies = true;
+        CHECK(RUN(private_ip, &status, &err) < 0);
+        CHECK_INT(err.class, ERROR_DENIED);
+        CHECK_CONTAINS(err.message, "ec2:AssignPrivateIpAddresses");
+}
+
+/* What identity and secrets have just seen elsewhere is the first look, and no later one. */
+static void addresses_begin_with_what_was_seen(void)
+{
+        StepStatus status;
+        Error err;
+        fresh();
+        boot.has_fixed_address = false;
+        boot.fixed_address_is_fresh = true;
+        CHECK_OK(RUN(private_ip, &status, &err), err);
+        CHECK_INT(count_action("AssignPrivateIpAddresses"), 1);
+        CHECK_INT(server_count(&server), 2);
+
+        fresh();
+        Wait wait = test_patience();
+        CHECK_OK(boot_look_at_elastic_ip(&boot, &wait, &err), err);
+        CHECK_STR(boot.elastic_ip.public_ip, "198.51.100.7");
+        boot.elastic_ip_is_fresh = true;
+        server_reset(&server, respond);
+        CHECK_OK(RUN(elastic_ip, &status, &err), err);
+        CHECK_INT(count_action("AssociateAddress"), 1);
+        CHECK_INT(count_action("DescribeAddresses"), 1);
+        world.eip_eni = OTHER_ENI; /* somebody has taken it */
+        CHECK_OK(RUN(elastic_ip, &status, &err), err);
+        CHECK_STR(world.eip_eni, ENI);
 }
 
 /* What EC2 may answer while the interface that had the address is being deleted is not final. */
@@ -467,6 +504,8 @@ int main(void)
                   true },
                 { "the fixed address as another's primary is refused",
                   private_ip_is_primary_elsewhere, true },
+                { "addresses: what was just seen elsewhere is not asked again",
+                  addresses_begin_with_what_was_seen, true },
                 { "a refusal that may pass is not final", refusals_that_may_pass, true },
                 { "a fixed address outside the subnet is refused", private_ip_outside_the_subnet },
                 { "without an interface nothing is asked for", no_interface_known },

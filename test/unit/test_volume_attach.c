@@ -171,6 +171,7 @@ static void fresh(unsigned timeout_s)
         boot.config.attach_timeout_s = timeout_s;
         boot.overrides.force_detach = false;
         boot.volume = (Blockdev) {};
+        boot.ec2_volume_is_fresh = false;
         show_disk(false);
         server_reset(&server, respond);
 }
@@ -198,6 +199,7 @@ static void attaches(void)
         CHECK_INT(boot.volume.kind, BLOCKDEV_NVME);
         CHECK_INT(count_action("AttachVolume"), 1);
         CHECK_INT(count_action("DetachVolume"), 0);
+        CHECK_INT(server_count(&server), 4); /* a look before it, and two until it is attached */
 
         server_reset(&server, respond); /* and again: nothing changes */
         boot.volume = (Blockdev) {};

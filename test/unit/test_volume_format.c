@@ -18,7 +18,7 @@
 
 static char record_key[96];
 
-/* What EC2 says of the volume. */
+/* What EC2 said of the volume, to step volume-attach. */
 static struct {
         bool encrypted;
         const char *snapshot, *stack;
@@ -28,19 +28,7 @@ static char *respond(const char *request, unsigned number)
 {
         (void) number;
         char *answer = bucket_answer(request);
-        if (answer) {
-                return answer;
-        }
-        _cleanup_free_ char *tag =
-                ec2.stack ? string_format("<item><key>aws:cloudformation:stack-id</key>"
-                                          "<value>%s</value></item>",
-                                          ec2.stack)
-                          : strdup("");
-        return ec2_reply("<volumeSet><item><volumeId>%s</volumeId><size>1</size>"
-                         "<snapshotId>%s</snapshotId><availabilityZone>" ZONE "</availabilityZone>"
-                         "<status>in-use</status><encrypted>%s</encrypted><attachmentSet/>"
-                         "<tagSet>%s</tagSet></item></volumeSet>",
-                         volume_id, ec2.snapshot, ec2.encrypted ? "true" : "false", tag ? tag : "");
+        return answer ? answer : ec2_error("400 Bad Request", "InvalidAction", "nobody asks");
 }
 
 static int run(MachineMode mode, StepStatus *status, Error *err)
@@ -52,6 +40,11 @@ static int run(MachineMode mode, StepStatus *status, Error *err)
                             .apply = volume_format_apply,
                             .deadline_s = 60,
                             .destroys_data = true };
+        Ec2Volume *volume = &boot.ec2_volume;
+        volume->encrypted = ec2.encrypted;
+        (void) snprintf(volume->snapshot_id, sizeof(volume->snapshot_id), "%s",
+                        strempty(ec2.snapshot));
+        (void) snprintf(volume->stack_id, sizeof(volume->stack_id), "%s", strempty(ec2.stack));
         MachineStatus machine;
         int r = run_rows(&step, 1, mode, &machine, err);
         *status = machine.steps[0];

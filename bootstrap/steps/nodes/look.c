@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/time.h"
@@ -158,8 +159,21 @@ static int look_ask(Question *question, Error *err)
         return r;
 }
 
+/* EC2 need not be asked about this instance, which runs. */
+static Ec2Instance describe_own(const Boot *boot)
+{
+        Ec2Instance own = { .state = "running" };
+        (void) snprintf(own.instance_id, sizeof(own.instance_id), "%s", boot->identity.instance_id);
+        (void) snprintf(own.role, sizeof(own.role), "%s", role_to_string(boot->config.role));
+        return own;
+}
+
 static int ask_about(Question *question, const char *name, Ec2Instance *place, Error *err)
 {
+        if (streq(name, question->boot->node_name)) {
+                *place = describe_own(question->boot);
+                return 0;
+        }
         int r = question->n == EC2_NAMES_MAX ? look_ask(question, err) : 0;
         question->names[question->n] = name;
         question->places[question->n++] = place;

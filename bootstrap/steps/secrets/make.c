@@ -158,20 +158,19 @@ static int hold_claim(const Boot *boot, StepContext *context, const SecretsScene
         return r < 0 ? r : 1;
 }
 
-static int make_files(const Boot *boot, StepContext *context, PkiFiles *ret, Error *err)
+static int make_files(Boot *boot, StepContext *context, PkiFiles *ret, Error *err)
 {
         const StackConfig *config = &boot->config;
-        Ec2Address address;
-        int r = ec2_describe_address(boot->aws, config->master_eip_allocation_id,
-                                     step_wait(context), &address, err);
+        int r = boot_look_at_elastic_ip(boot, step_wait(context), err);
         if (r < 0) {
                 return r;
         }
+        boot->elastic_ip_is_fresh = !boot_has_elastic_ip(boot);
         char private_ip[INET_ADDRSTRLEN];
         (void) inet_ntop(AF_INET, &config->master_private_ip, private_ip, sizeof(private_ip));
         const PkiFacts facts = {
                 .cluster_name = config->cluster_name,
-                .public_ip = address.public_ip,
+                .public_ip = boot->elastic_ip.public_ip,
                 .private_ip = private_ip,
                 .service_network = config->service_network,
                 .cluster_domain = config->cluster_domain,
@@ -237,7 +236,7 @@ static int describe_index(const SecretsScene *scene, const LineageIdentity *iden
         return artifacts_generation_new(index->generation, err);
 }
 
-int secrets_make(const Boot *boot, StepContext *context, const SecretsScene *scene, Error *err)
+int secrets_make(Boot *boot, StepContext *context, const SecretsScene *scene, Error *err)
 {
         _cleanup_pki_files_ PkiFiles files = {};
         _cleanup_artifacts_index_ ArtifactsIndex index = {};

@@ -41,4 +41,4 @@ unsigned secrets_flags(const Boot *boot); /* LineageFlag */
 
 /* Makes identity, claim, files and index, in this order, for LINEAGE_BEGIN, RESUME and TAKE_OVER.
  * Returns 1 once the index is written; 0 if another instance was faster: look again. */
-int secrets_make(const Boot *boot, StepContext *context, const SecretsScene *scene, Error *err);
+int secrets_make(Boot *boot, StepContext *context, const SecretsScene *scene, Error *err);

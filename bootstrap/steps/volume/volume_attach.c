@@ -109,41 +109,56 @@ static int attach_refuse_missing(const Boot *boot, Error *err)
                             STACK_CONFIG_PATH);
 }
 
-/* Looks at the volume, and refuses one that will not do. */
-static int attach_look(const Boot *boot, const Wait *wait, Ec2Volume *ret, Error *err)
+/* Looks at the volume, and refuses one that will not do. Probe and apply follow on each other, so
+ * each uses the last look of the other. */
+static int attach_look(Boot *boot, const Wait *wait, Error *err)
 {
-        int r = ec2_describe_volume(boot->aws, boot->config.master_volume_id, wait, ret, err);
-        return r < 0 ? r : check_volume(boot, ret, err);
+        int r = boot_take_fresh(&boot->ec2_volume_is_fresh)
+                        ? 0
+                        : ec2_describe_volume(boot->aws, boot->config.master_volume_id, wait,
+                                              &boot->ec2_volume, err);
+        return r < 0 ? r : check_volume(boot, &boot->ec2_volume, err);
 }
 
-static bool is_attached_here(const Boot *boot, const Ec2Volume *volume)
+static bool is_attached_here(const Boot *boot)
 {
+        const Ec2Volume *volume = &boot->ec2_volume;
         return volume->attached &&
                streq(volume->attachment.instance_id, boot->identity.instance_id);
+}
+
+/* Returns 1 if the volume is attached here, as far as EC2 has said, and its disk has appeared. */
+static int find_disk(Boot *boot, StepContext *context, Error *err)
+{
+        const Ec2Volume *volume = &boot->ec2_volume;
+        const char *id = boot->config.master_volume_id;
+        if (!is_attached_here(boot) || !streq(volume->attachment.state, "attached")) {
+                const char *state = volume->attached ? volume->attachment.state : volume->state;
+                step_not_yet(context, "volume %s is %s%s%s", id, state,
+                             volume->attached ? " to " : "", volume->attachment.instance_id);
+                return 0;
+        }
+        Blockdev device = {};
+        int r = blockdev_find(id, volume->attachment.device, &device, err);
+        if (r > 0) {
+                boot->volume = device;
+        } else if (r == 0) {
+                step_not_yet(context, "volume %s is attached as %s, its disk has not appeared", id,
+                             volume->attachment.device);
+        }
+        return r;
 }
 
 int volume_attach_probe(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
-        Ec2Volume volume = {};
-        int r = attach_look(boot, step_wait(context), &volume, err);
+        bool asks = !boot->ec2_volume_is_fresh;
+        int r = attach_look(boot, step_wait(context), err);
         if (r < 0) {
                 return is_missing(err) ? attach_refuse_missing(boot, err) : r;
         }
-        if (!is_attached_here(boot, &volume) || !streq(volume.attachment.state, "attached")) {
-                const char *state = volume.attached ? volume.attachment.state : volume.state;
-                step_not_yet(context, "volume %s is %s%s%s", boot->config.master_volume_id, state,
-                             volume.attached ? " to " : "", volume.attachment.instance_id);
-                return 0;
-        }
-        Blockdev device = {};
-        r = blockdev_find(boot->config.master_volume_id, volume.attachment.device, &device, err);
-        if (r > 0) {
-                boot->volume = device;
-        } else if (r == 0) {
-                step_not_yet(context, "volume %s is attached as %s, its disk has not appeared",
-                             boot->config.master_volume_id, volume.attachment.device);
-        }
+        r = find_disk(boot, context, err);
+        boot->ec2_volume_is_fresh = r == 0 && asks; /* for apply, which follows */
         return r;
 }
 
@@ -272,25 +287,25 @@ static int await_holder(Attach *attach, const Ec2Volume *volume, Error *err)
  * 0. */
 static int attach_take_turn(Attach *attach, Error *err)
 {
-        const Boot *boot = attach->boot;
+        Boot *boot = attach->boot;
         const char *id = boot->config.master_volume_id;
-        Ec2Volume volume = {};
-        int r = attach_look(boot, &attach->wait, &volume, err);
+        const Ec2Volume *volume = &boot->ec2_volume;
+        int r = attach_look(boot, &attach->wait, err);
         if (r < 0) {
                 return is_missing(err) ? attach_refuse_missing(boot, err) : r;
         }
         attach->held = false;
-        if (is_attached_here(boot, &volume)) {
-                return await_own_attachment(attach, &volume, err);
+        if (is_attached_here(boot)) {
+                return await_own_attachment(attach, volume, err);
         }
         attach->attaching_since_ms = 0;
-        if (volume.attached) {
+        if (volume->attached) {
                 attach->held = true;
-                return await_holder(attach, &volume, err);
+                return await_holder(attach, volume, err);
         }
-        if (!streq(volume.state, "available")) {
+        if (!streq(volume->state, "available")) {
                 waiting_for(attach, "volume %s: in state %s, to become available", id,
-                            volume.state);
+                            volume->state);
                 return 0;
         }
         return attach_ask(attach, err);
@@ -340,5 +355,6 @@ int volume_attach_apply(void *userdata, StepContext *context, Error *err)
         if (r == 0) {
                 return give_up(&attach, err);
         }
+        boot->ec2_volume_is_fresh = r > 0; /* for the probe that follows */
         return r < 0 ? r : 0;
 }

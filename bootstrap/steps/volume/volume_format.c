@@ -131,38 +131,32 @@ static int look_for_name(const Boot *boot, StepContext *context, Look *look, Err
         return 0;
 }
 
-/* Asks EC2 if the volume is encrypted, was made from no snapshot, and can only have been made by
- * this stack. */
-static int look_at_origin(const Boot *boot, StepContext *context, Look *look, Error *err)
+/* Looks in EC2's description if the volume is encrypted, was made from no snapshot, and can only
+ * have been made by this stack. None of this can change, so step volume-attach's look is enough. */
+static void look_at_origin(const Boot *boot, Look *look)
 {
-        Ec2Volume volume = {};
+        const Ec2Volume *volume = &boot->ec2_volume;
         const char *stack = strempty(boot->config.stack_name);
-        int r = ec2_describe_volume(boot->aws, boot->config.master_volume_id, step_wait(context),
-                                    &volume, err);
-        if (r < 0) {
-                return r;
-        }
         char *why = look->not_new;
         size_t n = sizeof(look->not_new);
-        if (!volume.encrypted) {
+        if (!volume->encrypted) {
                 (void) snprintf(why, n,
                                 "it is not encrypted, and only a new encrypted volume "
                                 "reads so");
-        } else if (volume.snapshot_id[0]) {
-                (void) snprintf(why, n, "it was made from %s", volume.snapshot_id);
+        } else if (volume->snapshot_id[0]) {
+                (void) snprintf(why, n, "it was made from %s", volume->snapshot_id);
         } else if (!string_starts_with(stack, "arn:")) {
                 (void) snprintf(why, n,
                                 "STACK_NAME in " STACK_CONFIG_PATH " is \"%.60s\", not a stack's "
                                 "id, so nothing tells that this stack made it",
                                 stack);
-        } else if (!streq(volume.stack_id, stack)) {
+        } else if (!streq(volume->stack_id, stack)) {
                 (void) snprintf(why, n,
                                 "its tag " EC2_TAG_STACK_ID " is \"%.140s\", not STACK_NAME",
-                                volume.stack_id);
+                                volume->stack_id);
         } else {
                 look->scene.is_stacks_own = true;
         }
-        return 0;
 }
 
 /* Looks at the disk and at its record and, if these do not decide, at what EC2 and the bucket say
@@ -182,7 +176,7 @@ static int look_at_volume(const Boot *boot, StepContext *context, Look *look, Er
                 return r; /* the rest would decide nothing */
         }
         if (look->scene.content == DISK_NOISE) {
-                r = look_at_origin(boot, context, look, err);
+                look_at_origin(boot, look);
         }
         if (r >= 0 && (look->scene.content == DISK_NOISE || look->scene.content == DISK_BLANK)) {
                 r = look_for_name(boot, context, look, err);
