@@ -49,7 +49,9 @@ def is_the_tests(report):
     if not re.search(r"SEGV on unknown address 0x0{8,}[0-9a-f]{1,4} |runtime error: .*null pointer", report):
         return False
     stack = re.split(r"\n\s*\n", report)[0]  # the one of the fault comes first
-    places = re.findall(r"^ +#\d+ 0x[0-9a-f]+ in .* ((?:bootstrap|test)/\S+)$", stack, re.M)
+    places = re.findall(r"^((?:bootstrap|test)/\S+): runtime error: .*null pointer"
+                        r"|^ +#\d+ 0x[0-9a-f]+ in .* ((?:bootstrap|test)/\S+)$", stack, re.M)
+    places = [error or frame for error, frame in places]
     return bool(places) and places[0].startswith("test/unit/")
 
 
