@@ -398,6 +398,8 @@ static void private_ip_is_primary_elsewhere(void)
         CHECK_CONTAINS(err.message, OTHER_ENI);
         CHECK_CONTAINS(err.message, HOLDER);
         CHECK_INT(outcome_of(&err)->before_ready, OUTCOME_AGAIN); /* that instance may end */
+        CHECK_INT(count_action("AssignPrivateIpAddresses"), 1);   /* EC2 has refused it, once */
+        CHECK(!world.interfaces[0].has_fixed);
         Netif netif = card();
         CHECK_INT(netif_has_address(&netif, boot.config.master_private_ip, &err), 0);
 

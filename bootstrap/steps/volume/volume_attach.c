@@ -158,7 +158,7 @@ int volume_attach_probe(void *userdata, StepContext *context, Error *err)
                 return is_missing(err) ? attach_refuse_missing(boot, err) : r;
         }
         r = find_disk(boot, context, err);
-        boot->ec2_volume_is_fresh = r == 0 && asks; /* for apply, which follows */
+        boot->ec2_volume_is_fresh = r == 0 && asks; /* for apply; never apply's own look again */
         return r;
 }
 
