@@ -9,7 +9,6 @@
 #include <time.h>
 
 #include "aws/errors.h"
-#include "aws/sigv4.h"
 
 #define ATTEMPTS_MAX   5
 #define BACKOFF_MS     100
@@ -253,37 +252,66 @@ static int sign_call(const AwsCall *call, const char *region, const char *host, 
         return 0;
 }
 
-static int send_once(AwsClient *client, const AwsCall *call, const Wait *wait, Outcome *ret,
-                     Error *err)
-{
-        _cleanup_free_ char *host = NULL, *path = NULL;
-        _cleanup_sigv4_result_ Sigv4Result signature = {};
-        HttpHeader headers[SIGV4_HEADERS_MAX];
-        const char *query;
-        char effect[96];
-        size_t n_headers = 0;
+/* A call with its signature. */
+typedef struct SignedCall {
+        char *host, *path;
+        AwsKeys keys;
+        int64_t correction; /* of the clock */
+        Sigv4Result signature;
+        HttpHeader headers[SIGV4_HEADERS_MAX]; /* point into the members above */
+        size_t n_headers;
+} SignedCall;
 
-        if (split_url(call->url, &host, &path, &query) < 0) {
+static void signed_call_done(SignedCall *signed_call)
+{
+        free(signed_call->host);
+        free(signed_call->path);
+        aws_keys_done(&signed_call->keys);
+        sigv4_result_done(&signed_call->signature);
+}
+
+/* *ret must be zero; it must be released on failure as well. */
+static int client_prepare(AwsClient *client, const AwsCall *call, const Wait *wait, SignedCall *ret,
+                          Error *err)
+{
+        const char *query;
+        if (split_url(call->url, &ret->host, &ret->path, &query) < 0) {
                 return error_oom(err);
         }
-        int r = client_take_turn(client, wait, err);
-        if (r < 0) {
-                return r;
-        }
-        r = credentials_get(client->credentials, wait, &ret->keys, err);
+        int r = credentials_get(client->credentials, wait, &ret->keys, err);
         if (r < 0) {
                 return r;
         }
         client_lock(client);
         ret->correction = client->correction;
-        client->n_requests++;
         client_unlock(client);
-        r = sign_call(call, call->region ? call->region : client->region, host, path, query,
-                      time(NULL) + ret->correction, &ret->keys, &signature, headers, &n_headers,
-                      err);
+        return sign_call(call, call->region ? call->region : client->region, ret->host, ret->path,
+                         query, time(NULL) + ret->correction, &ret->keys, &ret->signature,
+                         ret->headers, &ret->n_headers, err);
+}
+
+int aws_client_sign(AwsClient *client, const AwsCall *call, const Wait *wait, AwsKeys *ret_keys,
+                    Sigv4Result *ret, Error *err)
+{
+        _cleanup_(signed_call_done) SignedCall signed_call = {};
+        int r = client_prepare(client, call, wait, &signed_call, err);
         if (r < 0) {
                 return r;
         }
+        *ret_keys = signed_call.keys;
+        *ret = signed_call.signature;
+        signed_call.keys = (AwsKeys) {};
+        signed_call.signature = (Sigv4Result) {};
+        return 0;
+}
+
+static int client_send(AwsClient *client, const AwsCall *call, const HttpHeader *headers,
+                       size_t n_headers, const Wait *wait, HttpReply *ret, Error *err)
+{
+        char effect[96];
+        client_lock(client);
+        client->n_requests++;
+        client_unlock(client);
         (void) snprintf(effect, sizeof(effect), "%s %s", call->service, call->operation);
         HttpRequest request = {
                 .method = call->method,
@@ -297,7 +325,33 @@ static int send_once(AwsClient *client, const AwsCall *call, const Wait *wait, O
                 .secret_reply = call->secret_reply,
                 .effect = effect,
         };
-        return http_exchange(&request, wait, &ret->reply, err);
+        return http_exchange(&request, wait, ret, err);
+}
+
+int aws_client_forward(AwsClient *client, const AwsCall *call, const Wait *wait, HttpReply *ret,
+                       Error *err)
+{
+        int r = client_take_turn(client, wait, err);
+        return r < 0 ? r
+                     : client_send(client, call, call->headers, call->n_headers, wait, ret, err);
+}
+
+static int send_once(AwsClient *client, const AwsCall *call, const Wait *wait, Outcome *ret,
+                     Error *err)
+{
+        _cleanup_(signed_call_done) SignedCall signed_call = {};
+        int r = client_take_turn(client, wait, err);
+        if (r >= 0) {
+                r = client_prepare(client, call, wait, &signed_call, err);
+        }
+        if (r >= 0) {
+                r = client_send(client, call, signed_call.headers, signed_call.n_headers, wait,
+                                &ret->reply, err);
+        }
+        ret->correction = signed_call.correction;
+        ret->keys = signed_call.keys;
+        signed_call.keys = (AwsKeys) {};
+        return r;
 }
 
 static bool is_accepted(const AwsCall *call, int status)

@@ -3,6 +3,7 @@
 
 #include "aws/credentials.h"
 #include "aws/endpoints.h"
+#include "aws/sigv4.h"
 #include "base/error.h"
 #include "base/wait.h"
 #include "host/http.h"
@@ -41,6 +42,16 @@ typedef struct AwsCall {
  * filled. Its message names operation and resource. */
 int aws_client_call(AwsClient *client, const AwsCall *call, const Wait *wait, HttpReply *ret,
                     Error *err);
+
+/* Signs the call as aws_client_call() would now, and sends nothing. Returns the keys that it signed
+ * with, and the signature; the caller releases both. */
+int aws_client_sign(AwsClient *client, const AwsCall *call, const Wait *wait, AwsKeys *ret_keys,
+                    Sigv4Result *ret, Error *err);
+
+/* Sends the call once, with its headers as they are: another has signed it. Returns AWS's reply,
+ * whatever its status. Keeps to the client's pace. */
+int aws_client_forward(AwsClient *client, const AwsCall *call, const Wait *wait, HttpReply *ret,
+                       Error *err);
 
 /* Sets *ret_seconds to the seconds that must be added to this machine's clock to get AWS's, by the
  * last reply that TLS verified. *ret_known is false before the first such reply. */

@@ -89,27 +89,33 @@ static void make_pattern(const char *name, char *ret, size_t size)
         (void) snprintf(ret, size, "%.*s*", (int) (dot + 1 - name), name);
 }
 
-int ec2_find_instances_by_name(AwsClient *client, const char *cluster, const char *const *names,
-                               size_t n, const Wait *wait, Ec2Instance *ret, Error *err)
+/* The filters before the names. Another VPC may use the same addresses, and so the same names. */
+#define SCOPE_PARAMETERS 5
+
+int ec2_find_instances_by_name(AwsClient *client, const char *cluster, const char *vpc_id,
+                               const char *const *names, size_t n, const Wait *wait,
+                               Ec2Instance *ret, Error *err)
 {
         char value_names[EC2_NAMES_MAX][32], patterns[EC2_NAMES_MAX][256];
-        QueryParameter parameters[3 + EC2_NAMES_MAX] = {
+        QueryParameter parameters[SCOPE_PARAMETERS + EC2_NAMES_MAX] = {
                 { "Filter.1.Name", "tag:" EC2_TAG_CLUSTER },
                 { "Filter.1.Value.1", cluster },
-                { "Filter.2.Name", "network-interface.private-dns-name" },
+                { "Filter.2.Name", "vpc-id" },
+                { "Filter.2.Value.1", vpc_id },
+                { "Filter.3.Name", "network-interface.private-dns-name" },
         };
         if (n == 0 || n > EC2_NAMES_MAX) {
                 return error_set(err, ERROR_FATAL, EINVAL, "ec2:DescribeInstances of %zu names", n);
         }
         for (size_t i = 0; i < n; i++) {
-                (void) snprintf(value_names[i], sizeof(value_names[i]), "Filter.2.Value.%zu",
+                (void) snprintf(value_names[i], sizeof(value_names[i]), "Filter.3.Value.%zu",
                                 i + 1);
                 make_pattern(names[i], patterns[i], sizeof(patterns[i]));
-                parameters[3 + i] = (QueryParameter) { value_names[i], patterns[i] };
+                parameters[SCOPE_PARAMETERS + i] = (QueryParameter) { value_names[i], patterns[i] };
         }
         _cleanup_xml_ XmlNode *root = NULL;
-        int r = query_call(client, &api, "DescribeInstances", names[0], parameters, 3 + n, wait,
-                           &root, err);
+        int r = query_call(client, &api, "DescribeInstances", names[0], parameters,
+                           SCOPE_PARAMETERS + n, wait, &root, err);
         return r < 0 ? r : ec2_parse_named_instances(root, names, n, ret, err);
 }
 

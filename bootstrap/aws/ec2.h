@@ -65,13 +65,15 @@ typedef struct Ec2Instance {
         bool other_domain;    /* EC2 has this host's name only under another domain */
 } Ec2Instance;
 
-/* Finds, in one call, the instances that have the tag KubernetesCluster=CLUSTER and whose primary
- * interface has one of these private DNS names: ret[i] for names[i] (at most EC2_NAMES_MAX). The
- * interface's name counts because EC2 sets it; an instance's own private DNS name may follow the
- * VPC's DHCP options. Names are compared without regard to case. EC2 reuses an address when its
- * instance has ended, so among several instances with one name the running one counts. */
-int ec2_find_instances_by_name(AwsClient *client, const char *cluster, const char *const *names,
-                               size_t n, const Wait *wait, Ec2Instance *ret, Error *err);
+/* Finds, in one call, the instances in the VPC that have the tag KubernetesCluster=CLUSTER and
+ * whose primary interface has one of these private DNS names: ret[i] for names[i] (at most
+ * EC2_NAMES_MAX). The interface's name counts because EC2 sets it; an instance's own private DNS
+ * name may follow the VPC's DHCP options. Names are compared without regard to case. EC2 reuses an
+ * address when its instance has ended, so among several instances with one name the running one
+ * counts. */
+int ec2_find_instances_by_name(AwsClient *client, const char *cluster, const char *vpc_id,
+                               const char *const *names, size_t n, const Wait *wait,
+                               Ec2Instance *ret, Error *err);
 
 #define EC2_INTERFACES_MAX 128
 #define EC2_ADDRESSES_MAX  64

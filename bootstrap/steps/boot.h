@@ -138,6 +138,8 @@ typedef struct Boot {
         ImdsIdentity identity;
         char node_name[NODE_NAME_MAX + 1]; /* EC2's private DNS name of the primary interface */
         char subnet_id[32];                /* the primary interface's */
+        char vpc_id[32];                   /* likewise */
+        char account[IMDS_ACCOUNT_MAX];
 
         /* identity, and each later look of source-dest-check */
         bool checked[IMDS_INTERFACES_MAX]; /* identity.interfaces[i] has the check on, in EC2 */

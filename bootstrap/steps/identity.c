@@ -92,10 +92,9 @@ static int learn_role(Boot *boot, StepContext *context, Error *err)
 /* Opens the bucket, which must belong to this instance's own account. */
 static int open_bucket(Boot *boot, const Wait *wait, Error *err)
 {
-        char account[IMDS_ACCOUNT_MAX];
-        int r = imds_account(boot->imds, wait, account, err);
+        int r = imds_account(boot->imds, wait, boot->account, err);
         return r < 0 ? r
-                     : s3_bucket_new(boot->aws, boot->config.s3_bucket, account,
+                     : s3_bucket_new(boot->aws, boot->config.s3_bucket, boot->account,
                                      boot->config.kms_key_id, &boot->bucket, err);
 }
 
@@ -109,6 +108,7 @@ static int learn_name(Boot *boot, const Wait *wait, Error *err)
                 return error_prefix(err, "this machine's name");
         }
         memcpy(boot->subnet_id, primary.subnet_id, sizeof(boot->subnet_id));
+        memcpy(boot->vpc_id, primary.vpc_id, sizeof(boot->vpc_id));
         boot->checks_are_fresh = true;
         boot->has_fixed_address = ec2_interface_has(&primary, boot->config.master_private_ip);
         boot->fixed_address_is_fresh = !boot->has_fixed_address;

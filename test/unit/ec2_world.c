@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "ec2_world.h"
 
+#include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
 
@@ -34,6 +35,27 @@ char *ec2_error(const char *status, const char *code, const char *message)
         return make_reply(status, "Content-Type: text/xml\r\n", body);
 }
 
+char *sts_reply(const char *request, const char *role)
+{
+        const char *mark = "Credential=ASIA", *key = strstr(request, mark);
+        char id[32] = "";
+        for (size_t i = 0;
+             key && i < sizeof(id) - 1 && isalnum((unsigned char) key[strlen(mark) + i]); i++) {
+                id[i] = (char) tolower((unsigned char) key[strlen(mark) + i]);
+        }
+        if (!*id || streq(id, "bad")) {
+                return make_reply("403 Forbidden", "Content-Type: text/xml\r\n",
+                                  "<ErrorResponse><Error><Code>SignatureDoesNotMatch</Code>"
+                                  "<Message>m</Message></Error></ErrorResponse>");
+        }
+        _cleanup_free_ char *body = string_format(
+                "<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws:sts::"
+                "123456789012:"
+                "assumed-role/%s/i-%s</Arn></GetCallerIdentityResult></GetCallerIdentityResponse>",
+                role, id);
+        return make_reply("200 OK", "Content-Type: text/xml\r\n", body);
+}
+
 bool is_action(const char *request, const char *action)
 {
         char text[64];
@@ -59,6 +81,7 @@ void start_world(void)
         deadline_s = test_patience_s();
         (void) snprintf(url, sizeof(url), "http://127.0.0.1:%d", server.port);
         (void) setenv("AWS_ENDPOINT_URL_EC2", url, 1);
+        (void) setenv("AWS_ENDPOINT_URL_STS", url, 1);
         if (http_init(&err) < 0 ||
             credentials_new_static("AKIDEXAMPLE", "secret", NULL, &credentials, &err) < 0 ||
             aws_client_new(credentials, "us-east-1", NULL, &boot.aws, &err) < 0) {
@@ -68,6 +91,7 @@ void start_world(void)
         boot.credentials = credentials;
         (void) snprintf(boot.identity.instance_id, sizeof(boot.identity.instance_id), INSTANCE);
         (void) snprintf(boot.identity.zone, sizeof(boot.identity.zone), ZONE);
+        (void) snprintf(boot.account, sizeof(boot.account), "123456789012");
         (void) snprintf(boot.identity.region, sizeof(boot.identity.region), "us-east-1");
 }
 

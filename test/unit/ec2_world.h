@@ -22,6 +22,10 @@ char *ec2_reply(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 char *ec2_error(const char *status, const char *code, const char *message);
 
+/* The reply of STS to a proof: an access key "ASIA7X" is that of instance i-7x with the role `role`
+ * in account 123456789012, and "ASIABAD" that of nobody. */
+char *sts_reply(const char *request, const char *role);
+
 bool is_action(const char *request, const char *action);
 
 /* How often the action was asked for. */

@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <pthread.h>
 
+#include "aws/sts.h"
+
 #include "region_world.h"
 
 static void test_identity(void)
@@ -364,6 +366,111 @@ static void test_buckets(void)
                   1);
 }
 
+#define SHA "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+static const StsClaim claim = { "cluster-1", SHA };
+
+/* The proof that this actor gives for the claim. */
+static StsProof proof_of(const char *name)
+{
+        _cleanup_actor_ Actor a = make_actor(name);
+        _cleanup_buffer_ Buffer text = {};
+        Wait wait = test_patience();
+        Error err = {};
+        StsProof proof = {};
+        CHECK_OK(sts_prove(a.client, &claim, &wait, &text, &err), err);
+        CHECK_OK(sts_proof_parse(text.data, text.size, &proof, &err), err);
+        CHECK(sts_proof_is_fresh(&proof, time(NULL)));
+        CHECK_INT(aws_client_requests(a.client), 0); /* it only signs */
+        return proof;
+}
+
+/* Who proves something is told by AWS, and by nothing in the proof. */
+static void test_proof(void)
+{
+        _cleanup_actor_ Actor master = make_actor("master");
+        Wait wait = test_patience();
+        Error err = {};
+        StsCaller caller = {};
+        char why[STS_REASON_MAX] = "";
+        StsProof node = proof_of("node"), own = proof_of("master");
+        CHECK_INT(sts_check(master.client, &node, &claim, &wait, &caller, why, &err), 1);
+        CHECK_STR(caller.session, of("node", "id"));
+        CHECK_STR(caller.role, in_world("node_role"));
+        CHECK_STR(caller.account, "123456789012");
+        CHECK_INT(sts_check(master.client, &own, &claim, &wait, &caller, why, &err), 1);
+        CHECK_STR(caller.session, of("master", "id"));
+        CHECK_STR(caller.role, in_world("master_role"));
+}
+
+/* A proof is worth nothing for another request or cluster, at another time, or with anybody
+ * else's key. */
+static void test_proof_of_something_else(void)
+{
+        _cleanup_actor_ Actor master = make_actor("master");
+        const StsProof node = proof_of("node"), own = proof_of("master");
+        const StsClaim others[] = {
+                { "cluster-2", SHA },
+                { "cluster-1", "a" SHA },
+                { "cluster-1", "" },
+        };
+        Wait wait = test_patience();
+        Error err = {};
+        StsCaller caller = {};
+        char why[STS_REASON_MAX];
+        FOREACH_ARRAY(other, others, ELEMENTS(others)) {
+                CHECK_INT(sts_check(master.client, &node, other, &wait, &caller, why, &err), 0);
+                CHECK_CONTAINS(why, "STS refuses the proof: SignatureDoesNotMatch");
+        }
+        StsProof later = node, key = node, token = node, signature = node;
+        later.date[14] = node.date[14] == '0' ? '1' : '0';
+        memcpy(key.access_key_id, own.access_key_id, sizeof(own.access_key_id));
+        memcpy(token.session_token, own.session_token, sizeof(own.session_token));
+        signature.signature[5] = node.signature[5] == '0' ? '1' : '0';
+        const struct {
+                const StsProof *proof;
+                const char *code;
+        } forged[] = {
+                { &later, "SignatureDoesNotMatch" },
+                { &key, "InvalidClientTokenId" },
+                { &token, "InvalidClientTokenId" },
+                { &signature, "SignatureDoesNotMatch" },
+        };
+        FOREACH_ARRAY(each, forged, ELEMENTS(forged)) {
+                CHECK_INT(sts_check(master.client, each->proof, &claim, &wait, &caller, why, &err),
+                          0);
+                CHECK_CONTAINS(why, each->code);
+        }
+        /* without its token a key is no session's; a user's key is no instance's */
+        _cleanup_actor_ Actor admin = make_actor("admin");
+        _cleanup_buffer_ Buffer text = {};
+        StsProof user = {};
+        CHECK_OK(sts_prove(admin.client, &claim, &wait, &text, &err), err);
+        CHECK_INT(sts_proof_parse(text.data, text.size, &user, &err), -EBADMSG);
+}
+
+/* While STS does not answer, nobody is refused. */
+static void test_proof_without_an_answer(void)
+{
+        _cleanup_actor_ Actor master = make_actor("master");
+        const StsProof node = proof_of("node");
+        Wait wait = test_patience();
+        Error err = {};
+        StsCaller caller = {};
+        char why[STS_REASON_MAX];
+        fault("{\"action\":\"sts:GetCallerIdentity\",\"effect\":\"error\",\"status\":503,"
+              "\"code\":\"ServiceUnavailable\"}");
+        CHECK_INT(sts_check(master.client, &node, &claim, &wait, &caller, why, &err), -EAGAIN);
+        CHECK_INT(err.class, ERROR_RETRY);
+        no_faults();
+        fault("{\"action\":\"sts:GetCallerIdentity\",\"effect\":\"error\",\"status\":400,"
+              "\"code\":\"Throttling\"}");
+        CHECK(sts_check(master.client, &node, &claim, &wait, &caller, why, &err) < 0);
+        CHECK_INT(err.class, ERROR_RETRY);
+        no_faults();
+        CHECK_INT(sts_check(master.client, &node, &claim, &wait, &caller, why, &err), 1);
+}
+
 int main(void)
 {
         Error err = {};
@@ -389,6 +496,9 @@ int main(void)
         test_case("conditional writes", test_conditions);
         test_case("four writers, one winner", test_race);
         test_case("buckets: none, in another region, encrypted", test_buckets);
+        test_case("a proof of identity", test_proof);
+        test_case("a proof of something else", test_proof_of_something_else);
+        test_case("a proof while STS does not answer", test_proof_without_an_answer);
         json_decref(world);
         http_done();
         return test_done();

@@ -150,13 +150,15 @@ static void test_named_instances(void)
         Error err = {};
         server_reset(&server, NULL);
         server_script(&server, "200 OK", "", reply);
-        CHECK_OK(ec2_find_instances_by_name(client, "blue", names, 3, &wait, found, &err), err);
+        CHECK_OK(ec2_find_instances_by_name(client, "blue", "vpc-1", names, 3, &wait, found, &err),
+                 err);
         CHECK_STR(asked(), "Action=DescribeInstances&Version=2016-11-15"
                            "&Filter.1.Name=tag%3AKubernetesCluster&Filter.1.Value.1=blue"
-                           "&Filter.2.Name=network-interface.private-dns-name"
-                           "&Filter.2.Value.1=ip-1.%2A"
-                           "&Filter.2.Value.2=ip-2.%2A"
-                           "&Filter.2.Value.3=ip-3.%2A");
+                           "&Filter.2.Name=vpc-id&Filter.2.Value.1=vpc-1"
+                           "&Filter.3.Name=network-interface.private-dns-name"
+                           "&Filter.3.Value.1=ip-1.%2A"
+                           "&Filter.3.Value.2=ip-2.%2A"
+                           "&Filter.3.Value.3=ip-3.%2A");
         CHECK_STR(found[0].instance_id, "i-1"); /* the one that runs, not the last */
         CHECK_STR(found[0].state, "running");
         CHECK_STR(found[0].role, "node");
@@ -203,7 +205,8 @@ static void test_instance_names(void)
                         c->interfaces);
                 server_reset(&server, NULL);
                 server_script(&server, "200 OK", "", reply);
-                CHECK_OK(ec2_find_instances_by_name(client, "blue", names, 1, &wait, &found, &err),
+                CHECK_OK(ec2_find_instances_by_name(client, "blue", "vpc-1", names, 1, &wait,
+                                                    &found, &err),
                          err);
                 if (*found.instance_id != (c->found ? 'i' : '\0') ||
                     found.other_domain != c->other_domain) {
@@ -227,7 +230,8 @@ static void test_instance_with_a_namesake(void)
         Error err = {};
         server_reset(&server, NULL);
         server_script(&server, "200 OK", "", reply);
-        CHECK_OK(ec2_find_instances_by_name(client, "blue", names, 1, &wait, &found, &err), err);
+        CHECK_OK(ec2_find_instances_by_name(client, "blue", "vpc-1", names, 1, &wait, &found, &err),
+                 err);
         CHECK_STR(found.instance_id, "i-1");
         CHECK(!found.other_domain);
 }
@@ -250,15 +254,16 @@ static void test_named_instances_refused(void)
                 Error err = {};
                 server_reset(&server, NULL);
                 server_script(&server, "200 OK", "", *reply);
-                CHECK(ec2_find_instances_by_name(client, "blue", names, 1, &wait, found, &err) < 0);
+                CHECK(ec2_find_instances_by_name(client, "blue", "vpc-1", names, 1, &wait, found,
+                                                 &err) < 0);
                 CHECK_INT(err.class, ERROR_RETRY);
                 CHECK_STR(found[0].instance_id, "kept");
         }
         Error err = {};
-        CHECK_INT(ec2_find_instances_by_name(client, "blue", names, 0, &wait, found, &err),
+        CHECK_INT(ec2_find_instances_by_name(client, "blue", "vpc-1", names, 0, &wait, found, &err),
                   -EINVAL);
-        CHECK_INT(ec2_find_instances_by_name(client, "blue", names, EC2_NAMES_MAX + 1, &wait, found,
-                                             &err),
+        CHECK_INT(ec2_find_instances_by_name(client, "blue", "vpc-1", names, EC2_NAMES_MAX + 1,
+                                             &wait, found, &err),
                   -EINVAL);
 }
 

@@ -150,7 +150,7 @@ static int look_ask(Question *question, Error *err)
                 return 0;
         }
         int r = ec2_find_instances_by_name(question->boot->aws, question->boot->config.cluster_name,
-                                           question->names, question->n, question->wait, found,
+                                           question->boot->vpc_id, question->names, question->n, question->wait, found,
                                            err);
         for (size_t i = 0; r >= 0 && i < question->n; i++) {
                 *question->places[i] = found[i];

@@ -28,6 +28,7 @@ from .s3_names import S3Call, read_call
 from .rates import RATES, Bucket
 from .shapes import read_form
 from .signature import Claim
+from .sts import caller_identity
 from .wire import Reply, Request
 
 # Services whose calls can change what IAM, EC2 or S3 hold.
@@ -134,6 +135,8 @@ class Api:
             self._check_key(call, who)
             return self._ec2.handle(request, call.form, self._ec2.check(call.form), request_id,
                                     self._staleness(call, who))
+        if (call.service, call.action) == ("sts", "GetCallerIdentity"):  # which needs no permission
+            return caller_identity(self._region.account, self._arn(who), _user_id(who), request_id)
         resource = self._stacks.stack_arn(call.form) if call.service == "cloudformation" else "*"
         self._authorize(who, f"{call.service}:{call.action}", resource)
         if (call.service, call.action) == ("cloudformation", "SignalResource"):
@@ -256,6 +259,11 @@ class Api:
         if not who.role:
             return f"arn:aws:iam::{account}:user/admin"
         return f"arn:aws:sts::{account}:assumed-role/{who.role}/{who.instance_id}"
+
+
+def _user_id(who: Credential) -> str:
+    """The id of a role is drawn once, on AWS; here it is another for each key. Who reads it counts on the session alone."""
+    return f"AROA{who.access_key[4:]}:{who.instance_id}" if who.role else f"AIDA{who.access_key[4:]}"
 
 
 def _identify(request: Request) -> Call:
