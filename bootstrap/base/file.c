@@ -150,6 +150,25 @@ int file_write(const char *path, const void *data, size_t n, mode_t mode, Error 
         return 0;
 }
 
+int file_link(const char *content, const char *path, Error *err)
+{
+        _cleanup_free_ char *temporary = temporary_name(path);
+        if (!temporary) {
+                return error_oom(err);
+        }
+        Effect effect = effect_before("symlink", path);
+        int r = symlink(content, temporary) < 0 || rename(temporary, path) < 0 ? -errno : 0;
+        if (r >= 0) {
+                r = sync_parent(path);
+        }
+        effect_after(&effect, r, NULL);
+        if (r < 0) {
+                (void) unlink(temporary); /* as in file_write() */
+                return error_errno(err, r, "link %s", path);
+        }
+        return 0;
+}
+
 static int difference(char how[FILE_DIFFERENCE_MAX], const char *format, ...)
         __attribute__((format(printf, 2, 3)));
 

@@ -31,6 +31,10 @@ int file_differs(const char *path, const void *data, size_t n, mode_t mode, Erro
 int file_difference(const char *path, const void *data, size_t n, mode_t mode,
                     char ret_how[FILE_DIFFERENCE_MAX], Error *err);
 
+/* Makes path a symbolic link with this content, in place of what has the name now, as atomically as
+ * file_write(). */
+int file_link(const char *content, const char *path, Error *err);
+
 /* Makes the folder and its missing parents. The folder gets `mode`, also if it existed before. A
  * new parent gets 0755, less the umask. */
 int file_make_directory(const char *path, mode_t mode, Error *err);

@@ -12,31 +12,31 @@ static void print_step(const Step *step, const StepStatus *s)
         const char *why = step_why(s);
         switch (s->state) {
         case STEP_DONE:
-                (void) printf("  %-18s already so\n", step->name);
+                (void) printf("  %-19s already so\n", step->name);
                 break;
         case STEP_WOULD_APPLY:
-                (void) printf("  %-18s would do: %s", step->name, step->makes_true);
+                (void) printf("  %-19s would do: %s", step->name, step->makes_true);
                 if (why[0]) {
                         (void) printf(" (%s)", why);
                 }
                 (void) printf("\n");
                 break;
         case STEP_FAILED:
-                (void) printf("  %-18s cannot tell: %s\n", step->name, s->error.message);
+                (void) printf("  %-19s cannot tell: %s\n", step->name, s->error.message);
                 break;
         case STEP_UNKNOWN:
                 if (!step->apply && !s->waiting_for[0]) {
-                        (void) printf("  %-18s would wait: %s\n", step->name, step->makes_true);
+                        (void) printf("  %-19s would wait: %s\n", step->name, step->makes_true);
                 } else {
-                        (void) printf("  %-18s unknown until %s\n", step->name, s->waiting_for);
+                        (void) printf("  %-19s unknown until %s\n", step->name, s->waiting_for);
                 }
                 break;
         default: /* interrupted */
-                (void) printf("  %-18s not looked at\n", step->name);
+                (void) printf("  %-19s not looked at\n", step->name);
                 break;
         }
         if (s->warning[0]) {
-                (void) printf("  %-18s warning: %s\n", "", s->warning);
+                (void) printf("  %-19s warning: %s\n", "", s->warning);
         }
 }
 

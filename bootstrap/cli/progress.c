@@ -49,7 +49,7 @@ static void print_row(FILE *out, const MachineStatus *status, size_t i, uint64_t
         char duration[TEXT_DURATION_MAX], words[TEXT_STEP_MAX], line[TEXT_STEP_MAX + 128];
         text_step_duration(s, now_us, duration);
         text_step(s, now_us, words);
-        int n = snprintf(line, sizeof(line), "  %-18s %-11s %12s  %s", status->table[i].name,
+        int n = snprintf(line, sizeof(line), "  %-19s %-11s %12s  %s", status->table[i].name,
                          step_state_to_string(s->state), duration, words);
         size_t length = n < 0 ? 0 : strlen(line);
         while (length > 0 && line[length - 1] == ' ') {

@@ -11,6 +11,7 @@
 
 DEFINE_CLEANUP(BIO *, BIO_free_all);
 DEFINE_CLEANUP(X509_NAME *, X509_NAME_free);
+DEFINE_CLEANUP(X509_REQ *, X509_REQ_free);
 DEFINE_CLEANUP(GENERAL_NAME *, GENERAL_NAME_free);
 DEFINE_CLEANUP(GENERAL_NAMES *, GENERAL_NAMES_free);
 DEFINE_CLEANUP(EXTENDED_KEY_USAGE *, EXTENDED_KEY_USAGE_free);
@@ -51,18 +52,29 @@ static bool set_serial(X509 *x)
                BN_to_ASN1_INTEGER(serial, X509_get_serialNumber(x));
 }
 
+/* A Node's user has up to 75 characters. RFC 5280 allows 64 in a common name, and OpenSSL refuses
+ * more of an MBSTRING; Kubernetes has no such limit. */
 static bool add_name_entry(X509_NAME *name, int nid, const char *value)
 {
-        return !value || X509_NAME_add_entry_by_NID(name, nid, MBSTRING_UTF8,
+        return !value || X509_NAME_add_entry_by_NID(name, nid, V_ASN1_UTF8STRING,
                                                     (const unsigned char *) value, -1, -1, 0);
+}
+
+/* Returns the subject's name, or NULL. The caller frees it. */
+static X509_NAME *subject_new(const char *organization, const char *common_name)
+{
+        _cleanup_(X509_NAME_freep) X509_NAME *name = X509_NAME_new();
+        return name && add_name_entry(name, NID_organizationName, organization) &&
+                               add_name_entry(name, NID_commonName, common_name)
+                       ? TAKE(name)
+                       : NULL;
 }
 
 static bool set_subject(X509 *x, const CertificateRequest *request)
 {
-        _cleanup_(X509_NAME_freep) X509_NAME *name = X509_NAME_new();
-        return name && add_name_entry(name, NID_organizationName, request->organization) &&
-               add_name_entry(name, NID_commonName, request->common_name) &&
-               X509_set_subject_name(x, name);
+        _cleanup_(X509_NAME_freep) X509_NAME *name =
+                subject_new(request->organization, request->common_name);
+        return name && X509_set_subject_name(x, name);
 }
 
 static bool set_validity(X509 *x, const CertificateRequest *request, X509 *issuer)
@@ -206,6 +218,20 @@ static int bio_to_buffer(BIO *bio, Buffer *ret, Error *err)
         char *data = NULL;
         long n = BIO_get_mem_data(bio, &data);
         return buffer_append(ret, data, (size_t) n) < 0 ? error_oom(err) : 0;
+}
+
+int certificate_request_to_pem(EVP_PKEY *key, const char *common_name, const char *organization,
+                               Buffer *ret, Error *err)
+{
+        _cleanup_(X509_REQ_freep) X509_REQ *request = X509_REQ_new();
+        _cleanup_(X509_NAME_freep) X509_NAME *name = subject_new(organization, common_name);
+        _cleanup_(BIO_free_allp) BIO *bio = BIO_new(BIO_s_mem());
+        if (!request || !name || !bio || !X509_REQ_set_version(request, X509_REQ_VERSION_1) ||
+            !X509_REQ_set_subject_name(request, name) || !X509_REQ_set_pubkey(request, key) ||
+            !X509_REQ_sign(request, key, EVP_sha256()) || !PEM_write_bio_X509_REQ(bio, request)) {
+                return openssl_failed(err, "make a certificate request");
+        }
+        return bio_to_buffer(bio, ret, err);
 }
 
 int certificate_to_pem(X509 *certificate, Buffer *ret, Error *err)

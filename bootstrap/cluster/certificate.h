@@ -30,7 +30,7 @@ typedef enum CertificateUsage {
 
 typedef struct CertificateRequest {
         const char *common_name;  /* NULL: an empty name; the alternative names are then critical
-                                     (RFC 5280, 4.2.1.6) */
+                                     (RFC 5280, 4.2.1.6). In ASCII */
         const char *organization; /* NULL: none; a group, for Kubernetes */
         bool authority;           /* may sign leaves, and only leaves */
         unsigned usage;           /* of a leaf: exactly these extended key usages */
@@ -47,6 +47,11 @@ int certificate_key_new(EVP_PKEY **ret, Error *err);
 int certificate_issue(const CertificateRequest *request, EVP_PKEY *key, X509 *issuer,
                       EVP_PKEY *issuer_key, X509 **ret, Error *err);
 
+/* Appends a request for a certificate of the key (PKCS#10, RFC 2986) in PEM to *ret. Its subject is
+ * the organization and the common name, and it asks for nothing else. */
+int certificate_request_to_pem(EVP_PKEY *key, const char *common_name, const char *organization,
+                               Buffer *ret, Error *err);
+
 /* Append PEM to *ret. The private key is PKCS#8 without a passphrase. */
 int certificate_to_pem(X509 *certificate, Buffer *ret, Error *err);
 int certificate_key_to_pem(EVP_PKEY *key, Secret *ret, Error *err);
@@ -61,7 +66,7 @@ int certificate_from_pem(const void *pem, size_t n, X509 **ret, Error *err);
 int certificate_key_from_pem(const void *pem, size_t n, EVP_PKEY **ret, Error *err);
 
 typedef struct CertificateInfo {
-        char common_name[65]; /* "" if none */
+        char common_name[128]; /* "" if none */
         StringList organizations;
         StringList names; /* as in CertificateRequest */
         unsigned usage;   /* extended key usages, CertificateUsage */

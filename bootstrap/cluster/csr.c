@@ -10,23 +10,21 @@
 
 #include "base/base64.h"
 #include "base/cleanup.h"
+#include "base/digest.h"
 #include "base/string.h"
 #include "base/time.h"
 #include "cluster/node_name.h"
 
 #define REQUEST_BYTES_MAX ((size_t) 16 << 10)
-#define USER_NODE         "system:node:"
 #define USER_TOKEN        "system:bootstrap:"
-#define GROUP_NODES       "system:nodes"
 #define GROUP_TOKENS      "system:bootstrappers"
 
 DEFINE_CLEANUP(BIO *, BIO_free_all);
 DEFINE_CLEANUP(X509_REQ *, X509_REQ_free);
 
 static const char *const verdict_names[_CSR_VERDICT_MAX] = {
-        [CSR_WAIT] = "wait",
-        [CSR_APPROVE] = "approve",
-        [CSR_DENY] = "deny",
+        [CSR_WAIT] = "wait", [CSR_PROVE] = "prove",   [CSR_APPROVE] = "approve",
+        [CSR_DENY] = "deny", [CSR_DELETE] = "delete",
 };
 
 const char *csr_verdict_to_string(CsrVerdict verdict)
@@ -78,15 +76,15 @@ static void csr_read_subject(X509_REQ *request, Csr *csr)
         if (X509_NAME_entry_count(subject) != 2) {
                 flawed(csr, "its subject is not one organization and one common name");
         } else if (!entry_text(subject, NID_organizationName, &text, &n) ||
-                   !is_text(text, n, GROUP_NODES)) {
-                flawed(csr, "its organization is not " GROUP_NODES);
-        } else if (!entry_text(subject, NID_commonName, &text, &n) || n <= strlen(USER_NODE) ||
-                   memcmp(text, USER_NODE, strlen(USER_NODE)) != 0 ||
-                   !node_name_is_valid(text + strlen(USER_NODE), n - strlen(USER_NODE))) {
-                flawed(csr, "its common name is not " USER_NODE "NAME");
+                   !is_text(text, n, NODE_GROUP)) {
+                flawed(csr, "its organization is not " NODE_GROUP);
+        } else if (!entry_text(subject, NID_commonName, &text, &n) || n <= strlen(NODE_USER) ||
+                   memcmp(text, NODE_USER, strlen(NODE_USER)) != 0 ||
+                   !node_name_is_valid(text + strlen(NODE_USER), n - strlen(NODE_USER))) {
+                flawed(csr, "its common name is not " NODE_USER "NAME");
         } else {
                 (void) snprintf(csr->node_name, sizeof(csr->node_name), "%.*s",
-                                (int) (n - strlen(USER_NODE)), text + strlen(USER_NODE));
+                                (int) (n - strlen(NODE_USER)), text + strlen(NODE_USER));
         }
 }
 
@@ -126,6 +124,7 @@ static int decode_request(const json_t *spec, Csr *csr, Error *err)
         if (r < 0 || pem.size == 0) {
                 flawed(csr, "it holds no request, or one that is too large");
         } else {
+                digest_sha256_hex(pem.data, pem.size, csr->sha256);
                 read_request(&pem, csr);
         }
         return 0;
@@ -167,16 +166,15 @@ static bool has_group(const json_t *spec, const char *name)
 /* Reads who asks. The API server fills in these fields; no client can. */
 static void read_user(const json_t *spec, Csr *csr)
 {
-        if (string_starts_with(csr->user, USER_NODE) && has_group(spec, GROUP_NODES)) {
+        if (string_starts_with(csr->user, NODE_USER) && has_group(spec, NODE_GROUP)) {
                 csr->renewal = true;
-                if (!streq(csr->user + strlen(USER_NODE), csr->node_name)) {
+                if (!streq(csr->user + strlen(NODE_USER), csr->node_name)) {
                         flawed(csr, "a Node may ask for its own certificate only");
                 }
                 return;
         }
-        csr->with_master_token = has_group(spec, CSR_GROUP_MASTER);
         if (!string_starts_with(csr->user, USER_TOKEN) || !has_group(spec, GROUP_TOKENS) ||
-            !(csr->with_master_token || has_group(spec, CSR_GROUP_NODE))) {
+            !has_group(spec, CSR_GROUP_NODE)) {
                 flawed(csr, "neither a Node nor the holder of a join token asks");
         }
 }
@@ -210,6 +208,18 @@ static int csr_copy_text(const json_t *object, const char *name, char *ret, size
         return 0;
 }
 
+static bool is_denied(const json_t *status)
+{
+        const json_t *condition;
+        size_t i;
+        json_array_foreach(json_object_get(status, "conditions"), i, condition) {
+                if (streq_ptr(json_string_value(json_object_get(condition, "type")), "Denied")) {
+                        return true;
+                }
+        }
+        return false;
+}
+
 int csr_read(const json_t *object, Csr *ret, Error *err)
 {
         Csr csr = {};
@@ -230,6 +240,7 @@ int csr_read(const json_t *object, Csr *ret, Error *err)
                          streq(signer, CSR_SIGNER_KUBELET) && is_object_name(csr.name);
         csr.settled = json_array_size(json_object_get(status, "conditions")) > 0 ||
                       json_object_get(status, "certificate");
+        csr.denied = is_denied(status);
         int r = csr.of_kubelet && !csr.settled ? decode_request(spec, &csr, err) : 0;
         if (r < 0) {
                 return r;
@@ -266,18 +277,14 @@ static CsrVerdict judge_instance(const Csr *csr, const CsrFacts *facts, char *re
                 return csr_say(CSR_DENY, reason, size, "instance %s is neither master nor node",
                                facts->instance_id);
         }
-        if (!csr->renewal && csr->with_master_token != master) {
+        if (!csr->renewal && master) {
                 return csr_say(CSR_DENY, reason, size,
-                               "instance %s is a %s, but the token is a %s's", facts->instance_id,
-                               facts->instance_role, master ? "node" : "master");
+                               "instance %s is a master, which no join token stands for",
+                               facts->instance_id);
         }
-        return csr_say(CSR_APPROVE, reason, size, "instance %s runs and is a %s of this cluster",
-                       facts->instance_id, facts->instance_role);
-}
-
-bool csr_needs_instance(const Csr *csr, bool node_is_live)
-{
-        return !*csr->flaw && (csr->renewal || !node_is_live);
+        return csr_say(csr->renewal ? CSR_APPROVE : CSR_PROVE, reason, size,
+                       "instance %s runs and is a %s of this cluster", facts->instance_id,
+                       facts->instance_role);
 }
 
 CsrVerdict csr_judge(const Csr *csr, const CsrFacts *facts, char *ret_reason, size_t size)
@@ -285,10 +292,6 @@ CsrVerdict csr_judge(const Csr *csr, const CsrFacts *facts, char *ret_reason, si
         bool late = facts->now - csr->created > CSR_PATIENCE_S;
         if (*csr->flaw) {
                 return csr_say(CSR_DENY, ret_reason, size, "%s", csr->flaw);
-        }
-        if (!csr_needs_instance(csr, facts->node_is_live)) {
-                return csr_say(late ? CSR_DENY : CSR_WAIT, ret_reason, size,
-                               "the Node %.100s is live and has its certificate", csr->node_name);
         }
         if (isempty(facts->instance_id)) {
                 return csr_say(late ? CSR_DENY : CSR_WAIT, ret_reason, size,

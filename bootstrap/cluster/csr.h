@@ -8,21 +8,23 @@
 #include <time.h>
 
 #include "base/error.h"
+#include "base/string.h"
 
-/* Reads a kubelet's request for a client certificate, and decides whether to grant it.
+/* Makes and reads a kubelet's request for a client certificate, and decides whether to grant it.
  * https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/
  * https://kubernetes.io/docs/reference/access-authn-authz/kubelet-tls-bootstrapping/
  *
- * Every holder of a bootstrap token may ask, and a token does not prove which machine asks. So the
- * decision follows from the requested name, and from what EC2 says about the instance that has this
- * name. Pure. */
+ * Every holder of a join token may ask, and the token does not tell which machine asks. So a
+ * request carries a proof (aws/sts.h) of the instance that made it, in an annotation. It is granted
+ * if that is the instance to which EC2 gave the requested name. A renewal needs no proof: the
+ * Node's own certificate asks. Pure: whoever calls asks AWS. */
 
 #define CSR_SIGNER_KUBELET "kubernetes.io/kube-apiserver-client-kubelet"
 
-/* Groups of the users that bootstrap tokens stand for. A token of the second group stays on the
- * master, which uses it to ask for its own certificate. */
-#define CSR_GROUP_NODE   "system:bootstrappers:kube-bootstrap"
-#define CSR_GROUP_MASTER "system:bootstrappers:kube-bootstrap:master"
+#define CSR_ANNOTATION_PROOF "kube-bootstrap/proof"
+
+/* The group of the users that join tokens stand for. */
+#define CSR_GROUP_NODE "system:bootstrappers:kube-bootstrap"
 
 #define CSR_NAME_MAX 254 /* a DNS name (RFC 1123), with the terminator */
 
@@ -32,10 +34,11 @@ typedef struct Csr {
         char user[CSR_NAME_MAX + 16]; /* the user who asks, as the API server names it */
         bool of_kubelet;              /* for CSR_SIGNER_KUBELET, and named as kubelet names it */
         bool settled;                 /* approved, denied or failed already */
+        bool denied;                  /* settled, and so */
         bool renewal;                 /* the Node itself asks; else a token's holder */
-        bool with_master_token;
         time_t created;
-        char flaw[160]; /* why it can never be granted; "" if nothing is wrong */
+        char sha256[65]; /* of the request in PEM, for which its proof is */
+        char flaw[160];  /* why it can never be granted; "" if nothing is wrong */
 } Csr;
 
 /* Reads a CertificateSigningRequest (certificates.k8s.io/v1). If the request inside it is bad, the
@@ -44,9 +47,11 @@ typedef struct Csr {
 int csr_read(const json_t *object, Csr *ret, Error *err);
 
 typedef enum CsrVerdict {
-        CSR_WAIT, /* what is missing may still appear */
+        CSR_WAIT,  /* what is missing may still appear */
+        CSR_PROVE, /* to be granted if its proof is of the instance */
         CSR_APPROVE,
         CSR_DENY,
+        CSR_DELETE, /* without an answer */
         _CSR_VERDICT_MAX,
         _CSR_VERDICT_INVALID = -EINVAL,
 } CsrVerdict;
@@ -56,23 +61,30 @@ const char *csr_verdict_to_string(CsrVerdict verdict);
 /* The facts about the requested name. */
 typedef struct CsrFacts {
         time_t now;
-        bool node_is_live;       /* a Node of this name exists, and its kubelet renews its Lease */
-        const char *instance_id; /* of this cluster, by EC2; "" if there is none */
+        const char *instance_id;    /* of this cluster, by EC2; "" if there is none */
         const char *instance_state; /* as EC2 names it */
         const char *instance_role;  /* its tag: "master", "node" or another */
 } CsrFacts;
 
-/* How long a request waits for facts that may still change. EC2 shows a new instance a little later
- * than it runs. A machine that has just restarted has lost its certificate, while its Node is live
- * until the Lease expires. */
+/* How long a request waits for facts that may still change: EC2 shows a new instance a little later
+ * than it runs. */
 #define CSR_PATIENCE_S 300
 
-/* Returns true if the verdict depends on the instance. If not, the instance's facts may be
- * empty. */
-bool csr_needs_instance(const Csr *csr, bool node_is_live);
+/* Returns the object that asks for a kubelet's certificate, or NULL when out of memory. pem is the
+ * request itself (certificate_request_to_pem()), and proof a text. */
+json_t *csr_new(const char *name, const Buffer *pem, const Buffer *proof);
+
+/* Returns the object's proof, or NULL if it has none. The text is part of the object. */
+const char *csr_proof(const json_t *object);
+
+/* Reads the answer to a request. Returns 1 and the certificate in PEM, appended to *ret; 0 while
+ * there is none. A request that was denied, or that the API server could not sign, is ERROR_RETRY
+ * (-EACCES), and the message has the reason. */
+int csr_read_answer(const json_t *object, Buffer *ret, Error *err);
 
 #define CSR_REASON_MAX 256
 
 /* Returns the verdict, and writes the reason, for people; CSR_REASON_MAX bytes are enough for it.
- * Must not be called for settled requests or other signers. */
+ * Where the request has a flaw, the instance's facts may be empty. Must not be called for settled
+ * requests or other signers. */
 CsrVerdict csr_judge(const Csr *csr, const CsrFacts *facts, char *ret_reason, size_t size);

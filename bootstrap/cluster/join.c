@@ -144,7 +144,7 @@ void join_secret_name(const JoinToken *token, char ret[32])
         (void) snprintf(ret, 32, "bootstrap-token-%s", token->id); /* has room */
 }
 
-json_t *join_secret_new(const JoinToken *token, bool master)
+json_t *join_secret_new(const JoinToken *token)
 {
         char name[32], expires[TIME_TEXT_MAX];
         join_secret_name(token, name);
@@ -154,5 +154,5 @@ json_t *join_secret_new(const JoinToken *token, bool master)
                          "namespace", JOIN_NAMESPACE, "stringData", "token-id", token->id,
                          "token-secret", token->secret, "expiration", expires,
                          "usage-bootstrap-authentication", "true", "auth-extra-groups",
-                         master ? CSR_GROUP_NODE "," CSR_GROUP_MASTER : CSR_GROUP_NODE);
+                         CSR_GROUP_NODE);
 }

@@ -10,7 +10,8 @@
 #include "base/error.h"
 #include "base/secret.h"
 
-/* Tokens with which a kubelet asks for its certificate, and the document a node finds one in:
+/* Tokens with which a node asks for its kubelet's certificate, and the document a node finds one
+ * in:
  * {"schema":1,"token":"abcdef.0123456789abcdef","expires":"2026-02-03T04:05:06Z"}
  * https://kubernetes.io/docs/reference/access-authn-authz/bootstrap-tokens/ */
 
@@ -47,6 +48,5 @@ int join_document_parse(const void *data, size_t n, JoinToken *ret, Error *err);
 void join_secret_name(const JoinToken *token, char ret[32]);
 
 /* Returns the Secret that makes the API server know the token, or NULL when out of memory. The
- * token's holder may ask for certificates as a member of CSR_GROUP_NODE, and also of
- * CSR_GROUP_MASTER if `master` is set. */
-json_t *join_secret_new(const JoinToken *token, bool master);
+ * token's holder is a member of CSR_GROUP_NODE, and so may ask for certificates. */
+json_t *join_secret_new(const JoinToken *token);

@@ -33,11 +33,12 @@ int kubeconfig_format(const Kubeconfig *config, Secret *ret, Error *err)
         return format(config->cluster, endpoint, config->user, credentials, ret, err);
 }
 
-int kubeconfig_format_bootstrap(const char *server, const char *authority_file,
-                                const JoinToken *token, Secret *ret, Error *err)
+int kubeconfig_format_files(const char *server, const char *authority_file, const char *user,
+                            const char *credentials_file, Buffer *ret, Error *err)
 {
         json_t *endpoint =
                 json_pack("{s:s, s:s}", "server", server, "certificate-authority", authority_file);
-        json_t *credentials = json_pack("{s:s++}", "token", token->id, ".", token->secret);
-        return format("bootstrap", endpoint, "kubelet-bootstrap", credentials, ret, err);
+        json_t *credentials = json_pack("{s:s, s:s}", "client-certificate", credentials_file,
+                                        "client-key", credentials_file);
+        return format("kubernetes", endpoint, user, credentials, ret, err);
 }

@@ -4,7 +4,6 @@
 #include "base/error.h"
 #include "base/secret.h"
 #include "base/string.h"
-#include "cluster/join.h"
 
 #define KUBECONFIG_SERVER "https://%s:443" /* the API server at an address */
 
@@ -24,7 +23,7 @@ typedef struct Kubeconfig {
 
 int kubeconfig_format(const Kubeconfig *config, Secret *ret, Error *err);
 
-/* Makes the kubeconfig with which a kubelet that has no certificate asks for one, by a join token.
- * The authority is named by its file. */
-int kubeconfig_format_bootstrap(const char *server, const char *authority_file,
-                                const JoinToken *token, Secret *ret, Error *err);
+/* A kubeconfig that names files, whose readers see a renewed certificate: credentials_file has the
+ * user's certificate and its key, both in PEM. It holds no secret. */
+int kubeconfig_format_files(const char *server, const char *authority_file, const char *user,
+                            const char *credentials_file, Buffer *ret, Error *err);

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool is_alphanumeric(char c)
@@ -27,6 +28,11 @@ bool node_name_is_valid(const char *s, size_t n)
                 }
         }
         return !begins;
+}
+
+void node_name_user(const char *node_name, char ret[NODE_USER_MAX])
+{
+        (void) snprintf(ret, NODE_USER_MAX, NODE_USER "%s", node_name); /* has room */
 }
 
 int node_name_from_ec2(const char *private_dns_name, char ret[NODE_NAME_MAX + 1], Error *err)

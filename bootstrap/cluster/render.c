@@ -157,10 +157,9 @@ int render_kubelet_environment(const KubeletParameters *parameters, Buffer *ret,
         int r = buffer_append_format(ret,
                                      "# Made by kube-bootstrap at every boot.\n"
                                      "KUBELET_FLAGS=--config=%s --cert-dir=%s --kubeconfig=%s "
-                                     "--bootstrap-kubeconfig=%s --hostname-override=%s "
-                                     "--node-ip=%s",
-                                     p->config_path, p->cert_dir, p->kubeconfig,
-                                     p->bootstrap_kubeconfig, p->node_name, p->node_ip);
+                                     "--hostname-override=%s --node-ip=%s",
+                                     p->config_path, p->cert_dir, p->kubeconfig, p->node_name,
+                                     p->node_ip);
         if (r >= 0 && p->runtime == RUNTIME_DOCKER) {
                 r = buffer_append_format(ret,
                                          " --container-runtime=docker "

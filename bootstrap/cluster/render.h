@@ -51,8 +51,8 @@ typedef struct KubeletParameters {
                                     NULL */
         /* kubelet's credential providers: their folder, and their configuration; or both NULL */
         const char *provider_folder, *provider_config;
-        /* on the tmpfs: kubelet's own certificates, its kubeconfig, and the one it joins with */
-        const char *cert_dir, *kubeconfig, *bootstrap_kubeconfig;
+        /* on the tmpfs: the folder of kubelet's certificates, and its kubeconfig */
+        const char *cert_dir, *kubeconfig;
 } KubeletParameters;
 
 /* Appends a KubeletConfiguration (v1beta1, as JSON): the administrator's base document (may be NULL

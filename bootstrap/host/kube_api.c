@@ -22,6 +22,7 @@ struct KubeApi {
         char *ca_file;
         Secret certificate;
         Secret key;
+        Secret authorization; /* the header's value; empty: none */
 };
 
 static const char *const method_names[_KUBE_API_METHOD_MAX] = {
@@ -40,6 +41,7 @@ void kube_api_free(KubeApi *api)
         free(api->ca_file);
         buffer_done(&api->certificate);
         buffer_done(&api->key);
+        buffer_done(&api->authorization);
         free(api);
 }
 
@@ -49,7 +51,7 @@ static KubeApi *api_new(const char *server, const char *ca_file)
         if (!api) {
                 return NULL;
         }
-        api->certificate = api->key = SECRET_INIT;
+        api->certificate = api->key = api->authorization = SECRET_INIT;
         api->server = strdup(server);
         api->ca_file = strdup(ca_file);
         if (!api->server || !api->ca_file) {
@@ -149,6 +151,18 @@ int kube_api_open_kubeconfig(const char *server, const char *ca_file, const char
         return 0;
 }
 
+int kube_api_open_token(const char *server, const char *ca_file, const Secret *token, KubeApi **ret,
+                        Error *err)
+{
+        _cleanup_kube_api_ KubeApi *api = api_new(server, ca_file);
+        if (!api || buffer_append_string(&api->authorization, "Bearer ") < 0 ||
+            buffer_append(&api->authorization, token->data, token->size) < 0) {
+                return error_oom(err);
+        }
+        *ret = TAKE(api);
+        return 0;
+}
+
 typedef struct Call {
         const char *method;
         const char *path; /* with its query */
@@ -170,15 +184,23 @@ static int kube_api_exchange(KubeApi *api, const Call *call, const Wait *wait, H
                 return error_oom(err);
         }
         char accept_name[] = "Accept", type_name[] = "Content-Type", accept[96], type[64];
+        char authorization_name[] = "Authorization";
         (void) snprintf(accept, sizeof(accept), "%s",
                         call->accept ? call->accept : "application/json");
-        (void) snprintf(type, sizeof(type), "%s", strempty(call->content_type));
-        const HttpHeader headers[] = { { accept_name, accept }, { type_name, type } };
+        HttpHeader headers[3] = { { accept_name, accept } };
+        size_t n_headers = 1;
+        if (call->content_type) {
+                (void) snprintf(type, sizeof(type), "%s", call->content_type);
+                headers[n_headers++] = (HttpHeader) { type_name, type };
+        }
+        if (api->authorization.size > 0) {
+                headers[n_headers++] = (HttpHeader) { authorization_name, api->authorization.data };
+        }
         const HttpRequest request = {
                 .method = call->method,
                 .url = url,
                 .headers = headers,
-                .n_headers = call->content_type ? 2 : 1,
+                .n_headers = n_headers,
                 .body = call->body,
                 .body_size = call->body_size,
                 .tls = { .ca_file = api->ca_file,
@@ -333,11 +355,11 @@ int kube_api_list(KubeApi *api, const char *path, bool metadata_only, const Wait
                                          "API server: more than %d items at %s", KUBE_API_LIST_MAX,
                                          path);
                 }
-                for (size_t i = 0; r >= 0 && i < json_array_size(items); i++) {
+                for (size_t i = 0; r == 0 && i < json_array_size(items); i++) {
                         r = visit(json_array_get(items, i), userdata, err);
                 }
-                if (r < 0) {
-                        return r;
+                if (r != 0) {
+                        return r < 0 ? r : 0;
                 }
         } while (next.size > 0);
         return 0;

@@ -11,7 +11,7 @@
 #include "base/wait.h"
 
 /* A client for the part of the Kubernetes API that a boot needs: JSON over host/http, with a client
- * certificate. https://kubernetes.io/docs/reference/using-api/api-concepts/
+ * certificate or a token. https://kubernetes.io/docs/reference/using-api/api-concepts/
  *
  * The API server's status decides the class of an error. 401 and 403 are ERROR_DENIED; 408, 409,
  * 410, 429 and 5xx (and a refused connection) are ERROR_RETRY; any other refusal is ERROR_FATAL.
@@ -25,11 +25,14 @@ typedef struct KubeApi KubeApi;
  *    (kubelet-client-current.pem).
  *  - _open_kubeconfig: a kubeconfig with certificate and key embedded, in the form that
  *    kubeconfig_format() writes, or in YAML, which it wrote before.
+ *  - _open_token: a bearer token, which is copied.
  * A missing file is -ENOENT (ERROR_RETRY); a file without credentials is ERROR_CONFIG. */
 int kube_api_open_file(const char *server, const char *ca_file, const char *pem_file, KubeApi **ret,
                        Error *err);
 int kube_api_open_kubeconfig(const char *server, const char *ca_file, const char *kubeconfig,
                              KubeApi **ret, Error *err);
+int kube_api_open_token(const char *server, const char *ca_file, const Secret *token, KubeApi **ret,
+                        Error *err);
 void kube_api_free(KubeApi *api);
 DEFINE_CLEANUP(KubeApi *, kube_api_free);
 #define _cleanup_kube_api_ _cleanup_(kube_api_freep)
@@ -43,9 +46,9 @@ int kube_api_is_ready(KubeApi *api, const Wait *wait, Error *err);
  * frees, or 0 if there is no such object (404). */
 int kube_api_get(KubeApi *api, const char *path, const Wait *wait, json_t **ret, Error *err);
 
-/* Visits all items of a collection, page by page. Stops when visit fails. metadata_only asks only
- * for the items' metadata (PartialObjectMetadata), without a Node's long status. The path may have
- * a query. More than KUBE_API_LIST_MAX items are ERROR_FATAL. */
+/* Visits all items of a collection, page by page, until visit fails, or returns 1: that it has seen
+ * enough. metadata_only asks only for the items' metadata (PartialObjectMetadata), without a Node's
+ * long status. The path may have a query. More than KUBE_API_LIST_MAX items are ERROR_FATAL. */
 #define KUBE_API_LIST_MAX 10000
 typedef int KubeApiVisit(const json_t *item, void *userdata, Error *err);
 int kube_api_list(KubeApi *api, const char *path, bool metadata_only, const Wait *wait,

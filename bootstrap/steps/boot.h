@@ -38,10 +38,11 @@ typedef enum BootStep {
         BOOT_DOCKER,
         BOOT_STATIC_PODS,
         BOOT_KUBELET_CONFIG,
+        BOOT_KUBELET_CERTIFICATE,
         BOOT_KUBELET,
-        BOOT_KUBELET_JOIN,
         BOOT_ROLES,
         BOOT_ADDONS,
+        BOOT_KUBELET_JOIN,
         BOOT_FLANNEL,
         BOOT_CNI,
         BOOT_JOIN_TOKEN,
@@ -84,7 +85,7 @@ extern const unsigned boot_patience_ms;
 #define SECRETS_DIR          "/srv/kubernetes"
 #define KUBELET_CERTS        SECRETS_DIR "/kubelet" /* kubelet's own */
 #define KUBELET_CLIENT_PEM   KUBELET_CERTS "/kubelet-client-current.pem"
-#define KUBELET_KUBECONFIG   KUBELET_CERTS "/kubeconfig" /* which kubelet writes when it starts */
+#define KUBELET_KUBECONFIG   KUBELET_CERTS "/kubeconfig"
 #define SUBNET_ENV           "/run/flannel/subnet.env"
 #define RUNTIME_FOLDER       "/run/kube-bootstrap" /* of this boot: state, files of services */
 
@@ -160,6 +161,10 @@ typedef struct Boot {
 
         /* secrets */
         char generation[40];
+        char cluster_id[40];
+
+        /* roles: when the API server was first seen to be ready, after it was not; 0: it is not */
+        time_t api_since;
 
         /* flanneld, flannel */
         struct in_addr overlay_address; /* 10.244.5.1 of 10.244.5.1/24 in subnet.env */
@@ -218,6 +223,7 @@ StepFunction flannel_config_probe, flannel_config_apply;
 StepFunction flanneld_probe, flanneld_apply;
 StepFunction docker_probe, docker_apply;
 StepFunction kubelet_config_probe, kubelet_config_apply;
+StepFunction kubelet_certificate_probe, kubelet_certificate_apply;
 StepFunction static_pods_probe, static_pods_apply;
 StepFunction kubelet_probe, kubelet_apply;
 StepFunction kubelet_join_probe, kubelet_join_apply;

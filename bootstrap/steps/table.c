@@ -129,27 +129,27 @@ const Step boot_steps[_BOOT_STEP_MAX] = {
                 .probe = static_pods_probe, .apply = static_pods_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 600, .reprobe_s = 60,
         },
-        /* No deadline: a node waits for its master as long as it takes. */
         [BOOT_KUBELET_CONFIG] = {
                 .name = "kubelet-config", .runs_on = KIND_ALL, .needs = STEP(SECRETS) | STEP(PRIVATE_IP),
-                .makes_true = "kubelet's configuration, flags and what it joins with are here",
+                .makes_true = "kubelet's configuration, flags and kubeconfig are here",
                 .probe = kubelet_config_probe, .apply = kubelet_config_apply,
-                .retry = RETRY_LOCAL, .reprobe_s = 60,
+                .retry = RETRY_LOCAL, .deadline_s = 600, .reprobe_s = 60,
+        },
+        /* No deadline: a node waits for its master as long as it takes. */
+        [BOOT_KUBELET_CERTIFICATE] = {
+                .name = "kubelet-certificate", .runs_on = KIND_ALL, .needs = STEP(SECRETS),
+                .makes_true = "kubelet has a certificate of this machine's Node",
+                .probe = kubelet_certificate_probe, .apply = kubelet_certificate_apply,
+                .retry = RETRY_AWS, .reprobe_s = 60,
         },
         [BOOT_KUBELET] = {
                 .name = "kubelet", .runs_on = KIND_ALL,
                 /* etcd: an API server that finds none ends, and is started again ever more slowly */
                 .needs = STEP(DOCKER) | STEP(CONTAINERD) | STEP(ETCD) | STEP(STATIC_PODS) |
-                         STEP(KUBELET_CONFIG),
+                         STEP(KUBELET_CONFIG) | STEP(KUBELET_CERTIFICATE),
                 .makes_true = "kubelet runs and its healthz answers",
                 .probe = kubelet_probe, .apply = kubelet_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 30,
-        },
-        [BOOT_KUBELET_JOIN] = {
-                .name = "kubelet-join", .runs_on = KIND_ALL, .needs = STEP(KUBELET),
-                .makes_true = "kubelet runs with a certificate that the master approved",
-                .probe = kubelet_join_probe, .apply = kubelet_join_apply,
-                .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
         },
         [BOOT_ROLES] = {
                 .name = "roles", .runs_on = KIND_MASTER, .needs = STEP(KUBELET),
@@ -162,6 +162,12 @@ const Step boot_steps[_BOOT_STEP_MAX] = {
                 .name = "addons", .runs_on = KIND_MASTER, .needs = STEP(ROLES),
                 .makes_true = "the cluster was given the addons",
                 .probe = addons_probe, .apply = addons_apply,
+                .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
+        },
+        [BOOT_KUBELET_JOIN] = {
+                .name = "kubelet-join", .runs_on = KIND_ALL, .needs = STEP(KUBELET) | STEP(ROLES),
+                .makes_true = "kubelet's Node is registered with the API server",
+                .probe = kubelet_join_probe, .apply = kubelet_join_apply,
                 .retry = RETRY_LOCAL, .deadline_s = 900, .reprobe_s = 60,
         },
         /* With containerd, the control plane's pods (of the host's network) come before the overlay,

@@ -22,8 +22,9 @@ static void check_csr(const json_t *object)
         const CsrFacts facts = { .now = csr.created,
                                  .instance_id = "i-1",
                                  .instance_state = "running",
-                                 .instance_role = csr.with_master_token ? "master" : "node" };
-        bool approved = csr_judge(&csr, &facts, reason, sizeof(reason)) == CSR_APPROVE;
+                                 .instance_role = "node" };
+        bool approved = csr_judge(&csr, &facts, reason, sizeof(reason)) ==
+                        (csr.renewal ? CSR_APPROVE : CSR_PROVE);
         size_t n = strspn(csr.node_name, "abcdefghijklmnopqrstuvwxyz0123456789-.");
         if (approved != !*csr.flaw || (approved && (n == 0 || csr.node_name[n]))) {
                 abort();

@@ -10,6 +10,7 @@ What comes before the services is killed by test/integration/test_crashes.py, wh
   SHARE=0.1 test/pytest test/lab/crashes.py   a share of them, always the same (SEED=N: another)
 """
 
+import json
 import os
 import re
 import shutil
@@ -20,7 +21,8 @@ import pytest
 
 from boot_checks.tally import Lost, SecondMaster, Tally, record, some
 from kblab import cluster, kept, machine
-from kblab.settings import LAB
+from kblab.runtime import UNITS, WITH_DOCKER
+from kblab.settings import LAB, RUNTIME
 from kblab.testing import eventually, inside, lab, ok
 
 pytestmark = [pytest.mark.needs_root, pytest.mark.timeout(0)]
@@ -37,12 +39,13 @@ MANY = 2  # of what has one name: most of the others ask whether it has come
 READY_S = 420
 KILLED = -9
 
-# Containers first, which take their time to stop.
-DOWN = "docker ps -q | xargs -r docker kill; " \
-       "systemctl stop kube-bootstrap kubelet docker flanneld etcd docker-bootstrap"
+# Pods' containers outlive kubelet, and with containerd their runtime too.
+KILL_PODS = "docker ps -q | xargs -r docker kill" if WITH_DOCKER else \
+            "ctr -n k8s.io tasks ls -q | xargs -r -n 1 ctr -n k8s.io tasks kill -s KILL"
+DOWN = f"systemctl stop kube-bootstrap kubelet; {KILL_PODS}; systemctl stop {' '.join(reversed(UNITS['master']))}"
 IDENTITY = "/var/lib/kubernetes/master/cluster-identity.json"
 NEVER_RUN = f"cp -p /run/identity.json {IDENTITY}; rm -rf /var/lib/kubernetes/master/etcd/*"
-NEVER_JOINED = "rm -rf /srv/kubernetes/kubelet/* /srv/kubernetes/join.json /srv/kubernetes/bootstrap.kubeconfig"
+NEVER_JOINED = "rm -rf /srv/kubernetes/kubelet/*"
 # Scene: machine, and what is done to it.
 SCENES = {
     "master, first": ("master", (DOWN, NEVER_RUN, NEVER_JOINED)),
@@ -62,12 +65,24 @@ def check(before, now, what):
 
 
 def check_containers(name):
-    """Each once: etcd and flanneld of docker-bootstrap's, those of a pod of docker's."""
-    lines = inside(name, "docker -H unix:///run/docker-bootstrap/docker.sock ps -a --format '{{.Image}}'\n"
-                         "docker ps --format '{{.Label \"io.kubernetes.pod.uid\"}} "
-                         "{{.Label \"io.kubernetes.container.name\"}}'").splitlines()
+    """Each once: etcd and flanneld of docker-bootstrap's, and those that run of a pod."""
+    lines = inside(name, "docker -H unix:///run/docker-bootstrap/docker.sock ps -a --format '{{.Image}}'").splitlines()
+    lines += of_pods(name)
     twice = [line for line, count in Counter(lines).items() if count > 1]
     assert lines and not twice, twice
+
+
+def of_pods(name):
+    """The containers of pods that run there, sandboxes among them: each one's pod and its name in it."""
+    pod, its_name = "io.kubernetes.pod.uid", "io.kubernetes.container.name"
+    if WITH_DOCKER:
+        return inside(name, f"docker ps --format '{{{{.Label \"{pod}\"}}}} {{{{.Label \"{its_name}\"}}}}'").splitlines()
+    infos = inside(name, """
+        for id in $(ctr -n k8s.io tasks ls | awk '$3 == "RUNNING" { print $1 }'); do
+            ctr -n k8s.io containers info "$id" | tr -d '\\n'
+            echo
+        done""").splitlines()
+    return [f"{labels[pod]} {labels.get(its_name)}" for labels in (json.loads(info)["Labels"] for info in infos)]
 
 
 def run(name, **how):
@@ -149,7 +164,7 @@ def test_killed(kube, scene):
     drawn = some([(point,) for point in points(scene)], SHARE, SEED)
     if scene != "master, first":
         kept.plant("master", kube)
-    tally = Tally(f"services, {scene}")
+    tally = Tally(f"services, {scene}, {RUNTIME}")
     for (point,) in drawn:
         tally.attempt(point, crash, kube, *point)
     record(tally)

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """A master and a node from nothing, run again, rebooted, and the master replaced."""
 
+import datetime
 import ipaddress
 import json
 import re
 import shlex
 
 import pytest
+from cryptography import x509
 
 from kblab import cluster, machine, region, world
 from kblab.runtime import OVERLAY_STEP, UNITS, WITH_DOCKER, with_containerd, with_docker
@@ -134,6 +136,9 @@ def test_both_boot_from_nothing():
         came = inside(name, "stat -c %Y /srv/kubernetes/kubelet/kubelet-client-2*.pem | sort -n | head -n 1")
         began = inside(name, "date +%s -d \"$(systemctl show -P ActiveEnterTimestamp kubelet)\"")
         ok(int(began) >= int(came), f"the {name}'s kubelet began with its certificate", f"{began} {came}")
+        pem = inside(name, "cat /srv/kubernetes/kubelet/kubelet-client-current.pem").encode()
+        left = x509.load_pem_x509_certificate(pem).not_valid_after_utc - datetime.datetime.now(datetime.timezone.utc)
+        ok(datetime.timedelta(6) < left <= datetime.timedelta(7), "which lives for a week", left)
 
 
 @pytest.mark.parametrize("name", world.NAMES)

@@ -293,6 +293,27 @@ def test_walls_of_the_bucket():
     equal(status(s3.put_object, Key=f"{prefix}/node/join.json", Body=b"{}"), 403, "it is refused to write")
 
 
+def as_token(token, path):
+    """The status of a request with a join token."""
+    return int(inside("node", f"""curl -sS -o /dev/null --max-time 10 -w '%{{http_code}}' \
+        -H 'Authorization: Bearer {token}' --cacert /srv/kubernetes/ca.crt 'https://172.20.128.9{path}'"""))
+
+
+def test_a_join_token_is_kept_nowhere_and_lists_nothing():
+    """The token opens the API to ask for a certificate, and to read the answer by its random name."""
+    token = json.loads(cluster.object_of("node/join.json"))["token"]
+    secret = token.partition(".")[2]
+    for name in world.NAMES:
+        found = inside(name, f"""
+            grep -rlF {secret} /srv /run /etc /var/lib/kubelet /var/lib/kubernetes/master 2>/dev/null |
+                grep -v /etcd/member/ || true""")
+        equal(found, "", f"no file of the {name} holds the join token")
+    requests = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
+    equal(as_token(token, f"{requests}/none"), 404, "the token may read a request whose name it knows")
+    equal(as_token(token, requests), 403, "it lists no requests")
+    equal(as_token(token, "/api/v1/nodes"), 403, "nor Nodes")
+
+
 def etcdctl(*words):
     """etcd over gRPC, with the certificate that a node's flanneld has."""
     image = inside("master", "sed -n 's/^ETCD_IMAGE=//p' /etc/kubernetes/images")

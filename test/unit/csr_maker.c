@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "base/string.h"
+#include "base/time.h"
 
 static void subject_add(X509_REQ *request, const char *field, const char *text, int n, int type)
 {
@@ -85,6 +86,20 @@ json_t *csr_object(const char *name, const char *created, const Wanted *wanted)
                 abort();
         }
         return object;
+}
+
+void csr_prove(json_t *object, const char *key, int age_s)
+{
+        char date[TIME_TEXT_MAX], proof[512];
+        time_format_basic(time(NULL) - age_s, date);
+        (void) snprintf(proof, sizeof(proof),
+                        "{\"schema\":1,\"key\":\"%s\",\"date\":\"%s\",\"signature\":\"%064d\","
+                        "\"token\":\"t\"}",
+                        key, date, 0);
+        if (json_object_set_new(json_object_get(object, "metadata"), "annotations",
+                                json_pack("{s:s}", "kube-bootstrap/proof", proof)) < 0) {
+                abort();
+        }
 }
 
 void csr_set(json_t *object, const char *member, const char *json)

@@ -22,5 +22,8 @@ typedef struct Wanted {
 /* A CertificateSigningRequest as the API server shows it: by the holder of a token of nodes. */
 json_t *csr_object(const char *name, const char *created, const Wanted *wanted);
 
+/* Adds a proof of identity by this access key, as old as age_s. Its signature is no signature. */
+void csr_prove(json_t *object, const char *key, int age_s);
+
 /* Other groups, username or usages: an array of strings as JSON. */
 void csr_set(json_t *object, const char *member, const char *json);

@@ -4,6 +4,7 @@
  * secrets: in a mount and a network namespace of the test's own, where SECRETS_DIR and port 443 are
  * nobody else's. EC2 and S3 are the test's. KUBERNETES names the folder of the programs. */
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -22,6 +23,7 @@
 #include "local_daemon.h"
 #include "steps/api.h"
 #include "steps/kubelet/join.h"
+#include "steps/nodes/nodes_internal.h"
 #include "steps/ready.h"
 
 #define OWN     "ip-172-20-128-10.ec2.internal"
@@ -38,7 +40,7 @@ static char kubernetes[256];
 static Daemon etcd, apiserver, controllers;
 static char *object; /* what the bucket holds at JOIN_OBJECT, or NULL */
 static char blue[] = "blue", none[] = "none", bucket_name[] = "bucket-1", prefix[] = "pki";
-static char node_token_id[8];
+static char node_role[] = "kubernetes-node";
 
 #define INSTANCE_XML(id, state, name, role)                                             \
         "<item><instanceId>" id "</instanceId><instanceState><name>" state              \
@@ -50,6 +52,9 @@ static char node_token_id[8];
 static char *respond(const char *request, unsigned number)
 {
         (void) number;
+        if (is_action(request, "GetCallerIdentity")) {
+                return sts_reply(request, node_role);
+        }
         if (string_starts_with(request, "POST / ")) {
                 return ec2_reply(
                         "<reservationSet><item><instancesSet>" INSTANCE_XML("i-m", "running", OWN,
@@ -252,10 +257,10 @@ static const char *roles_found(void)
         return text;
 }
 
-#define ROLES_OF_DOCKER                                                    \
-        "kube-bootstrap:kubelet-api-admin system:kubelet-api-admin User "  \
-        "kube-apiserver-kubelet-client\n"                                  \
-        "kube-bootstrap:node-bootstrapper system:node-bootstrapper Group " \
+#define ROLES_OF_DOCKER                                                   \
+        "kube-bootstrap:kubelet-api-admin system:kubelet-api-admin User " \
+        "kube-apiserver-kubelet-client\n"                                 \
+        "kube-bootstrap:node-bootstrapper kube-bootstrap:join Group "     \
         "system:bootstrappers:kube-bootstrap\n"
 #define ROLES_OF_CONTAINERD \
         ROLES_OF_DOCKER "kube-bootstrap:node-proxier system:node-proxier Group system:nodes\n"
@@ -285,6 +290,13 @@ static void test_roles(void)
         CHECK_INT(attempts(roles_probe, roles_apply), 1);
         CHECK_STR(roles_found(), ROLES_OF_CONTAINERD);
         boot.images.runtime = RUNTIME_DOCKER;
+
+        CHECK_INT(kubectl(MINE,
+                          "patch clusterrole kube-bootstrap:join --type=json -p "
+                          "'[{\"op\":\"add\",\"path\":\"/rules/0/verbs/-\",\"value\":\"list\"}]'"),
+                  0);
+        CHECK_INT(attempts(roles_probe, roles_apply), 1);
+        CHECK_INT(attempts(roles_probe, roles_apply), 0);
 }
 
 /* The token of a document, by the reader that nodes have. */
@@ -296,39 +308,12 @@ static JoinToken token_of(const char *text)
         return token;
 }
 
-static int ensure_local(void *userdata, StepContext *context, Error *err)
-{
-        int r = join_ensure_local(userdata, context, err);
-        return r < 0 ? r : 1;
-}
-
 static void test_tokens(void)
 {
-        Error err = {};
-        JoinToken own = {}, again = {};
-        CHECK_INT(join_local_probe(&boot, &err), 0);
-        (void) attempts(ensure_local, NULL);
-        CHECK_INT(join_local_probe(&boot, &err), 1);
-        CHECK_INT(join_local_token(&own, &err), 1);
-        (void) attempts(ensure_local, NULL);
-        CHECK_INT(join_local_token(&again, &err), 1);
-        CHECK_STR(again.id, own.id); /* it is kept */
-
         CHECK_INT(attempts(join_token_probe, join_token_apply), 1);
         JoinToken nodes = token_of(object);
-        (void) snprintf(node_token_id, sizeof(node_token_id), "%s", nodes.id);
-        CHECK(!streq(nodes.id, own.id));
         CHECK_INT(get(NULL, TOKEN_PATH, nodes.id), 1);
-        CHECK_INT(get(NULL, TOKEN_PATH, own.id), 1);
         CHECK_INT(attempts(join_token_probe, join_token_apply), 0); /* and is so */
-
-        /* the next master: another token of its own, the nodes' one as it is */
-        CHECK_OK(file_remove(JOIN_FILE, &err), err);
-        (void) attempts(ensure_local, NULL);
-        CHECK_INT(attempts(join_token_probe, join_token_apply), 1);
-        CHECK_STR(token_of(object).id, node_token_id);
-        CHECK_INT(join_local_token(&again, &err), 1);
-        CHECK(!streq(again.id, own.id));
 }
 
 /* A token goes when it is over, half its life before there is another; one that the cluster does
@@ -360,24 +345,24 @@ static void test_tokens_renewed(void)
         (void) token_of(object);
 }
 
-/* A request as kubelet makes it, with what join_render_bootstrap_kubeconfig() gave it. The token is
- * that of JOIN_FILE (the master's) or of the bucket. */
-static void write_bootstrap_kubeconfig(const char *path, bool master)
+/* The kubeconfig of a holder of this token. */
+static void write_token_kubeconfig(const char *path, const JoinToken *token)
 {
         Error err = {};
-        _cleanup_secret_ Secret kept = SECRET_INIT, text = SECRET_INIT;
-        CHECK_OK(file_read(JOIN_FILE, 4096, &kept, &err), err);
-        if (!master) {
-                CHECK_OK(file_write(JOIN_FILE, object, strlen(object), 0600, &err), err);
-        }
-        CHECK_OK(join_render_bootstrap_kubeconfig(&boot, &text, &err), err);
-        CHECK_OK(file_write(path, text.data, text.size, 0600, &err), err);
-        CHECK_OK(file_write(JOIN_FILE, kept.data, kept.size, 0600, &err), err);
+        _cleanup_free_ char *text = string_format(
+                "{\"apiVersion\":\"v1\",\"kind\":\"Config\",\"current-context\":\"x\","
+                "\"contexts\":[{\"name\":\"x\",\"context\":{\"cluster\":\"c\",\"user\":\"u\"}}],"
+                "\"clusters\":[{\"name\":\"c\",\"cluster\":{\"server\":"
+                "\"https://127.0.0.1:443\",\"certificate-authority\":\"" SECRETS_DIR
+                "/ca.crt\"}}],\"users\":[{\"name\":\"u\",\"user\":{\"token\":\"%s.%s\"}}]}",
+                token->id, token->secret);
+        CHECK_OK(file_write(path, text, strlen(text), 0600, &err), err);
 }
 
 static EVP_PKEY *node_key; /* of every request */
 
-static int request(const char *kubeconfig, const char *csr, const char *node)
+/* Asks for this Node's certificate, with a proof by this access key ("": none). */
+static int request(const char *kubeconfig, const char *csr, const char *node, const char *key)
 {
         char path[300];
         Error err = {};
@@ -386,6 +371,9 @@ static int request(const char *kubeconfig, const char *csr, const char *node)
                                 .organization = "system:nodes",
                                 .key = node_key };
         json_auto_t *body = csr_object(csr, "2026-01-01T00:00:00Z", &wanted);
+        if (*key) {
+                csr_prove(body, key, 0);
+        }
         (void) json_object_set_new(body, "apiVersion", json_string("certificates.k8s.io/v1"));
         (void) json_object_set_new(body, "kind", json_string("CertificateSigningRequest"));
         (void) json_object_del(json_object_get(body, "metadata"), "resourceVersion");
@@ -496,43 +484,42 @@ static void take_certificate(const char *csr, const char *pem_path)
         CHECK_OK(file_write(pem_path, pem.data, pem.size, 0600, &err), err);
 }
 
-/* As if this machine's own kubelet had its certificate: nodes waits for that. */
-static void own_certificate(void)
+/* A join token lets a node ask, and read the answer to what it has asked. */
+static void test_token_rights(void)
 {
-        Error err = {};
-        _cleanup_buffer_ Buffer pem = {};
-        CHECK_OK(file_read(SECRETS_DIR "/apiserver-kubelet-client.crt", 1 << 16, &pem, &err), err);
-        CHECK_OK(file_make_directory(KUBELET_CERTS, 0700, &err), err);
-        _cleanup_buffer_ Buffer authority = {};
-        CHECK_OK(file_read(SECRETS_DIR "/ca.crt", 65536, &authority, &err), err);
-        CHECK_OK(file_write(KUBELET_AUTHORITY, authority.data, authority.size, 0644, &err), err);
-        CHECK_OK(file_write(KUBELET_CLIENT_PEM, pem.data, pem.size, 0600, &err), err);
+        char nodes[256];
+        JoinToken token = token_of(object);
+        (void) snprintf(nodes, sizeof(nodes), "%s/nodes.kubeconfig", test_folder());
+        write_token_kubeconfig(nodes, &token);
+        CHECK_INT(kubectl(nodes, "auth can-i create csr"), 0);
+        CHECK_INT(kubectl(nodes, "auth can-i get csr/node-csr-0f"), 0);
+        CHECK(kubectl(nodes, "auth can-i list csr") != 0);
+        CHECK(kubectl(nodes, "auth can-i watch csr") != 0);
+        CHECK(kubectl(nodes, "auth can-i delete csr") != 0);
+        CHECK(kubectl(nodes, "auth can-i update csr --subresource=approval") != 0);
+        CHECK(kubectl(nodes, "auth can-i get secrets") != 0);
 }
 
 static void test_requests(void)
 {
-        own_certificate();
-        char nodes[256], master[256];
+        char nodes[256];
         (void) snprintf(nodes, sizeof(nodes), "%s/nodes.kubeconfig", test_folder());
-        (void) snprintf(master, sizeof(master), "%s/master.kubeconfig", test_folder());
-        write_bootstrap_kubeconfig(nodes, false);
-        write_bootstrap_kubeconfig(master, true);
         make_node(OWN, 0);
         make_node(NODE_B, 0);
         make_node(GONE, 100);
-        CHECK_INT(request(nodes, "node-csr-a_1", NODE_A), 0);
-        CHECK_INT(request(nodes, "csr-live", NODE_B), 0);
-        CHECK_INT(request(nodes, "csr-stopped", STOPPED), 0);
-        CHECK_INT(request(nodes, "csr-stranger", "ip-1.ec2.internal"), 0);
-        CHECK_INT(request(nodes, "csr-admin", "*"), 0);
-        CHECK_INT(request(master, "csr-as-master", NODE_A), 0);
+        CHECK_INT(request(nodes, "node-csr-a_1", NODE_A, "ASIAA"), 0);
+        CHECK_INT(request(nodes, "csr-theft", NODE_B, "ASIAA"), 0);
+        CHECK_INT(request(nodes, "csr-stopped", STOPPED, "ASIAS"), 0);
+        CHECK_INT(request(nodes, "csr-stranger", "ip-1.ec2.internal", "ASIAA"), 0);
+        CHECK_INT(request(nodes, "csr-admin", "*", "ASIAA"), 0);
+        CHECK_INT(request(nodes, "csr-bare", NODE_A, ""), 0);
         CHECK_INT(attempts(nodes_probe, nodes_apply), 1);
         CHECK_STR(outcome("node-csr-a_1"), "Approved");
-        CHECK_STR(outcome("csr-live"), "");
+        CHECK_STR(outcome("csr-theft"), "Denied");
         CHECK_STR(outcome("csr-stopped"), "Denied");
         CHECK_STR(outcome("csr-stranger"), ""); /* EC2 may show it yet */
         CHECK_STR(outcome("csr-admin"), "Denied");
-        CHECK_STR(outcome("csr-as-master"), "Denied");
+        CHECK_INT(get(NULL, CSR_PATH, "csr-bare"), 0);  /* deleted */
         CHECK_INT(get(NULL, "/api/v1/nodes/" GONE), 0); /* deleted */
         CHECK_INT(get(NULL, "/api/v1/nodes/" NODE_B), 1);
         CHECK_STR(label_of(OWN, "master"), "");
@@ -541,19 +528,176 @@ static void test_requests(void)
         CHECK_INT(attempts(nodes_probe, nodes_apply), 0);
 }
 
-/* A node's token never makes a master, and the master's own does while its Node is not live. */
-static void test_master(void)
+/* A join token never makes a master, though its Node is not live. */
+static void test_usurper(void)
 {
-        char nodes[256], master[256];
+        char nodes[256];
         (void) snprintf(nodes, sizeof(nodes), "%s/nodes.kubeconfig", test_folder());
-        (void) snprintf(master, sizeof(master), "%s/master.kubeconfig", test_folder());
         make_node(OWN, 100);
-        CHECK_INT(request(nodes, "csr-usurper", OWN), 0);
-        CHECK_INT(request(master, "csr-master", OWN), 0);
+        CHECK_INT(request(nodes, "csr-usurper", OWN, "ASIAM"), 0);
         CHECK_INT(attempts(nodes_probe, nodes_apply), 1);
         CHECK_STR(outcome("csr-usurper"), "Denied");
-        CHECK_STR(outcome("csr-master"), "Approved");
         make_node(OWN, 0);
+}
+
+/* A master issues its kubelet's certificate itself: the API server takes it as the Node's. */
+static void test_own_certificate(void)
+{
+        Error err = {};
+        Wait wait = test_patience();
+        _cleanup_kube_api_ KubeApi *api = NULL;
+        json_auto_t *node = NULL, *secrets = NULL;
+        CHECK_INT(attempts(kubelet_certificate_probe, kubelet_certificate_apply), 1);
+        CHECK_INT(attempts(kubelet_certificate_probe, kubelet_certificate_apply), 0);
+        CHECK_OK(kube_api_open_file("https://127.0.0.1:443", SECRETS_DIR "/ca.crt",
+                                    KUBELET_CLIENT_PEM, &api, &err),
+                 err);
+        CHECK_INT(kube_api_get(api, "/api/v1/nodes/" OWN, &wait, &node, &err), 1);
+        CHECK_INT(kube_api_get(api, "/api/v1/secrets", &wait, &secrets, &err), -EACCES);
+        CHECK_CONTAINS(err.message, "system:node:" OWN);
+        CHECK_INT(shell("openssl x509 -in " KUBELET_CLIENT_PEM
+                        " -noout -checkend $((7 * 86400 - 600)) > %s/out && "
+                        "! openssl x509 -in " KUBELET_CLIENT_PEM
+                        " -noout -checkend $((7 * 86400 + 600)) > %s/out",
+                        test_folder(), test_folder()),
+                  0);
+        CHECK_INT(shell("test -L " KUBELET_CLIENT_PEM
+                        " && test \"$(stat -Lc %%a " KUBELET_CLIENT_PEM ")\" = 600"),
+                  0);
+}
+
+/* A name of 63 characters makes a common name of 75, more than RFC 5280 has. */
+static void test_long_name(void)
+{
+        char known[sizeof(boot.node_name)];
+        memcpy(known, boot.node_name, sizeof(known));
+        memset(boot.node_name, 'a', NODE_NAME_MAX);
+        boot.node_name[NODE_NAME_MAX] = '\0';
+        Error err = {};
+        Wait wait = test_patience();
+        _cleanup_kube_api_ KubeApi *api = NULL;
+        json_auto_t *node = NULL;
+        CHECK_INT(attempts(kubelet_certificate_probe, kubelet_certificate_apply), 1);
+        CHECK_INT(attempts(kubelet_certificate_probe, kubelet_certificate_apply), 0);
+        make_node(boot.node_name, 0);
+        CHECK_OK(kube_api_open_file("https://127.0.0.1:443", SECRETS_DIR "/ca.crt",
+                                    KUBELET_CLIENT_PEM, &api, &err),
+                 err);
+        _cleanup_free_ char *path = string_format("/api/v1/nodes/%s", boot.node_name);
+        CHECK_INT(kube_api_get(api, path, &wait, &node, &err), 1);
+        CHECK_INT(kubectl(MINE, "delete node %s", boot.node_name), 0);
+        memcpy(boot.node_name, known, sizeof(known));
+}
+
+static Boot node_boot; /* of a node, which asks while `boot` lets it in */
+
+static int ask_probe(void *userdata, StepContext *context, Error *err)
+{
+        (void) userdata;
+        return kubelet_certificate_probe(&node_boot, context, err);
+}
+
+static int ask_apply(void *userdata, StepContext *context, Error *err)
+{
+        (void) userdata;
+        return kubelet_certificate_apply(&node_boot, context, err);
+}
+
+static int let_in_probe(void *userdata, StepContext *context, Error *err)
+{
+        _cleanup_kube_api_ KubeApi *api = NULL;
+        _cleanup_nodes_scene_ NodesScene scene = {};
+        int r = api_open(userdata, &api, err);
+        if (r >= 0) {
+                r = nodes_look(userdata, context, api, &scene, err);
+        }
+        if (r >= 0) {
+                r = nodes_work(userdata, context, api, &scene, err);
+        }
+        return r < 0 ? r : ask_probe(NULL, context, err);
+}
+
+static int wait_a_moment(void *userdata, StepContext *context, Error *err)
+{
+        (void) userdata;
+        return wait_sleep(step_wait(context), 200, err);
+}
+
+static int ask_and_let_in(StepRetry retry, Error *err)
+{
+        const Step rows[] = {
+                { .name = "ask",
+                  .makes_true = "a node has its certificate",
+                  .runs_on = KIND_MASTER,
+                  .probe = ask_probe,
+                  .apply = ask_apply,
+                  .retry = retry,
+                  .deadline_s = deadline_s },
+                { .name = "let-in",
+                  .makes_true = "the master has let it in",
+                  .runs_on = KIND_MASTER,
+                  .probe = let_in_probe,
+                  .apply = wait_a_moment,
+                  .retry = { 50, 200 },
+                  .deadline_s = deadline_s },
+        };
+        MachineStatus status;
+        return run_rows(rows, ELEMENTS(rows), MACHINE_CONVERGE, &status, err);
+}
+
+/* A node asks with the token of the bucket, and leaves no token behind. */
+static void test_asks(void)
+{
+        Error err = {};
+        node_boot = boot;
+        node_boot.config.role = ROLE_NODE;
+        (void) inet_pton(AF_INET, "127.0.0.1", &node_boot.config.master_private_ip);
+        (void) snprintf(node_boot.node_name, sizeof(node_boot.node_name), NODE_A);
+        CHECK_OK(credentials_new_static("ASIAA", "secret", "token", &node_boot.credentials, &err),
+                 err);
+        CHECK_OK(aws_client_new(node_boot.credentials, "us-east-1", NULL, &node_boot.aws, &err),
+                 err);
+        CHECK_OK(ask_and_let_in((StepRetry) { 50, 200 }, &err), err);
+        StepStatus status;
+        CHECK_OK(run_step(ask_probe, NULL, MACHINE_PLAN, &status, &err), err);
+        CHECK_INT(status.state, STEP_DONE);
+        JoinToken token = token_of(object);
+        CHECK(shell("grep -rqF %s " SECRETS_DIR, token.secret) != 0);
+        CHECK_INT(shell("test $(ls " KUBELET_CERTS "/kubelet-client-2*.pem | wc -l) = 1"), 0);
+}
+
+/* Another kind of token, or none that lives, leads to no request. */
+static void test_asks_in_vain(void)
+{
+        Error err = {};
+        StepStatus status;
+        char *kept_object = object;
+        CHECK_OK(file_remove(KUBELET_CLIENT_PEM, &err), err);
+        deadline_s = 3;
+        object = strdup("{\"schema\":1,\"token\":\"abcdef.0123456789abcdef\","
+                        "\"expires\":\"2020-01-01T00:00:00Z\"}");
+        CHECK(run_step(ask_probe, ask_apply, MACHINE_CONVERGE, &status, &err) < 0);
+        CHECK_CONTAINS(err.message, "a join token that is not expired");
+        free(object);
+        object = strdup("{\"schema\":1,\"token\":\"abcdef.0123456789abcdef\","
+                        "\"expires\":\"2099-01-01T00:00:00Z\"}");
+        CHECK(run_step(ask_probe, ask_apply, MACHINE_CONVERGE, &status, &err) < 0);
+        CHECK_INT(err.class, ERROR_RETRY);
+        CHECK_CONTAINS(err.message, "status 401");
+        free(object);
+        object = kept_object;
+        deadline_s = 60;
+}
+
+/* A denial names its reason. */
+static void test_denied(void)
+{
+        Error err = {};
+        (void) snprintf(node_boot.node_name, sizeof(node_boot.node_name), STOPPED);
+        deadline_s = 8;
+        CHECK(ask_and_let_in((StepRetry) {}, &err) < 0);
+        CHECK_CONTAINS(err.message, "denied by the master: instance i-s is stopped");
+        deadline_s = 60;
 }
 
 /* What comes of it: a certificate with which the daemon asks for its own Node, may do nothing to
@@ -566,9 +710,7 @@ static void test_certificate(void)
         json_auto_t *node = NULL, *other = NULL;
         char config[256];
         CHECK_OK(file_remove(KUBELET_CLIENT_PEM, &err), err);
-        CHECK_INT(join_has_certificate(&err), 0);
         take_certificate("node-csr-a_1", KUBELET_CLIENT_PEM);
-        CHECK_INT(join_has_certificate(&err), 1);
         make_node(NODE_A, 0);
         CHECK_OK(kube_api_open_file("https://127.0.0.1:443", SECRETS_DIR "/ca.crt",
                                     KUBELET_CLIENT_PEM, &api, &err),
@@ -590,88 +732,66 @@ static void test_certificate(void)
                 "/ca.crt\"}}],\"users\":[{\"name\":\"u\",\"user\":{\"client-certificate\":"
                 "\"" KUBELET_CLIENT_PEM "\",\"client-key\":\"" KUBELET_CLIENT_PEM "\"}}]}";
         CHECK_OK(file_write(config, text, strlen(text), 0600, &err), err);
-        CHECK_INT(request(config, "csr-renewal", NODE_A), 0);
-        CHECK_INT(request(config, "csr-other", NODE_B), 0);
+        CHECK_INT(request(config, "csr-renewal", NODE_A, ""), 0);
+        CHECK_INT(request(config, "csr-other", NODE_B, ""), 0);
         CHECK_INT(attempts(nodes_probe, nodes_apply), 1);
         CHECK_STR(outcome("csr-renewal"), "Approved");
         CHECK_STR(outcome("csr-other"), "Denied");
         CHECK_OK(file_remove(KUBELET_CLIENT_PEM, &err), err);
 }
 
-/* kubelet's certificate of another cluster, or of one whose keys are new, is none. */
-static void test_foreign_certificate(void)
+/* What kubelet's file may hold: only a certificate of this cluster's, of this Node and of now
+ * counts. */
+static void test_foreign_certificates(void)
 {
         Error err = {};
-        _cleanup_x509_ X509 *x = NULL;
-        _cleanup_secret_ Secret pem = SECRET_INIT;
-        const CertificateRequest wanted = { .common_name = "system:node:" OWN,
-                                            .organization = "system:nodes",
-                                            .usage = CERTIFICATE_CLIENT,
-                                            .names = &(StringList) {},
-                                            .now = time(NULL),
-                                            .days = 1 };
-        CHECK_OK(certificate_issue(&wanted, node_key, NULL, NULL, &x, &err), err);
-        CHECK_OK(certificate_to_pem(x, &pem, &err), err);
-        CHECK_OK(file_write(KUBELET_CLIENT_PEM, pem.data, pem.size, 0600, &err), err);
-        CHECK_INT(join_has_certificate(&err), 0);
+        static const struct {
+                const char *name;
+                bool is_foreign;
+                int from_s;
+                unsigned days;
+                const char *why;
+        } cases[] = {
+                { "system:node:" OWN, true, 0, 1, "another authority" },
+                { "system:node:" NODE_A, false, 0, 1, "expected system:node:" OWN },
+                { "system:node:" OWN, false, -86400, 1, "has expired" },
+                { "system:node:" OWN, false, 86400, 1, "not valid yet" },
+                { "system:node:" OWN, false, 0, 1, NULL },
+        };
+        _cleanup_x509_ X509 *authority = NULL;
+        _cleanup_key_ EVP_PKEY *authority_key = NULL;
+        _cleanup_secret_ Secret ca = SECRET_INIT, ca_key = SECRET_INIT;
+        CHECK_OK(file_read(SECRETS_DIR "/ca.crt", 65536, &ca, &err), err);
+        CHECK_OK(file_read(SECRETS_DIR "/ca.key", 65536, &ca_key, &err), err);
+        CHECK_OK(certificate_from_pem(ca.data, ca.size, &authority, &err), err);
+        CHECK_OK(certificate_key_from_pem(ca_key.data, ca_key.size, &authority_key, &err), err);
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                StepStatus status;
+                _cleanup_x509_ X509 *x = NULL;
+                _cleanup_secret_ Secret pem = SECRET_INIT;
+                const CertificateRequest wanted = { .common_name = c->name,
+                                                    .organization = "system:nodes",
+                                                    .usage = CERTIFICATE_CLIENT,
+                                                    .now = time(NULL) + c->from_s,
+                                                    .days = c->days };
+                CHECK_OK(certificate_issue(&wanted, node_key, c->is_foreign ? NULL : authority,
+                                           c->is_foreign ? NULL : authority_key, &x, &err),
+                         err);
+                CHECK_OK(certificate_to_pem(x, &pem, &err), err);
+                CHECK_OK(file_write(KUBELET_CLIENT_PEM, pem.data, pem.size, 0600, &err), err);
+                CHECK_OK(run_step(kubelet_certificate_probe, kubelet_certificate_apply,
+                                  MACHINE_PLAN, &status, &err),
+                         err);
+                CHECK_INT(status.state, c->why ? STEP_WOULD_APPLY : STEP_DONE);
+                CHECK_CONTAINS(status.reason, strempty(c->why));
+        }
+        StepStatus status;
         CHECK_OK(file_write(KUBELET_CLIENT_PEM, "half", 4, 0600, &err), err);
-        CHECK_INT(join_has_certificate(&err), 0);
+        CHECK_OK(run_step(kubelet_certificate_probe, kubelet_certificate_apply, MACHINE_PLAN,
+                          &status, &err),
+                 err);
+        CHECK_CONTAINS(status.reason, "no certificate");
         CHECK_OK(file_remove(KUBELET_CLIENT_PEM, &err), err);
-}
-
-/* A token that expired while the master was down leads to no certificate. The retry looks for
- * another one. */
-static void test_expired_token(void)
-{
-        StepStatus status;
-        Error err = {};
-        _cleanup_secret_ Secret text = SECRET_INIT;
-        time_t now = time(NULL);
-        JoinToken token = { "abcdef", "0123456789abcdef", now };
-        token.expires = now + 1 - join_token_left_s(&token, now);
-        CHECK_OK(join_document_format(&token, &text, &err), err);
-        CHECK_OK(file_write(JOIN_FILE, text.data, text.size, 0600, &err), err);
-        deadline_s = 4;
-        CHECK(run_step(kubelet_join_probe, kubelet_join_apply, MACHINE_CONVERGE, &status, &err) <
-              0);
-        CHECK_CONTAINS(err.message, "whose time is over");
-        deadline_s = 60;
-}
-
-static int fetch(void *userdata, StepContext *context, Error *err)
-{
-        int r = join_fetch(userdata, context, err);
-        return r < 0 ? r : 1;
-}
-
-/* A node takes what the bucket has, and only what lives. */
-static void test_fetch(void)
-{
-        StepStatus status;
-        Error err = {};
-        JoinToken token = {};
-        CHECK_OK(file_remove(JOIN_FILE, &err), err);
-        (void) attempts(fetch, NULL);
-        CHECK_INT(join_local_token(&token, &err), 1);
-        CHECK_STR(token.id, token_of(object).id);
-
-        /* one that has led to nothing is fetched anew; the master's own is not doubted */
-        const struct timespec long_ago[2] = { { time(NULL) - 1000, 0 }, { time(NULL) - 1000, 0 } };
-        CHECK_INT(utimensat(AT_FDCWD, JOIN_FILE, long_ago, 0), 0);
-        CHECK_INT(join_local_probe(&boot, &err), 1);
-        boot.config.role = ROLE_NODE;
-        CHECK_INT(join_local_probe(&boot, &err), 0);
-        (void) attempts(fetch, NULL);
-        CHECK_INT(join_local_probe(&boot, &err), 1);
-        boot.config.role = ROLE_MASTER;
-
-        CHECK_OK(file_remove(JOIN_FILE, &err), err);
-        free(object);
-        object = strdup("{\"schema\":1,\"token\":\"abcdef.0123456789abcdef\","
-                        "\"expires\":\"2020-01-01T00:00:00Z\"}");
-        deadline_s = 2;
-        CHECK(run_step(fetch, NULL, MACHINE_CONVERGE, &status, &err) < 0);
-        CHECK_INT(join_local_token(&token, &err), 0);
 }
 
 static const TestCase cases[] = {
@@ -680,12 +800,16 @@ static const TestCase cases[] = {
         { "a Node is ready while its kubelet is heard of", test_node },
         { "tokens are made, known and left for nodes", test_tokens },
         { "tokens are renewed, and go", test_tokens_renewed },
+        { "a join token's rights", test_token_rights },
         { "who is let in", test_requests },
-        { "who is let in as master", test_master },
+        { "who is let in as master", test_usurper },
+        { "a master's own certificate", test_own_certificate },
+        { "a Node's longest name", test_long_name },
+        { "a node asks for its certificate", test_asks },
+        { "a node asks in vain", test_asks_in_vain },
+        { "a node is denied", test_denied },
         { "what a certificate opens", test_certificate },
-        { "a certificate of another cluster", test_foreign_certificate },
-        { "a token that leads to no certificate in its time", test_expired_token },
-        { "a node fetches its token", test_fetch },
+        { "certificates that are not this kubelet's", test_foreign_certificates },
 };
 
 static const char *why_not(void)
@@ -715,6 +839,7 @@ int main(void)
                                       .cloud_provider = none,
                                       .s3_bucket = bucket_name,
                                       .s3_prefix = prefix,
+                                      .node_iam_role = node_role,
                                       .join_token_s = 86400 };
         boot.config_known = true;
         (void) snprintf(boot.node_name, sizeof(boot.node_name), OWN);
@@ -730,6 +855,8 @@ int main(void)
         EVP_PKEY_free(node_key);
         s3_bucket_free(boot.bucket);
         server_reset(&server, NULL);
+        aws_client_free(node_boot.aws);
+        credentials_free(node_boot.credentials);
         aws_client_free(boot.aws);
         credentials_free(boot.credentials);
         free(object);

@@ -108,8 +108,8 @@ static void test_status(void)
                                                  "(kube-bootstrap.service): last looked "));
         CHECK_CONTAINS(program.output, "ready for ");
         CHECK_CONTAINS(program.output,
-                       "master i-0123456789abcdef0 with docker, 23 of 23 steps done, looked ");
-        CHECK_CONTAINS(program.output, "  volume-mount       done ");
+                       "master i-0123456789abcdef0 with docker, 24 of 24 steps done, looked ");
+        CHECK_CONTAINS(program.output, "  volume-mount        done ");
         CHECK_INT(program_run(&program, WORDS("status", "--wait=1", "--json")), 3);
         CHECK_CONTAINS(program.output, "\"phase\":\"ready\"");
 }
@@ -157,7 +157,7 @@ static void test_status_is_believed(void)
         write_state(&status, alive, alive);
         CHECK_INT(program_run(&program, WORDS("status")), 0);
         CHECK(string_starts_with(program.output, "ready for "));
-        CHECK_CONTAINS(program.output, ": master i-1 with docker, 23 of 23 steps done, looked ");
+        CHECK_CONTAINS(program.output, ": master i-1 with docker, 24 of 24 steps done, looked ");
 
         write_state(&status, gone, alive); /* a run by hand that has just ended */
         CHECK_INT(program_run(&program, WORDS("status")), 0);
@@ -210,7 +210,7 @@ static void test_status_wait_and_follow(void)
         CHECK_INT(program_end(&program), 0);
         CHECK_CONTAINS(program.output, "ready\n");
         CHECK_INT(program_end(&other), 0);
-        CHECK_CONTAINS(other.output, "23 of 23 steps done");
+        CHECK_CONTAINS(other.output, "24 of 24 steps done");
         (void) kill(third.pid, SIGTERM);
         CHECK_INT(program_end(&third), 0);
 }
@@ -296,14 +296,14 @@ static void test_plan(void)
         world->so[BOOT_SOURCE_DEST_CHECK] = 1;
         CHECK_INT(program_run(&program, WORDS("plan")), 2);
         CHECK_INT(world_applies(), 0);
-        CHECK_CONTAINS(program.output, "config             already so\n");
-        CHECK_CONTAINS(program.output, "source-dest-check  already so\n");
+        CHECK_CONTAINS(program.output, "config              already so\n");
+        CHECK_CONTAINS(program.output, "source-dest-check   already so\n");
         CHECK_CONTAINS(program.output,
-                       "volume-attach      would do: the master volume is attached to this "
+                       "volume-attach       would do: the master volume is attached to this "
                        "instance (volume-attach is not as it was made)\n");
-        CHECK_CONTAINS(program.output, "volume-format      unknown until volume-attach\n");
-        CHECK_CONTAINS(program.output, "docker-bootstrap   would do: ");
-        CHECK_CONTAINS(program.output, "etcd               unknown until ");
+        CHECK_CONTAINS(program.output, "volume-format       unknown until volume-attach\n");
+        CHECK_CONTAINS(program.output, "docker-bootstrap    would do: ");
+        CHECK_CONTAINS(program.output, "etcd                unknown until ");
         CHECK_INT(program_run(&program, WORDS("plan", "--json")), 2);
         CHECK_CONTAINS(program.output, "{\"name\":\"volume-attach\",\"state\":\"would-apply\"");
         CHECK_CONTAINS(program.output, "\"reason\":\"volume-attach is not as it was made\"");
@@ -327,8 +327,8 @@ static void test_plan(void)
         world->fails[BOOT_CONFIG] = 1;
         world->class = ERROR_CONFIG;
         CHECK_INT(program_run(&program, WORDS("plan")), 78);
-        CHECK_CONTAINS(program.output, "config             cannot tell: the probe refused");
-        CHECK_CONTAINS(program.output, "identity           unknown until config");
+        CHECK_CONTAINS(program.output, "config              cannot tell: the probe refused");
+        CHECK_CONTAINS(program.output, "identity            unknown until config");
 }
 
 static void test_check_config(void)
@@ -403,8 +403,8 @@ static void test_terminal(void)
         }
         world->held[BOOT_ETCD] = false;
         CHECK_INT(program_end(&program), 0);
-        CHECK_CONTAINS(program.output, "\033[24A"); /* the head and all of 23 steps */
-        CHECK_CONTAINS(program.output, "ready: 23 of 23 steps done");
+        CHECK_CONTAINS(program.output, "\033[25A"); /* the head and all of 24 steps */
+        CHECK_CONTAINS(program.output, "ready: 24 of 24 steps done");
 }
 
 static void test_folder_that_cannot_be(void)

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "base/digest.h"
+#include "cluster/certificate.h"
 #include "csr_maker.h"
 #include "harness.h"
 
@@ -35,7 +37,7 @@ static void test_kubelet(void)
         CHECK_STR(csr.name, "csr-x7k2p");
         CHECK_STR(csr.node_name, NAME);
         CHECK_STR(csr.user, "system:bootstrap:abcdef");
-        CHECK(csr.of_kubelet && !csr.settled && !csr.renewal && !csr.with_master_token);
+        CHECK(csr.of_kubelet && !csr.settled && !csr.renewal);
         CHECK_INT(csr.created, WHEN);
 
         Wanted utf8 = kubelet; /* both are what Go writes */
@@ -144,27 +146,22 @@ static void test_users(void)
 {
         static const struct {
                 const char *user, *groups;
-                bool renewal, master;
+                bool renewal;
                 const char *flaw;
         } cases[] = {
                 { "\"system:node:" NAME "\"", "[\"system:nodes\",\"system:authenticated\"]", true },
                 { "\"system:bootstrap:abcdef\"",
-                  "[\"system:bootstrappers\",\"" CSR_GROUP_NODE "\",\"" CSR_GROUP_MASTER "\"]",
-                  false, true },
-                { "\"system:node:other\"", "[\"system:nodes\"]", true, false, "its own" },
-                { "\"system:node:" NAME "x\"", "[\"system:nodes\"]", true, false, "its own" },
-                { "\"system:node:" NAME "\"", "[\"system:authenticated\"]", false, false,
-                  "neither" },
-                { "\"system:bootstrap:abcdef\"", "[\"" CSR_GROUP_NODE "\"]", false, false,
-                  "neither" },
-                { "\"system:bootstrap:abcdef\"", "[\"system:bootstrappers\"]", false, false,
-                  "neither" },
+                  "[\"system:bootstrappers\",\"" CSR_GROUP_NODE "\"]", false },
+                { "\"system:node:other\"", "[\"system:nodes\"]", true, "its own" },
+                { "\"system:node:" NAME "x\"", "[\"system:nodes\"]", true, "its own" },
+                { "\"system:node:" NAME "\"", "[\"system:authenticated\"]", false, "neither" },
+                { "\"system:bootstrap:abcdef\"", "[\"" CSR_GROUP_NODE "\"]", false, "neither" },
+                { "\"system:bootstrap:abcdef\"", "[\"system:bootstrappers\"]", false, "neither" },
                 { "\"system:bootstrap:abcdef\"",
-                  "[\"system:bootstrappers\",\"system:bootstrappers:kubeadm\"]", false, false,
-                  "neither" },
+                  "[\"system:bootstrappers\",\"system:bootstrappers:kubeadm\"]", false, "neither" },
                 { "\"kubernetes-admin\"", "[\"system:masters\",\"" CSR_GROUP_NODE "\"]", false,
-                  false, "neither" },
-                { "7", "[]", false, false, "who asks is not known" },
+                  "neither" },
+                { "7", "[]", false, "who asks is not known" },
         };
         FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
                 json_auto_t *object = csr_object("csr-1", CREATED, &kubelet);
@@ -174,7 +171,6 @@ static void test_users(void)
                 CHECK_CONTAINS(csr.flaw, c->flaw ? c->flaw : "");
                 CHECK_INT(*csr.flaw != '\0', c->flaw != NULL);
                 CHECK_INT(csr.renewal, c->renewal);
-                CHECK_INT(csr.with_master_token, c->master);
         }
 }
 
@@ -193,7 +189,9 @@ static void test_not_for_us(void)
         CHECK(read_object(object).of_kubelet);
         json_t *status = json_object_get(object, "status");
         (void) json_object_set_new(status, "conditions", json_pack("[{s:s}]", "type", "Denied"));
-        CHECK(read_object(object).settled);
+        CHECK(read_object(object).settled && read_object(object).denied);
+        (void) json_object_set_new(status, "conditions", json_pack("[{s:s}]", "type", "Approved"));
+        CHECK(read_object(object).settled && !read_object(object).denied);
         (void) json_object_set_new(status, "conditions", json_array());
         CHECK(!read_object(object).settled);
         (void) json_object_set_new(status, "certificate", json_string("AAAA"));
@@ -210,42 +208,34 @@ static void test_not_for_us(void)
 typedef struct JudgeCase {
         const char *what;
         const char *id, *state, *role;
-        bool live, renewal, master_token;
+        bool renewal;
         int age_s;
         CsrVerdict verdict;
         const char *reason;
 } JudgeCase;
 
 static const JudgeCase judge_cases[] = {
-        { "a new node", INSTANCE, "running", "node", .verdict = CSR_APPROVE,
+        { "a new node", INSTANCE, "running", "node", .verdict = CSR_PROVE,
           .reason = INSTANCE " runs and is a node" },
-        { "the master", INSTANCE, "running", "master", .master_token = true, .verdict = CSR_APPROVE,
-          .reason = "is a master" },
-        { "a renewal", INSTANCE, "running", "node", .live = true, .renewal = true,
+        { "a renewal", INSTANCE, "running", "node", .renewal = true, .verdict = CSR_APPROVE,
+          .reason = "runs" },
+        { "the master's renewal", INSTANCE, "running", "master", .renewal = true,
           .verdict = CSR_APPROVE, .reason = "runs" },
-        { "the master's renewal", INSTANCE, "running", "master", .live = true, .renewal = true,
-          .verdict = CSR_APPROVE, .reason = "runs" },
-        { "a node's token for the master", INSTANCE, "running", "master", .verdict = CSR_DENY,
-          .reason = "is a master, but the token is a node's" },
-        { "the master's token for a node", INSTANCE, "running", "node", .master_token = true,
-          .verdict = CSR_DENY, .reason = "is a node, but the token is a master's" },
+        { "a token for the master", INSTANCE, "running", "master", .verdict = CSR_DENY,
+          .reason = "is a master, which no join token stands for" },
         { "an instance of neither group", INSTANCE, "running", "", .verdict = CSR_DENY,
           .reason = "neither master nor node" },
         { "a stopped instance", INSTANCE, "stopped", "node", .verdict = CSR_DENY,
           .reason = INSTANCE " is stopped" },
         { "a terminated instance", INSTANCE, "terminated", "node", .verdict = CSR_DENY,
           .reason = "is terminated" },
-        { "the renewal of a terminated instance", INSTANCE, "terminated", "node", .live = true,
-          .renewal = true, .verdict = CSR_DENY, .reason = "is terminated" },
+        { "the renewal of a terminated instance", INSTANCE, "terminated", "node", .renewal = true,
+          .verdict = CSR_DENY, .reason = "is terminated" },
         { "one that is about to run", INSTANCE, "pending", "node", .verdict = CSR_WAIT,
           .reason = "does not run yet" },
         { "one EC2 does not show yet", "", "", "", .verdict = CSR_WAIT, .reason = "knows no" },
         { "one EC2 never shows", "", "", "", .age_s = CSR_PATIENCE_S + 1, .verdict = CSR_DENY,
           .reason = "EC2 knows no instance " NAME },
-        { "a live Node's name", INSTANCE, "running", "node", .live = true, .verdict = CSR_WAIT,
-          .reason = "is live" },
-        { "a live Node's name, for long", INSTANCE, "running", "node", .live = true,
-          .age_s = CSR_PATIENCE_S + 1, .verdict = CSR_DENY, .reason = "is live" },
 };
 
 static void test_judge(void)
@@ -253,12 +243,10 @@ static void test_judge(void)
         FOREACH_ARRAY(c, judge_cases, ELEMENTS(judge_cases)) {
                 Csr csr = read_wanted(&kubelet);
                 csr.renewal = c->renewal;
-                csr.with_master_token = c->master_token;
                 const CsrFacts facts = { .now = WHEN + c->age_s,
                                          .instance_id = c->id,
                                          .instance_state = c->state,
-                                         .instance_role = c->role,
-                                         .node_is_live = c->live };
+                                         .instance_role = c->role };
                 char reason[CSR_REASON_MAX] = "";
                 CsrVerdict verdict = csr_judge(&csr, &facts, reason, sizeof(reason));
                 if (verdict != c->verdict) {
@@ -282,16 +270,78 @@ static void test_flaw_decides(void)
         char reason[CSR_REASON_MAX];
         CHECK_INT(csr_judge(&csr, &facts, reason, sizeof(reason)), CSR_DENY);
         CHECK_CONTAINS(reason, "organization");
-        CHECK(!csr_needs_instance(&csr, false));
-        csr = read_wanted(&kubelet);
-        CHECK(csr_needs_instance(&csr, false));
-        CHECK(!csr_needs_instance(&csr, true));
         CHECK_STR(csr_verdict_to_string(_CSR_VERDICT_MAX), NULL);
+}
+
+/* The daemon's own request is one that it takes, once the API server has filled in who asks. */
+static void test_new(void)
+{
+        Error err = {};
+        EVP_PKEY *key = NULL;
+        _cleanup_buffer_ Buffer pem = {}, proof = {};
+        CHECK_INT(buffer_append_string(&proof, "{\"schema\":1}"), 0);
+        CHECK_OK(certificate_key_new(&key, &err), err);
+        CHECK_OK(certificate_request_to_pem(key, "system:node:" NAME, "system:nodes", &pem, &err),
+                 err);
+        EVP_PKEY_free(key);
+        json_auto_t *object = csr_new("node-csr-0f", &pem, &proof);
+        csr_set(object, "username", "\"system:bootstrap:abcdef\"");
+        csr_set(object, "groups", "[\"system:bootstrappers\",\"" CSR_GROUP_NODE "\"]");
+        (void) json_object_set_new(json_object_get(object, "metadata"), "creationTimestamp",
+                                   json_string(CREATED));
+        Csr csr = read_object(object);
+        CHECK_STR(csr.flaw, "");
+        CHECK_STR(csr.name, "node-csr-0f");
+        CHECK_STR(csr.node_name, NAME);
+        CHECK(csr.of_kubelet && !csr.settled);
+        CHECK_STR(csr_proof(object), "{\"schema\":1}");
+        char sha256[65];
+        digest_sha256_hex(pem.data, pem.size, sha256); /* what the proof is for */
+        CHECK_STR(csr.sha256, sha256);
+}
+
+/* https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/certificate-signing-request-v1/
+ */
+static void test_answers(void)
+{
+        static const struct {
+                const char *status;
+                int result;
+                const char *text; /* of the certificate, or of the message */
+        } cases[] = {
+                { "{}", 0, "" },
+                { "{\"conditions\":[{\"type\":\"Approved\"}]}", 0, "" },
+                { "{\"conditions\":[{\"type\":\"Approved\"}],\"certificate\":\"Q0VSVA==\"}", 1,
+                  "CERT" },
+                { "{\"conditions\":[{\"type\":\"Denied\",\"message\":\"i-1 is stopped\"}]}",
+                  -EACCES, "denied by the master: i-1 is stopped" },
+                { "{\"conditions\":[{\"type\":\"Denied\"}]}", -EACCES, "no reason is given" },
+                { "{\"conditions\":[{\"type\":\"Approved\"},{\"type\":\"Failed\",\"message\":\"no "
+                  "CA\"}]}",
+                  -EACCES, "request failed: no CA" },
+                { "{\"certificate\":\"!\"}", -EBADMSG, "holds no certificate" },
+                { "{\"certificate\":7}", 0, "" },
+                { "7", 0, "" },
+        };
+        FOREACH_ARRAY(c, cases, ELEMENTS(cases)) {
+                Error err = {};
+                _cleanup_buffer_ Buffer pem = {};
+                json_auto_t *object = json_object();
+                (void) json_object_set_new(object, "status",
+                                           json_loads(c->status, JSON_DECODE_ANY, NULL));
+                CHECK_INT(csr_read_answer(object, &pem, &err), c->result);
+                CHECK_CONTAINS(c->result < 0 ? err.message : strempty(pem.data), c->text);
+                if (c->result < 0) {
+                        CHECK_INT(err.class, ERROR_RETRY);
+                }
+        }
 }
 
 int main(void)
 {
         test_case("csr: kubelet's own request", test_kubelet);
+        test_case("csr: the daemon's own request", test_new);
+        test_case("csr: answers", test_answers);
         test_case("csr: requests for something else", test_flaws);
         test_case("csr: bytes that are no request", test_bytes);
         test_case("csr: usages", test_usages);

@@ -105,21 +105,18 @@ static void test_secret(void)
         char name[32];
         join_secret_name(&token, name);
         CHECK_STR(name, "bootstrap-token-abcdef");
-        for (int master = 0; master < 2; master++) {
-                json_auto_t *secret = join_secret_new(&token, master);
-                const json_t *metadata = json_object_get(secret, "metadata");
-                CHECK_STR(json_string_value(json_object_get(metadata, "name")), name);
-                CHECK_STR(json_string_value(json_object_get(metadata, "namespace")), "kube-system");
-                CHECK_STR(json_string_value(json_object_get(secret, "type")),
-                          "bootstrap.kubernetes.io/token");
-                CHECK_STR(datum(secret, "token-id"), "abcdef");
-                CHECK_STR(datum(secret, "token-secret"), "0123456789abcdef");
-                CHECK_STR(datum(secret, "expiration"), "2026-02-03T04:05:06Z");
-                CHECK_STR(datum(secret, "usage-bootstrap-authentication"), "true");
-                CHECK_STR(datum(secret, "usage-bootstrap-signing"), NULL);
-                CHECK_STR(datum(secret, "auth-extra-groups"),
-                          master ? CSR_GROUP_NODE "," CSR_GROUP_MASTER : CSR_GROUP_NODE);
-        }
+        json_auto_t *secret = join_secret_new(&token);
+        const json_t *metadata = json_object_get(secret, "metadata");
+        CHECK_STR(json_string_value(json_object_get(metadata, "name")), name);
+        CHECK_STR(json_string_value(json_object_get(metadata, "namespace")), "kube-system");
+        CHECK_STR(json_string_value(json_object_get(secret, "type")),
+                  "bootstrap.kubernetes.io/token");
+        CHECK_STR(datum(secret, "token-id"), "abcdef");
+        CHECK_STR(datum(secret, "token-secret"), "0123456789abcdef");
+        CHECK_STR(datum(secret, "expiration"), "2026-02-03T04:05:06Z");
+        CHECK_STR(datum(secret, "usage-bootstrap-authentication"), "true");
+        CHECK_STR(datum(secret, "usage-bootstrap-signing"), NULL);
+        CHECK_STR(datum(secret, "auth-extra-groups"), CSR_GROUP_NODE);
 }
 
 int main(void)

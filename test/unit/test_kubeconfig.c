@@ -49,22 +49,25 @@ static void embeds_everything(void)
                      "\"client-key-data\":\"S0VZ\"}}]}");
 }
 
-static void names_the_authority_and_the_token(void)
+/* client-certificate and client-key may name one file, as kubelet's own does:
+ * https://kubernetes.io/docs/reference/config-api/kubeconfig.v1/#AuthInfo */
+static void names_files(void)
 {
         Error err = {};
-        const JoinToken token = { .id = "abcdef", .secret = "0123456789abcdef" };
-        _cleanup_secret_ Secret text = SECRET_INIT;
-        CHECK_OK(kubeconfig_format_bootstrap("https://10.0.0.9:443", "/srv/ca.crt", &token, &text,
-                                             &err),
+        _cleanup_buffer_ Buffer text = {};
+        CHECK_OK(kubeconfig_format_files("https://10.0.0.9:443", "/srv/ca.crt", "kubelet",
+                                         "/srv/kubelet.pem", &text, &err),
                  err);
-        check(&text, "{\"apiVersion\":\"v1\",\"kind\":\"Config\",\"current-context\":\"bootstrap\","
-                     "\"contexts\":[{\"name\":\"bootstrap\",\"context\":"
-                     "{\"cluster\":\"bootstrap\",\"user\":\"kubelet-bootstrap\"}}],"
-                     "\"clusters\":[{\"name\":\"bootstrap\",\"cluster\":"
-                     "{\"server\":\"https://10.0.0.9:443\","
-                     "\"certificate-authority\":\"/srv/ca.crt\"}}],"
-                     "\"users\":[{\"name\":\"kubelet-bootstrap\",\"user\":"
-                     "{\"token\":\"abcdef.0123456789abcdef\"}}]}");
+        check(&text,
+              "{\"apiVersion\":\"v1\",\"kind\":\"Config\",\"current-context\":\"kubernetes\","
+              "\"contexts\":[{\"name\":\"kubernetes\",\"context\":"
+              "{\"cluster\":\"kubernetes\",\"user\":\"kubelet\"}}],"
+              "\"clusters\":[{\"name\":\"kubernetes\",\"cluster\":"
+              "{\"server\":\"https://10.0.0.9:443\","
+              "\"certificate-authority\":\"/srv/ca.crt\"}}],"
+              "\"users\":[{\"name\":\"kubelet\",\"user\":"
+              "{\"client-certificate\":\"/srv/kubelet.pem\",\"client-key\":\"/srv/"
+              "kubelet.pem\"}}]}");
 }
 
 /* A name is one text, whatever is in it: to YAML without quotes 123 would be a number. */
@@ -85,8 +88,7 @@ static void keeps_names_as_they_are(void)
 int main(void)
 {
         test_case("embeds authority, certificate and key", embeds_everything);
-        test_case("for a kubelet: names the authority's file and has the token",
-                  names_the_authority_and_the_token);
+        test_case("names files, which may be renewed", names_files);
         test_case("names stay as they are", keeps_names_as_they_are);
         return test_done();
 }

@@ -21,8 +21,10 @@ static json_t *nodes, *leases, *csrs;
 static char *ec2_items;
 static KubeApi *api;
 static char none[] = "none", aws[] = "aws", blue[] = "blue"; /* of the configuration */
-static bool work;                                            /* the step is to act, too */
+static char node_role[] = "kubernetes-node";
+static bool work; /* the step is to act, too */
 static NodesScene scene;
+static bool sts_is_silent;
 
 static char *list_reply(const json_t *items)
 {
@@ -34,6 +36,10 @@ static char *list_reply(const json_t *items)
 static char *respond(const char *request, unsigned number)
 {
         (void) number;
+        if (is_action(request, "GetCallerIdentity")) {
+                return sts_is_silent ? make_reply("503 No", "", "")
+                                     : sts_reply(request, "kubernetes-node");
+        }
         if (string_starts_with(request, "POST / ")) {
                 return ec2_reply("<reservationSet><item><instancesSet>%s</instancesSet></item>"
                                  "</reservationSet>",
@@ -88,13 +94,21 @@ static void add_node(const char *name, const char *role, int made_s, int lease_s
         }
 }
 
-static void add_csr(const char *name, const char *node)
+/* A request that was made so long ago. */
+static json_t *add_old_csr(const char *name, const char *node, int age_s)
 {
         char created[40];
         _cleanup_free_ char *cn = string_format("system:node:%s", node);
-        when(10, created);
+        when(age_s, created);
         const Wanted wanted = { .common_name = cn, .organization = "system:nodes" };
         (void) json_array_append_new(csrs, csr_object(name, created, &wanted));
+        return json_array_get(csrs, json_array_size(csrs) - 1);
+}
+
+/* A request with a proof by this access key: "ASIA7X" is that of instance i-7x. */
+static void add_csr(const char *name, const char *node, const char *key)
+{
+        csr_prove(add_old_csr(name, node, 10), key, 10);
 }
 
 static void add_instance(const char *id, const char *name, const char *state, const char *role)
@@ -200,27 +214,29 @@ static void test_requests(void)
         begin();
         add_node(NODE_B, "node", 1000, 5);
         add_node(NODE_C, "node", 1000, 60);
-        add_csr("csr-new", NODE_A);
-        add_csr("csr-live", NODE_B);
-        add_csr("csr-again", NODE_C); /* its machine was started anew */
-        add_csr("csr-master", OWN);
-        add_csr("csr-stopped", "ip-1.ec2.internal");
-        add_csr("csr-nobody", "ip-2.ec2.internal");
+        add_csr("csr-new", NODE_A, "ASIAA");
+        add_csr("csr-live", NODE_B, "ASIAB"); /* its machine was started again just now */
+        add_csr("csr-again", NODE_C, "ASIAC");
+        add_csr("csr-master", OWN, "ASIAA");
+        add_csr("csr-stopped", "ip-1.ec2.internal", "ASIA1");
+        add_csr("csr-nobody", "ip-2.ec2.internal", "ASIA2");
         add_instance("i-a", NODE_A, "running", "node");
+        add_instance("i-b", NODE_B, "running", "node");
         add_instance("i-c", NODE_C, "running", "node");
         add_instance("i-1", "ip-1.ec2.internal", "stopped", "node");
         look(true);
         check_verdict("csr-new", CSR_APPROVE, "instance i-a runs and is a node");
-        check_verdict("csr-live", CSR_WAIT, "is live");
+        check_verdict("csr-live", CSR_APPROVE, "instance i-b runs");
         check_verdict("csr-again", CSR_APPROVE, "instance i-c runs");
-        check_verdict("csr-master", CSR_WAIT, "is live");
+        check_verdict("csr-master", CSR_DENY, "is a master, which no join token stands for");
         check_verdict("csr-stopped", CSR_DENY, "instance i-1 is stopped");
         check_verdict("csr-nobody", CSR_WAIT, "EC2 knows no instance");
         CHECK_INT(count_action("DescribeInstances"), 1); /* one call for all */
+        CHECK_INT(count_action("GetCallerIdentity"), 3); /* of those that could be granted */
 
         unsigned n = 0;
         (void) request_for("PUT ", &n);
-        CHECK_INT(n, 3);
+        CHECK_INT(n, 5);
 #define CSR_PATH "PUT /apis/certificates.k8s.io/v1/certificatesigningrequests/"
         const char *put = request_for(CSR_PATH "csr-new/approval ", NULL);
         CHECK_CONTAINS(put, "\"conditions\":[{\"type\":\"Approved\",\"status\":\"True\"");
@@ -237,13 +253,9 @@ static void test_master_is_not_for_nodes(void)
         begin();
         (void) json_array_clear(nodes);
         (void) json_array_clear(leases);
-        add_csr("csr-bad", OWN);
-        add_csr("csr-good", OWN);
-        csr_set(json_array_get(csrs, 1), "groups",
-                "[\"system:bootstrappers\",\"" CSR_GROUP_NODE "\",\"" CSR_GROUP_MASTER "\"]");
+        add_csr("csr-bad", OWN, "ASIAA");
         look(false);
-        check_verdict("csr-bad", CSR_DENY, "the token is a node's");
-        check_verdict("csr-good", CSR_APPROVE, INSTANCE " runs and is a master");
+        check_verdict("csr-bad", CSR_DENY, "is a master, which no join token stands for");
         CHECK_INT(count_action("DescribeInstances"), 0); /* it knows itself */
 }
 
@@ -310,8 +322,8 @@ static void test_domains(void)
         unsigned n = 0;
         begin();
         add_node(NODE_B, "node", 1000, 60);
-        add_csr("csr-capitals", NODE_A);
-        add_csr("csr-domain", NODE_C);
+        add_csr("csr-capitals", NODE_A, "ASIAA");
+        add_csr("csr-domain", NODE_C, "ASIAC");
         add_instance("i-a", "ip-172-20-144-10.Ec2.INTERNAL", "running", "node");
         add_instance("i-b", "ip-172-20-160-10.corp.example", "running", "node");
         add_instance("i-c", "ip-172-20-160-11.corp.example", "running", "node");
@@ -359,32 +371,153 @@ static void test_labels(void)
         }
 }
 
+/* Whatever somebody asks who is not that instance, with a token that all nodes have. */
+static void test_strangers(void)
+{
+        begin();
+        add_node(NODE_B, "node", 1000, 5);
+        add_node(NODE_C, "node", 1000, 500);
+        (void) add_old_csr("csr-bare", NODE_A, 10);
+        csr_prove(add_old_csr("csr-stale", NODE_A, 10), "ASIAA", 300);
+        csr_prove(add_old_csr("csr-future", NODE_A, 10), "ASIAA", -300);
+        csr_prove(add_old_csr("csr-malformed", NODE_A, 10), "ASIA/A", 10);
+        add_csr("csr-forged", NODE_A, "ASIABAD");
+        add_csr("csr-live", NODE_B, "ASIAA");   /* another's, who is there */
+        add_csr("csr-silent", NODE_C, "ASIAA"); /* and another's, who is not heard of */
+        add_instance("i-a", NODE_A, "running", "node");
+        add_instance("i-b", NODE_B, "running", "node");
+        add_instance("i-c", NODE_C, "running", "node");
+        look(true);
+        check_verdict("csr-bare", CSR_DELETE, "no proof of which instance asks");
+        check_verdict("csr-malformed", CSR_DELETE, "no proof of which instance asks");
+        check_verdict("csr-stale", CSR_DENY, "too far from AWS's clock");
+        check_verdict("csr-future", CSR_DENY, "too far from AWS's clock");
+        check_verdict("csr-forged", CSR_DENY, "STS refuses the proof: SignatureDoesNotMatch");
+        check_verdict("csr-live", CSR_DENY,
+                      "proven to be by 123456789012:kubernetes-node/i-a, and " NODE_B
+                      " is 123456789012:kubernetes-node/i-b");
+        check_verdict("csr-silent", CSR_DENY, "i-a, and " NODE_C);
+        CHECK_INT(count_action("GetCallerIdentity"), 3);
+        CHECK(request_for(
+                "DELETE /apis/certificates.k8s.io/v1/certificatesigningrequests/csr-bare ", NULL));
+        CHECK(!request_for("PUT /apis/certificates.k8s.io/v1/certificatesigningrequests/csr-bare",
+                           NULL));
+        CHECK_CONTAINS(
+                request_for("PUT /apis/certificates.k8s.io/v1/certificatesigningrequests/csr-live/",
+                            NULL),
+                "Denied");
+}
+
+/* The proof must be by a node's role, of this account. */
+static void test_other_callers(void)
+{
+        static char other[] = "another-role";
+        char *known = boot.config.node_iam_role;
+        begin();
+        add_csr("csr-new", NODE_A, "ASIAA");
+        add_instance("i-a", NODE_A, "running", "node");
+        boot.config.node_iam_role = other;
+        look(false);
+        boot.config.node_iam_role = known;
+        check_verdict("csr-new", CSR_DENY,
+                      "kubernetes-node/i-a, and " NODE_A " is 123456789012:another-role/i-a");
+        boot.account[0] = '2';
+        look(false);
+        boot.account[0] = '1';
+        check_verdict("csr-new", CSR_DENY, "and " NODE_A " is 223456789012:");
+}
+
+/* Of one key's requests for one Node the oldest counts; all others are denied without a call. */
+static void test_repeated(void)
+{
+        begin();
+        csr_prove(add_old_csr("csr-second", NODE_A, 10), "ASIAA", 10);
+        csr_prove(add_old_csr("csr-first", NODE_A, 20), "ASIAA", 10);
+        csr_prove(add_old_csr("csr-other", NODE_A, 5), "ASIABAD", 10);
+        add_instance("i-a", NODE_A, "running", "node");
+        look(false);
+        check_verdict("csr-first", CSR_APPROVE, "instance i-a runs");
+        check_verdict("csr-second", CSR_DENY, "an older request is by the same key");
+        check_verdict("csr-other", CSR_DENY, "STS refuses");
+        CHECK_INT(count_action("GetCallerIdentity"), 2);
+}
+
+/* While STS does not answer, requests wait, and it is asked once. */
+static void test_sts_fails(void)
+{
+        begin();
+        add_csr("csr-a", NODE_A, "ASIAA");
+        add_csr("csr-b", NODE_B, "ASIAB");
+        add_instance("i-a", NODE_A, "running", "node");
+        add_instance("i-b", NODE_B, "running", "node");
+        sts_is_silent = true;
+        look(true);
+        sts_is_silent = false;
+        check_verdict("csr-a", CSR_WAIT, "");
+        check_verdict("csr-b", CSR_WAIT, "");
+        CHECK_INT(count_action("GetCallerIdentity"), 1);
+        CHECK(!request_for("PUT ", NULL) && !request_for("DELETE ", NULL));
+}
+
+/* A denied request stays for a minute, for its maker to read; a Node's own stay longer. */
+static void test_denied_are_deleted(void)
+{
+        unsigned n = 0;
+        begin();
+        const int ages[] = { 50, 70, 70, 70 };
+        for (size_t i = 0; i < ELEMENTS(ages); i++) {
+                char name[16];
+                (void) snprintf(name, sizeof(name), "csr-%zu", i);
+                json_t *csr = add_old_csr(name, NODE_A, ages[i]);
+                (void) json_object_set_new(
+                        json_object_get(csr, "status"), "conditions",
+                        json_pack("[{s:s}]", "type", i == 2 ? "Approved" : "Denied"));
+                if (i == 3) {
+                        csr_set(csr, "username", "\"system:node:" NODE_A "\"");
+                        csr_set(csr, "groups", "[\"system:nodes\"]");
+                }
+        }
+        look(true);
+        CHECK(request_for("DELETE /apis/certificates.k8s.io/v1/certificatesigningrequests/csr-1 ",
+                          &n));
+        CHECK_INT(n, 1);
+        (void) request_for("DELETE ", &n);
+        CHECK_INT(n, 1);
+        CHECK_INT(count_action("DescribeInstances"), 0);
+}
+
 /* More than fit one question to EC2, and each answered in its place. */
 static void test_many(void)
 {
         begin();
-        for (unsigned i = 0; i < 250; i++) {
-                char node[64], id[32], csr[32];
+        for (unsigned i = 0; i < 400; i++) {
+                char node[64], id[32], csr[32], key[32];
                 (void) snprintf(node, sizeof(node), "ip-10-0-0-%u.ec2.internal", i);
                 (void) snprintf(id, sizeof(id), "i-%u", i);
                 (void) snprintf(csr, sizeof(csr), "csr-%u", i);
+                (void) snprintf(key, sizeof(key), "ASIA%u", i);
                 if (i % 2) {
                         add_node(node, "node", 1000, 60);
                 } else {
-                        add_csr(csr, node);
+                        add_csr(csr, node, key);
                 }
                 add_instance(id, node, i % 10 ? "running" : "stopped", "node");
         }
         look(false);
-        CHECK_INT(count_action("DescribeInstances"), 5);
-        unsigned approved = 0;
+        CHECK_INT(count_action("DescribeInstances"), 8);
+        CHECK_INT(count_action("GetCallerIdentity"), 100);
+        unsigned approved = 0, too_many = 0;
         FOREACH_ARRAY(seen, scene.csrs, scene.n_csrs) {
+                bool over = strstr(seen->reason, "more than 100 requests wait");
+                too_many += over;
                 approved += seen->verdict == CSR_APPROVE;
-                CHECK_CONTAINS(seen->reason, seen->instance.instance_id);
-                CHECK_INT(seen->verdict,
-                          strtoul(seen->csr.name + 4, NULL, 10) % 10 ? CSR_APPROVE : CSR_DENY);
+                CHECK_CONTAINS(seen->reason, over ? "" : seen->instance.instance_id);
+                CHECK_INT(seen->verdict, strtoul(seen->csr.name + 4, NULL, 10) % 10 && !over
+                                                 ? CSR_APPROVE
+                                                 : CSR_DENY);
         }
         CHECK_INT(approved, 100);
+        CHECK_INT(too_many, 60); /* they ask again */
         FOREACH_ARRAY(node, scene.nodes, scene.n_nodes) {
                 CHECK(!nodes_is_gone(&boot, &scene, node));
         }
@@ -405,7 +538,7 @@ static void test_ec2_fails(void)
         Error err = {};
         begin();
         add_node(NODE_B, "node", 1000, 60);
-        add_csr("csr-new", NODE_A);
+        add_csr("csr-new", NODE_A, "ASIAA");
         server_reset(&server, ec2_fails);
         work = true;
         CHECK(run_step(look_probe, NULL, MACHINE_CONVERGE, &status, &err) < 0);
@@ -430,7 +563,7 @@ static void test_conflict(void)
         begin();
         add_node(NODE_B, "node", 1000, 60);
         add_node(NODE_C, "", 1000, 5);
-        add_csr("csr-new", NODE_A);
+        add_csr("csr-new", NODE_A, "ASIAA");
         add_instance("i-a", NODE_A, "running", "node");
         server_reset(&server, conflicts);
         look(true);
@@ -470,6 +603,8 @@ int main(void)
         boot.config.cluster_name = blue;
         boot.config.cloud_provider = none;
         boot.config.role = ROLE_MASTER;
+        boot.config.node_iam_role = node_role;
+        (void) snprintf(boot.cluster_id, sizeof(boot.cluster_id), "cluster-1");
         (void) snprintf(boot.node_name, sizeof(boot.node_name), OWN);
         test_case("nodes: nothing to do, and EC2 is not asked", test_nothing_to_do);
         test_case("nodes: who is let in", test_requests);
@@ -478,6 +613,11 @@ int main(void)
         test_case("nodes: never its own, nor where a cloud provider does", test_gone_is_not_ours);
         test_case("nodes: names with capitals and with another domain", test_domains);
         test_case("nodes: labels", test_labels);
+        test_case("nodes: strangers with a token", test_strangers);
+        test_case("nodes: proofs by other roles and accounts", test_other_callers);
+        test_case("nodes: one proof for each key and Node", test_repeated);
+        test_case("nodes: STS does not answer", test_sts_fails);
+        test_case("nodes: denied requests are deleted", test_denied_are_deleted);
         test_case("nodes: many at once", test_many);
         test_case("nodes: where EC2 refuses nothing is done", test_ec2_fails);
         test_case("nodes: a conflict is looked at again", test_conflict);

@@ -19,7 +19,6 @@ static const KubeletParameters parameters = {
         .client_ca = "/srv/kubernetes/ca.crt",
         .cert_dir = "/srv/kubernetes/kubelet",
         .kubeconfig = "/srv/kubernetes/kubelet/kubeconfig",
-        .bootstrap_kubeconfig = "/srv/kubernetes/bootstrap.kubeconfig",
 };
 
 static void flannel_config(void)
@@ -231,7 +230,6 @@ static void kubelet_environment(void)
         CHECK_OK(render_kubelet_environment(&p, &text, &err), err);
         CHECK_CONTAINS(text.data, "--hostname-override=ip-172-20-128-9.ec2.internal ");
         CHECK_CONTAINS(text.data, " --kubeconfig=/srv/kubernetes/kubelet/kubeconfig ");
-        CHECK_CONTAINS(text.data, " --bootstrap-kubeconfig=/srv/kubernetes/bootstrap.kubeconfig ");
         CHECK(!strstr(text.data, "--cloud-provider"));
         CHECK_CONTAINS(text.data,
                        " --container-runtime=docker --pod-infra-container-image=pause:3.2\n");

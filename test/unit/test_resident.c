@@ -12,14 +12,14 @@ static void test_ready_and_stop(void)
 {
         world_reset();
         start();
-        CHECK(systemd_hears("STATUS=ready; 23 steps done"));
+        CHECK(systemd_hears("STATUS=ready; 24 steps done"));
         CHECK(systemd_hears("READY=1"));
         CHECK_INT(program_run(&other, WORDS("status")), 0);
         CHECK_INT(stop(), 0);
         CHECK(systemd_hears("STOPPING=1"));
         CHECK_INT(program_run(&other, WORDS("status")), 3); /* outlives the daemon, and says so */
         CHECK_CONTAINS(other.output, "the daemon is not running");
-        CHECK_CONTAINS(other.output, "23 of 23 steps done");
+        CHECK_CONTAINS(other.output, "24 of 24 steps done");
 
         start();
         REQUIRE(systemd_hears("READY=1"));
@@ -53,7 +53,7 @@ static void test_mends(void)
         int before = world_applies();
         world->so[BOOT_FLANNELD] = 0;
         CHECK(systemd_hears("STATUS=degraded: "));
-        CHECK(systemd_hears("STATUS=ready; 23 steps done"));
+        CHECK(systemd_hears("STATUS=ready; 24 steps done"));
         CHECK_INT(world->applies[BOOT_FLANNELD], 2);
         CHECK_INT(world_applies(), before + 1);
         CHECK_INT(world->so[BOOT_FLANNELD], 1);
@@ -112,7 +112,7 @@ static void test_stack_hears_ready_once(void)
         REQUIRE(systemd_hears("READY=1"));
         world->so[BOOT_FLANNELD] = 0;
         REQUIRE(systemd_hears("STATUS=degraded: "));
-        REQUIRE(systemd_hears("STATUS=ready; 23 steps done"));
+        REQUIRE(systemd_hears("STATUS=ready; 24 steps done"));
         int before = world->probes[BOOT_ETCD];
         WORLD_UNTIL(world->probes[BOOT_ETCD] != before);
         CHECK_INT(world->stack_ready, 1);
@@ -204,7 +204,7 @@ static void test_refused_before_ready(void)
                 CHECK_INT(world->stack_ready + world->stack_failed, 0);
                 CHECK(!strstr(systemd_heard, "READY=1"));
                 world->fails[BOOT_IDENTITY] = 0;
-                CHECK(systemd_hears("STATUS=ready; 23 steps done"));
+                CHECK(systemd_hears("STATUS=ready; 24 steps done"));
                 REQUIRE(systemd_hears("READY=1"));
                 WORLD_UNTIL(world->stack_ready > 0);
                 CHECK_INT(stop(), 0);
@@ -231,7 +231,7 @@ static void test_refused_for_long(void)
                 CHECK_INT(world->stack_failed, 1); /* once, and it goes on trying */
                 CHECK_INT(program_run(&other, WORDS("status", "--wait=1")), 2);
                 world->fails[BOOT_VOLUME_ATTACH] = 0;
-                CHECK(systemd_hears("STATUS=ready; 23 steps done"));
+                CHECK(systemd_hears("STATUS=ready; 24 steps done"));
                 CHECK_INT(stop(), 0);
                 CHECK_INT(world->stack_failed, 1);
                 CHECK_INT(world->stack_ready, 0); /* the stack would refuse it */
@@ -273,7 +273,7 @@ static void test_failure_to_mend(void)
                 WORLD_UNTIL(world->probes[BOOT_CONFIG] >= before + 3);
                 CHECK_INT(program_run(&other, WORDS("status")), 3);
                 world->fails[BOOT_KUBELET] = 0;
-                CHECK(systemd_hears("STATUS=ready; 23 steps done"));
+                CHECK(systemd_hears("STATUS=ready; 24 steps done"));
                 CHECK_INT(program_run(&other, WORDS("status")), 0);
                 CHECK_INT(world->stack_failed, 0);
                 CHECK_INT(world->clients, 1); /* what one run learned of AWS, the next one knows */
@@ -323,15 +323,15 @@ static void test_failed_reload(void)
         world->class = ERROR_CONFIG;
         world->fails[BOOT_CONFIG] = 1;
         (void) kill(program.pid, SIGHUP);
-        CHECK(systemd_hears("STATUS=degraded; 22 of 23 steps done"));
+        CHECK(systemd_hears("STATUS=degraded; 23 of 24 steps done"));
         REQUIRE(systemd_hears("READY=1"));
         /* between two runs: each tries the step again */
         WORLD_UNTIL(program_run(&other, WORDS("status")) == 3 &&
-                    strstr(other.output, "config             failed"));
-        CHECK_CONTAINS(other.output, "22 of 23 steps done");
-        CHECK_CONTAINS(other.output, "etcd               done");
+                    strstr(other.output, "config              failed"));
+        CHECK_CONTAINS(other.output, "23 of 24 steps done");
+        CHECK_CONTAINS(other.output, "etcd                done");
         world->fails[BOOT_CONFIG] = 0;
-        CHECK(systemd_hears("STATUS=ready; 23 steps done"));
+        CHECK(systemd_hears("STATUS=ready; 24 steps done"));
         CHECK_INT(program_run(&other, WORDS("status")), 0);
         CHECK_INT(stop(), 0);
 }
@@ -367,13 +367,13 @@ static void test_state_that_cannot_be_told(void)
         REQUIRE(systemd_hears("READY=1"));
         (void) unlink(runtime_path("state.json"));
         REQUIRE(mkdir(runtime_path("state.json"), 0755) == 0);
-        CHECK(systemd_hears("STATUS=ready; 23 steps done; "));
+        CHECK(systemd_hears("STATUS=ready; 24 steps done; "));
         CHECK(systemd_hears("state.json: Is a directory"));
         int etcd = world->probes[BOOT_ETCD];
         WORLD_UNTIL(world->probes[BOOT_ETCD] >= etcd + 3);
         CHECK_INT(world->probes[BOOT_CONFIG], 2); /* that is not another's run each time */
         REQUIRE(rmdir(runtime_path("state.json")) == 0);
-        CHECK(systemd_hears("STATUS=ready; 23 steps done\n"));
+        CHECK(systemd_hears("STATUS=ready; 24 steps done\n"));
         CHECK_INT(program_run(&other, WORDS("status")), 0);
         CHECK_INT(stop(), 0);
 }

@@ -22,9 +22,9 @@ static void test_end_of_a_run_by_hand(void)
         program_start(&other, false, WORDS("run"));
         REQUIRE(program_says(&other, "docker-bootstrap: probing"));
         WORLD_UNTIL(program_run(&third, WORDS("status")) != 0 ||
-                    strstr(third.output, "docker-bootstrap   probing"));
-        CHECK_CONTAINS(third.output, "docker-bootstrap   probing");
-        CHECK_CONTAINS(third.output, "etcd               done"); /* which needs it */
+                    strstr(third.output, "docker-bootstrap    probing"));
+        CHECK_CONTAINS(third.output, "docker-bootstrap    probing");
+        CHECK_CONTAINS(third.output, "etcd                done"); /* which needs it */
         int before = world->probes[BOOT_CONFIG];
         world->probe_ms[BOOT_DOCKER_BOOTSTRAP] = 0;
         (void) kill(other.pid, SIGINT);
@@ -69,9 +69,9 @@ static void test_failure_of_a_run_by_hand(void)
         CHECK(systemd_hears("STATUS=degraded"));
         /* the table is run again and again, and kubelet waits for its turn in between */
         WORLD_UNTIL(program_run(&other, WORDS("status")) == 3 &&
-                    strstr(other.output, "kubelet            failed"));
-        CHECK_CONTAINS(other.output, "kubelet            failed");
-        CHECK_CONTAINS(other.output, "nodes              done"); /* as it was seen before */
+                    strstr(other.output, "kubelet             failed"));
+        CHECK_CONTAINS(other.output, "kubelet             failed");
+        CHECK_CONTAINS(other.output, "nodes               done"); /* as it was seen before */
         CHECK_INT(stop(), 0);
 }
 
@@ -96,7 +96,7 @@ static void test_what_happens_to_a_step(void)
         world->so[BOOT_ETCD] = 0; /* and is mended */
         happens_to(STEP_MASK(BOOT_ETCD) | STEP_MASK(BOOT_SECRETS));
         CHECK(systemd_hears("STATUS=degraded: "));
-        CHECK(systemd_hears("STATUS=ready; 23 steps done"));
+        CHECK(systemd_hears("STATUS=ready; 24 steps done"));
         CHECK_INT(world->applies[BOOT_ETCD], 2);
         CHECK_INT(world->probes[BOOT_CONFIG], config + 1);
         CHECK_INT(stop(), 0);

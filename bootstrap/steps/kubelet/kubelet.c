@@ -30,33 +30,26 @@ static int kubelet_answers(void *userdata, StepContext *context, Error *err)
         return 1;
 }
 
-/* The files that kubelet reads when it starts; the last one only while it has no certificate. */
+/* The files that kubelet reads when it starts. */
 static const char *const kubelet_files[] = { KUBELET_CONFIG, KUBELET_ENVIRONMENT,
-                                             BOOTSTRAP_KUBECONFIG };
-
-static int count_files(size_t *ret, Error *err)
-{
-        int r = join_has_certificate(err);
-        if (r >= 0) {
-                *ret = ELEMENTS(kubelet_files) - (r ? 1 : 0);
-        }
-        return r;
-}
+                                             KUBELET_KUBECONFIG };
 
 /* Returns 1 if kubelet runs, and with the files as they are now; else 0. */
 static int kubelet_is_current(StepContext *context, Error *err)
 {
         struct timespec since;
-        size_t n = 0;
         int r = service_is_active(UNIT_KUBELET, context, &since, err);
         if (r <= 0) {
                 return r;
         }
-        r = count_files(&n, err);
-        if (r < 0) {
+        r = join_began_with_certificate(&since, err);
+        if (r == 0) {
+                step_not_yet(context, UNIT_KUBELET " is older than its certificate");
+        }
+        if (r <= 0) {
                 return r;
         }
-        FOREACH_ARRAY(file, kubelet_files, n) {
+        FOREACH_ARRAY(file, kubelet_files, ELEMENTS(kubelet_files)) {
                 r = service_is_older_than(&since, *file, err);
                 if (r > 0) {
                         step_not_yet(context, UNIT_KUBELET " is older than %s", *file);
@@ -81,13 +74,8 @@ int kubelet_probe(void *userdata, StepContext *context, Error *err)
 
 static int kubelet_restart(StepContext *context, Error *err)
 {
-        size_t n = 0;
-        int r = count_files(&n, err);
-        if (r < 0) {
-                return r;
-        }
-        FOREACH_ARRAY(file, kubelet_files, n) {
-                r = file_clamp_time(*file, err);
+        FOREACH_ARRAY(file, kubelet_files, ELEMENTS(kubelet_files)) {
+                int r = file_clamp_time(*file, err);
                 if (r < 0) {
                         return r;
                 }

@@ -4,11 +4,13 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "cluster/kubeconfig.h"
 #include "cluster/render.h"
 #include "host/process.h"
+#include "steps/api.h"
 #include "steps/kubelet/join.h"
 
-/* kubelet-config: kubelet's configuration, its flags, and what it joins with. */
+/* kubelet-config: kubelet's configuration, its flags and its kubeconfig. */
 
 #define KUBELET             "/usr/bin/kubelet"
 #define AUTHORITY_BYTES_MAX ((size_t) 64 << 10)
@@ -77,7 +79,6 @@ static int render_files(Boot *boot, StepContext *context, Buffer *ret_config,
                 .resolv_conf = access(RESOLVED_SERVERS, F_OK) == 0 ? RESOLVED_SERVERS : NULL,
                 .cert_dir = KUBELET_CERTS,
                 .kubeconfig = KUBELET_KUBECONFIG,
-                .bootstrap_kubeconfig = BOOTSTRAP_KUBECONFIG,
         };
         if (access(PROVIDER_FOLDER, F_OK) == 0 && access(PROVIDER_CONFIG, F_OK) == 0) {
                 parameters.provider_folder = PROVIDER_FOLDER;
@@ -100,114 +101,88 @@ static int render_files(Boot *boot, StepContext *context, Buffer *ret_config,
         return render_kubelet_environment(&parameters, ret_environment, err);
 }
 
-static int read_authority(Buffer *ret, Error *err)
+/* The files of a kubelet, as this machine needs them. */
+typedef struct KubeletFiles {
+        Buffer config, environment, authority, kubeconfig;
+} KubeletFiles;
+
+static void files_done(KubeletFiles *files)
 {
-        return file_read(SECRETS_DIR "/ca.crt", AUTHORITY_BYTES_MAX, ret, err);
+        buffer_done(&files->config);
+        buffer_done(&files->environment);
+        buffer_done(&files->authority);
+        buffer_done(&files->kubeconfig);
 }
 
-static int files_are_right(Boot *boot, StepContext *context, Error *err)
+static int files_make(Boot *boot, StepContext *context, KubeletFiles *ret, Error *err)
 {
-        _cleanup_buffer_ Buffer config = {}, environment = {}, authority = {};
-        int r = render_files(boot, context, &config, &environment, err);
+        char server[API_SERVER_MAX];
+        api_server(boot, server);
+        int r = render_files(boot, context, &ret->config, &ret->environment, err);
         if (r >= 0) {
-                r = read_authority(&authority, err);
+                r = file_read(SECRETS_DIR "/ca.crt", AUTHORITY_BYTES_MAX, &ret->authority, err);
         }
-        if (r < 0) {
-                return r;
-        }
-        char how[FILE_DIFFERENCE_MAX];
-        r = file_difference(KUBELET_CONFIG, config.data, config.size, 0644, how, err);
-        if (r == 0) {
-                r = file_difference(KUBELET_ENVIRONMENT, environment.data, environment.size, 0644,
-                                    how, err);
-        }
-        if (r == 0) {
-                r = file_difference(KUBELET_AUTHORITY, authority.data, authority.size, 0644, how,
-                                    err);
-        }
-        if (r > 0) {
-                step_not_yet(context, "%s", how);
-        }
-        return r < 0 ? r : r == 0;
+        return r < 0 ? r
+                     : kubeconfig_format_files(server, KUBELET_AUTHORITY, "kubelet",
+                                               KUBELET_CLIENT_PEM, &ret->kubeconfig, err);
 }
 
-/* Returns 1 if kubelet has its certificate, or the token and kubeconfig to ask for one; else 0. */
-static int can_join(const Boot *boot, Error *err)
+typedef struct KubeletFile {
+        const char *path;
+        const Buffer *content;
+        mode_t mode;
+} KubeletFile;
+
+#define KUBELET_FILES 4
+
+static void files_list(const KubeletFiles *files, KubeletFile ret[KUBELET_FILES])
 {
-        int r = join_has_certificate(err);
-        if (r != 0) {
-                return r;
-        }
-        r = join_local_probe(boot, err);
-        if (r <= 0) {
-                return r;
-        }
-        _cleanup_secret_ Secret kubeconfig = SECRET_INIT;
-        r = join_render_bootstrap_kubeconfig(boot, &kubeconfig, err);
-        if (r < 0) {
-                return r == -ENOENT ? 0 : r;
-        }
-        r = file_differs(BOOTSTRAP_KUBECONFIG, kubeconfig.data, kubeconfig.size, 0600, err);
-        return r < 0 ? r : r == 0;
+        const KubeletFile list[KUBELET_FILES] = {
+                { KUBELET_CONFIG, &files->config, 0644 },
+                { KUBELET_ENVIRONMENT, &files->environment, 0644 },
+                { KUBELET_AUTHORITY, &files->authority, 0644 },
+                { KUBELET_KUBECONFIG, &files->kubeconfig, 0600 },
+        };
+        memcpy(ret, list, sizeof(list));
 }
 
 int kubelet_config_probe(void *userdata, StepContext *context, Error *err)
 {
-        int r = files_are_right(userdata, context, err);
-        if (r <= 0) {
-                return r;
-        }
-        r = access(KUBELET_CERTS, F_OK) == 0 ? can_join(userdata, err) : 0;
-        if (r == 0) {
-                step_not_yet(context, "kubelet has neither a certificate nor a token to join with");
-        }
-        return r;
-}
-
-/* Makes sure that kubelet can join. A master makes its own token, because nobody else could give it
- * one; a node waits for the token that the master leaves in the bucket. */
-static int prepare_to_join(Boot *boot, StepContext *context, Error *err)
-{
-        int r = can_join(boot, err);
-        if (r != 0) {
-                return r < 0 ? r : 0;
-        }
-        r = boot->config.role == ROLE_MASTER ? join_ensure_local(boot, context, err)
-                                             : join_fetch(boot, context, err);
+        _cleanup_(files_done) KubeletFiles files = {};
+        KubeletFile list[KUBELET_FILES];
+        char how[FILE_DIFFERENCE_MAX];
+        int r = files_make(userdata, context, &files, err);
         if (r < 0) {
                 return r;
         }
-        _cleanup_secret_ Secret kubeconfig = SECRET_INIT;
-        r = join_render_bootstrap_kubeconfig(boot, &kubeconfig, err);
-        if (r < 0) {
-                return r;
+        files_list(&files, list);
+        FOREACH_ARRAY(file, list, KUBELET_FILES) {
+                r = file_difference(file->path, file->content->data, file->content->size,
+                                    file->mode, how, err);
+                if (r > 0) {
+                        step_not_yet(context, "%s", how);
+                }
+                if (r != 0) {
+                        return r < 0 ? r : 0;
+                }
         }
-        r = file_write_if_changed(BOOTSTRAP_KUBECONFIG, kubeconfig.data, kubeconfig.size, 0600,
-                                  err);
-        return r < 0 ? r : 0;
+        return 1;
 }
 
 int kubelet_config_apply(void *userdata, StepContext *context, Error *err)
 {
-        Boot *boot = userdata;
-        _cleanup_buffer_ Buffer config = {}, environment = {}, authority = {};
-        int r = render_files(boot, context, &config, &environment, err);
-        if (r >= 0) {
-                r = read_authority(&authority, err);
-        }
+        _cleanup_(files_done) KubeletFiles files = {};
+        KubeletFile list[KUBELET_FILES];
+        int r = files_make(userdata, context, &files, err);
         if (r >= 0) {
                 r = file_make_directory(KUBELET_CERTS, 0700, err);
         }
-        if (r >= 0) {
-                r = file_write_if_changed(KUBELET_AUTHORITY, authority.data, authority.size, 0644,
-                                          err);
+        files_list(&files, list);
+        FOREACH_ARRAY(file, list, KUBELET_FILES) {
+                if (r >= 0) {
+                        r = file_write_if_changed(file->path, file->content->data,
+                                                  file->content->size, file->mode, err);
+                }
         }
-        if (r >= 0) {
-                r = file_write_if_changed(KUBELET_CONFIG, config.data, config.size, 0644, err);
-        }
-        if (r >= 0) {
-                r = file_write_if_changed(KUBELET_ENVIRONMENT, environment.data, environment.size,
-                                          0644, err);
-        }
-        return r < 0 ? r : prepare_to_join(boot, context, err);
+        return r < 0 ? r : 0;
 }

@@ -1,59 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <glob.h>
-#include <poll.h>
-#include <sys/inotify.h>
-#include <unistd.h>
 
+#include "base/time.h"
 #include "steps/api.h"
-#include "steps/kubelet/join.h"
 #include "steps/services/service.h"
 
-/* kubelet-join: waits for kubelet's first certificate of this boot, and restarts kubelet with it.
- *
- * A kubelet that began without a certificate looks for one every ten seconds (UpdateTransport() in
- * https://github.com/kubernetes/kubernetes/blob/v1.20.2/pkg/kubelet/certificate/transport.go), and
- * retries what failed before with growing pauses: its CSINode, without which it is not Ready, after
- * 19 s and then 2 min (initializeCSINode() in pkg/volume/csi/csi_plugin.go). A kubelet that starts
- * with its certificate registers at once.
+/* kubelet-join: kubelet's Node is registered with the API server.
  *
  * kubelet registers its Node when it starts, and never again (registerWithAPIServer() in
- * pkg/kubelet/kubelet_node_status.go). If somebody deleted the Node, a restart of kubelet registers
- * it again. */
+ * https://github.com/kubernetes/kubernetes/blob/v1.20.2/pkg/kubelet/kubelet_node_status.go). If
+ * somebody deleted the Node, a restart of kubelet registers it again.
+ *
+ * A master's kubelet starts before the API server, which it runs. It retries what failed meanwhile
+ * with growing pauses: its Node after up to 7 s, and its CSINode, without which it is not Ready,
+ * after 19 s and then 2 min (initializeCSINode() in pkg/volume/csi/csi_plugin.go). So it is
+ * restarted once the API server is ready, and registers at once. */
 
-/* Longer than kubelet takes to register: it tries every 7 s at least. */
+/* Longer than kubelet takes to register after its start: it tries every 7 s at least. */
 #define REGISTERS_S 60
 
-/* kubelet names the files after the time when it got them */
-#define KUBELET_CERTIFICATES KUBELET_CERTS "/kubelet-client-[0-9]*.pem"
-
-/* Returns 1 if kubelet was started after it had the first of its certificates, else 0. kubelet
- * renews that certificate and loads the new ones without a restart. */
-static int began_with_certificate(const struct timespec *since, Error *err)
+/* Returns when the Node's kubelet reported its conditions last; 0 if never. */
+static time_t reported_at(const json_t *node)
 {
-        glob_t found = {};
-        int r = glob(KUBELET_CERTIFICATES, 0, NULL, &found); /* sorted */
-        if (r == GLOB_NOMATCH) {
-                r = 1; /* kubelet got its certificate in another way */
-        } else if (r != 0) {
-                r = error_set(err, ERROR_RETRY, EIO, "cannot read " KUBELET_CERTS);
-        } else {
-                r = service_is_older_than(since, found.gl_pathv[0], err);
-                if (r >= 0) {
-                        r = r == 0;
+        struct timespec last = {};
+        const json_t *condition;
+        size_t i;
+        json_array_foreach(json_object_get(json_object_get(node, "status"), "conditions"), i,
+                           condition) {
+                if (streq(kube_api_text(condition, "type"), "Ready")) {
+                        (void) time_parse(kube_api_text(condition, "lastHeartbeatTime"), &last);
                 }
         }
-        globfree(&found);
-        return r;
+        return last.tv_sec;
 }
 
-/* Returns 1 if kubelet's Node exists or may still be registered, 0 if it was deleted. */
+/* Returns true if this kubelet began before the API server was ready. */
+static bool began_too_early(const Boot *boot, const struct timespec *since)
+{
+        return since->tv_sec < boot->api_since;
+}
+
+/* Returns 1 if kubelet's Node exists, and is not only that of an earlier kubelet. */
 static int is_registered(const Boot *boot, const struct timespec *since, StepContext *context,
                          Error *err)
 {
-        if (time(NULL) - since->tv_sec < REGISTERS_S) {
-                return 1;
-        }
         _cleanup_kube_api_ KubeApi *api = NULL;
         json_auto_t *node = NULL;
         int r = api_open(boot, &api, err);
@@ -63,81 +53,38 @@ static int is_registered(const Boot *boot, const struct timespec *since, StepCon
         if (r < 0 && err->class == ERROR_DENIED) {
                 err->class = ERROR_RETRY; /* a new cluster makes its roles a little later */
         }
+        if (r == 0) {
+                step_not_yet(context, "there is no Node %s", boot->node_name);
+        }
+        if (r > 0 && began_too_early(boot, since) && reported_at(node) < since->tv_sec) {
+                step_not_yet(context, "kubelet began before the API server, and has not reported");
+                return 0;
+        }
         return r;
 }
 
 int kubelet_join_probe(void *userdata, StepContext *context, Error *err)
 {
         struct timespec since;
-        int r = join_has_certificate(err);
-        if (r == 0) {
-                step_waiting_for(context, "the master to let kubelet join, by a certificate");
-        }
-        if (r <= 0) {
-                return r;
-        }
-        r = service_is_active(UNIT_KUBELET, context, &since, err);
-        if (r <= 0) {
-                return r;
-        }
-        r = began_with_certificate(&since, err);
-        if (r <= 0) {
-                return r;
-        }
-        return is_registered(userdata, &since, context, err);
+        int r = service_is_active(UNIT_KUBELET, context, &since, err);
+        return r <= 0 ? r : is_registered(userdata, &since, context, err);
 }
 
-/* Waits for the certificate while kubelet's token may lead to one. A retry of this step looks at
- * kubelet-config again, which fetches another token: this one may have expired while the master was
- * down. */
-static int await_certificate(const Boot *boot, StepContext *context, Error *err)
-{
-        _cleanup_close_ int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-        if (fd < 0 || inotify_add_watch(fd, KUBELET_CERTS, IN_CREATE | IN_MOVED_TO) < 0) {
-                return error_errno(err, errno, "watch " KUBELET_CERTS);
-        }
-        for (;;) {
-                time_t left_s;
-                int r = join_has_certificate(err);
-                if (r != 0) {
-                        return r;
-                }
-                r = join_local_left(boot, &left_s, err);
-                if (r <= 0) {
-                        return r < 0 ? r
-                                     : error_set(err, ERROR_RETRY, ETIMEDOUT,
-                                                 "kubelet got no certificate with the join token "
-                                                 "in " JOIN_FILE ", whose time is over");
-                }
-                Wait wait = wait_part(step_wait(context), (uint64_t) left_s * 1000);
-                r = wait_fd(&wait, fd, POLLIN, err);
-                if (r == 0) {
-                        r = wait_check(step_wait(context), err);
-                }
-                if (r < 0) {
-                        return r;
-                }
-                char events[4096];
-                while (read(fd, events, sizeof(events)) > 0) {}
-        }
-}
-
-/* Warns that kubelet is restarted to register its Node again, if that is the reason. */
-static int explain(const Boot *boot, StepContext *context, Error *err)
+/* Waits for a kubelet that has started lately to register its Node. Returns 1, or 0 if kubelet must
+ * be restarted. */
+static int await_registration(Boot *boot, StepContext *context, Error *err)
 {
         struct timespec since;
         int r = service_is_active(UNIT_KUBELET, context, &since, err);
-        if (r <= 0) {
-                return r;
+        if (r <= 0 || began_too_early(boot, &since)) {
+                return r < 0 ? r : 0;
         }
-        r = began_with_certificate(&since, err);
-        if (r <= 0) {
-                return r;
-        }
-        r = is_registered(boot, &since, context, err);
+        time_t age_s = time(NULL) - since.tv_sec;
+        r = age_s < REGISTERS_S ? step_await(context, kubelet_join_probe, boot, service_looks,
+                                             (unsigned) (REGISTERS_S - age_s), err)
+                                : 0;
         if (r == 0) {
-                step_warn(context,
-                          "Node %s was deleted; restarting kubelet so that it registers again",
+                step_warn(context, "there is no Node %s; restarting kubelet so that it registers",
                           boot->node_name);
         }
         return r;
@@ -145,13 +92,20 @@ static int explain(const Boot *boot, StepContext *context, Error *err)
 
 int kubelet_join_apply(void *userdata, StepContext *context, Error *err)
 {
-        int r = await_certificate(userdata, context, err);
-        if (r < 0) {
-                return r;
+        Boot *boot = userdata;
+        int r = await_registration(boot, context, err);
+        if (r != 0) {
+                return r < 0 ? r : 0;
         }
-        r = explain(userdata, context, err);
-        if (r < 0) {
-                return r;
+        r = service_restart(UNIT_KUBELET, context, err);
+        if (r >= 0) {
+                r = step_await(context, kubelet_join_probe, boot, service_looks, REGISTERS_S, err);
         }
-        return service_restart(UNIT_KUBELET, context, err);
+        if (r == 0) {
+                return error_set(err, ERROR_RETRY, ETIMEDOUT,
+                                 "kubelet has not registered Node %s in %d s: see journalctl "
+                                 "-u " UNIT_KUBELET,
+                                 boot->node_name, REGISTERS_S);
+        }
+        return r < 0 ? r : 0;
 }

@@ -9,27 +9,24 @@
 #include "steps/bucket.h"
 #include "steps/kubelet/join.h"
 
-/* join-token: the master's half of joining, the tokens that the API server knows. The valid tokens
- * are in the bucket, for nodes, and in JOIN_FILE, for the master's own kubelet; each has its
- * Secret. A new master finds the nodes' token in the bucket and its Secret in etcd, and goes on
- * with them. */
+/* join-token: the master's half of joining, the token that the API server knows. It is in the
+ * bucket, for nodes, and has its Secret. A new master finds the token in the bucket and its Secret
+ * in etcd, and goes on with them. */
 
 #define SECRETS_PATH "/api/v1/namespaces/" JOIN_NAMESPACE "/secrets"
 #define TOKENS_PATH  SECRETS_PATH "?fieldSelector=type%3Dbootstrap.kubernetes.io%2Ftoken"
 
 typedef struct TokenScene {
         time_t now;
-        JoinToken own, nodes;
-        bool own_wanted;             /* kubelet has no certificate yet */
-        bool nodes_fresh;            /* the bucket has a token that lives long enough */
-        bool own_known, nodes_known; /* to the API server */
-        StringList expired;          /* Secrets of expired tokens */
+        JoinToken token;
+        bool is_fresh;      /* the bucket has it, and it lives long enough */
+        bool is_known;      /* to the API server */
+        StringList expired; /* Secrets of expired tokens */
 } TokenScene;
 
 static void scene_done(TokenScene *scene)
 {
-        join_token_done(&scene->own);
-        join_token_done(&scene->nodes);
+        join_token_done(&scene->token);
         string_list_done(&scene->expired);
 }
 
@@ -73,45 +70,26 @@ static int visit_secret(const json_t *secret, void *userdata, Error *err)
                                ? error_oom(err)
                                : 0;
         }
-        scene->own_known = scene->own_known || is_secret_of(secret, &scene->own);
-        scene->nodes_known = scene->nodes_known || is_secret_of(secret, &scene->nodes);
+        scene->is_known = scene->is_known || is_secret_of(secret, &scene->token);
         return 0;
-}
-
-/* Finds out whether this machine's kubelet needs a token; a kubelet that has its certificate needs
- * none. */
-static int look_at_own(TokenScene *scene, Error *err)
-{
-        int r = join_has_certificate(err);
-        if (r != 0) {
-                return r < 0 ? r : 0;
-        }
-        r = join_local_token(&scene->own, err);
-        scene->own_wanted = r > 0 && join_token_is_alive(&scene->own, scene->now);
-        return r < 0 ? r : 0;
 }
 
 static int join_token_look(const Boot *boot, StepContext *context, KubeApi *api, TokenScene *ret,
                            Error *err)
 {
         ret->now = time(NULL);
-        int r = look_at_own(ret, err);
+        int r = join_get_object(boot, context, &ret->token, err);
         if (r < 0) {
                 return r;
         }
-        r = join_get_object(boot, context, &ret->nodes, err);
-        if (r < 0) {
-                return r;
-        }
-        ret->nodes_fresh =
-                r > 0 && join_token_is_fresh(&ret->nodes, ret->now, boot->config.join_token_s);
+        ret->is_fresh =
+                r > 0 && join_token_is_fresh(&ret->token, ret->now, boot->config.join_token_s);
         return kube_api_list(api, TOKENS_PATH, false, step_wait(context), visit_secret, ret, err);
 }
 
 static bool is_so(const TokenScene *scene)
 {
-        return scene->nodes_fresh && scene->nodes_known &&
-               (scene->own_known || !scene->own_wanted) && scene->expired.n == 0;
+        return scene->is_fresh && scene->is_known && scene->expired.n == 0;
 }
 
 int join_token_probe(void *userdata, StepContext *context, Error *err)
@@ -127,11 +105,10 @@ int join_token_probe(void *userdata, StepContext *context, Error *err)
 }
 
 /* Makes the API server know the token. */
-static int make_known(KubeApi *api, StepContext *context, const JoinToken *token, bool master,
-                      Error *err)
+static int make_known(KubeApi *api, StepContext *context, const JoinToken *token, Error *err)
 {
         char path[128], name[32];
-        json_auto_t *secret = join_secret_new(token, master);
+        json_auto_t *secret = join_secret_new(token);
         if (!secret) {
                 return error_oom(err);
         }
@@ -154,7 +131,7 @@ static int renew(const Boot *boot, StepContext *context, KubeApi *api, time_t no
         _cleanup_secret_ Secret text = SECRET_INIT;
         int r = join_token_new(now, boot->config.join_token_s, &token, err);
         if (r >= 0) {
-                r = make_known(api, context, &token, false, err);
+                r = make_known(api, context, &token, err);
         }
         if (r >= 0) {
                 r = join_document_format(&token, &text, err);
@@ -172,10 +149,7 @@ int join_token_apply(void *userdata, StepContext *context, Error *err)
         if (r >= 0) {
                 r = join_token_look(boot, context, api, &scene, err);
         }
-        if (r >= 0 && scene.own_wanted && !scene.own_known) {
-                r = make_known(api, context, &scene.own, true, err);
-        }
-        if (r >= 0 && !(scene.nodes_fresh && scene.nodes_known)) {
+        if (r >= 0 && !(scene.is_fresh && scene.is_known)) {
                 r = renew(boot, context, api, scene.now, err);
         }
         for (size_t i = 0; r >= 0 && i < scene.expired.n; i++) {

@@ -15,6 +15,11 @@
 /* If more requests wait at once, the next look sees the rest. */
 #define CSRS_MAX 1024
 
+/* How long a denied request stays, so that its maker can read the reason. The API server's own
+ * limit is an hour:
+ * https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/ */
+#define DENIED_S 60
+
 void nodes_scene_done(NodesScene *scene)
 {
         FOREACH_ARRAY(node, scene->nodes, scene->n_nodes) {
@@ -115,9 +120,10 @@ static int see_lease(const json_t *item, void *userdata, Error *err)
 static int see_csr(const json_t *item, void *userdata, Error *err)
 {
         NodesScene *scene = userdata;
-        Csr csr;
+        Csr csr = {};
         int r = csr_read(item, &csr, err);
-        if (r < 0 || !csr.of_kubelet || csr.settled || scene->n_csrs == CSRS_MAX) {
+        bool is_over = csr.denied && !csr.renewal && scene->now - csr.created > DENIED_S;
+        if (r < 0 || !csr.of_kubelet || (csr.settled && !is_over)) {
                 return r < 0 ? r : 0;
         }
         CsrSeen *csrs = array_grow(scene->csrs, scene->n_csrs, sizeof(*csrs));
@@ -125,8 +131,17 @@ static int see_csr(const json_t *item, void *userdata, Error *err)
                 return error_oom(err);
         }
         scene->csrs = csrs;
-        scene->csrs[scene->n_csrs++] = (CsrSeen) { .csr = csr, .object = json_deep_copy(item) };
-        return csrs[scene->n_csrs - 1].object ? 0 : error_oom(err);
+        CsrSeen *seen = &csrs[scene->n_csrs++];
+        *seen = (CsrSeen) { .csr = csr,
+                            .object = json_deep_copy(item),
+                            .verdict = is_over ? CSR_DELETE : CSR_WAIT };
+        if (!seen->object) {
+                return error_oom(err);
+        }
+        if (!is_over && !csr.renewal && !*csr.flaw) {
+                nodes_look_at_proof(scene, seen);
+        }
+        return scene->n_csrs == CSRS_MAX;
 }
 
 bool nodes_is_live(const NodesScene *scene, const NodeSeen *node)
@@ -150,8 +165,8 @@ static int look_ask(Question *question, Error *err)
                 return 0;
         }
         int r = ec2_find_instances_by_name(question->boot->aws, question->boot->config.cluster_name,
-                                           question->boot->vpc_id, question->names, question->n, question->wait, found,
-                                           err);
+                                           question->boot->vpc_id, question->names, question->n,
+                                           question->wait, found, err);
         for (size_t i = 0; r >= 0 && i < question->n; i++) {
                 *question->places[i] = found[i];
         }
@@ -180,8 +195,8 @@ static int ask_about(Question *question, const char *name, Ec2Instance *place, E
         return r;
 }
 
-/* Asks EC2 about Nodes that are not live and about requests that need it. Mostly there is nothing
- * to ask, because a live Node needs no question. */
+/* Asks EC2 about Nodes that are not live and about requests that are not decided without it. Mostly
+ * there is nothing to ask, because a live Node needs no question. */
 static int ask_about_all(const Boot *boot, StepContext *context, NodesScene *scene, Error *err)
 {
         Question question = { .boot = boot, .wait = step_wait(context) };
@@ -192,19 +207,17 @@ static int ask_about_all(const Boot *boot, StepContext *context, NodesScene *sce
                 }
         }
         FOREACH_ARRAY(seen, scene->csrs, scene->n_csrs) {
-                bool live = nodes_is_live(scene, find_node(scene, seen->csr.node_name));
-                if (r >= 0 && csr_needs_instance(&seen->csr, live)) {
+                if (r >= 0 && seen->verdict == CSR_WAIT && !*seen->csr.flaw) {
                         r = ask_about(&question, seen->csr.node_name, &seen->instance, err);
                 }
         }
         return r < 0 ? r : look_ask(&question, err);
 }
 
-static void judge(const NodesScene *scene, CsrSeen *seen)
+static void judge(CsrSeen *seen, time_t now)
 {
         const CsrFacts facts = {
-                .now = scene->now,
-                .node_is_live = nodes_is_live(scene, find_node(scene, seen->csr.node_name)),
+                .now = now,
                 .instance_id = seen->instance.other_domain ? "" : seen->instance.instance_id,
                 .instance_state = seen->instance.state,
                 .instance_role = seen->instance.role,
@@ -215,7 +228,11 @@ static void judge(const NodesScene *scene, CsrSeen *seen)
 int nodes_look(const Boot *boot, StepContext *context, KubeApi *api, NodesScene *ret, Error *err)
 {
         const Wait *wait = step_wait(context);
+        bool is_known;
+        int64_t offset_s;
         ret->now = time(NULL);
+        aws_client_clock_offset(boot->aws, &is_known, &offset_s);
+        ret->aws_now = ret->now + (is_known ? offset_s : 0);
         int r = kube_api_list(api, NODES_PATH, true, wait, see_node, ret, err);
         if (r < 0) {
                 return r;
@@ -230,10 +247,16 @@ int nodes_look(const Boot *boot, StepContext *context, KubeApi *api, NodesScene 
         if (r >= 0) {
                 r = ask_about_all(boot, context, ret, err);
         }
-        FOREACH_ARRAY(seen, ret->csrs, r < 0 ? 0 : ret->n_csrs) {
-                judge(ret, seen);
+        if (r < 0) {
+                return r;
         }
-        return r;
+        FOREACH_ARRAY(seen, ret->csrs, ret->n_csrs) {
+                if (seen->verdict == CSR_WAIT) {
+                        judge(seen, ret->now);
+                }
+        }
+        nodes_prove(boot, context, ret);
+        return 0;
 }
 
 static bool is_own(const Boot *boot, const NodeSeen *node)

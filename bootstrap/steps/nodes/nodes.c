@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "cluster/document.h"
-#include "steps/kubelet/join.h"
 
 /* nodes: the master lets in the machines that may join, labels Nodes by role (kubelet may not set
  * these labels itself), and deletes Nodes whose instance no longer exists. */
@@ -28,14 +27,6 @@ bool nodes_have_work(const Boot *boot, const NodesScene *scene)
         return false;
 }
 
-/* Returns 1 if this machine's own Node exists and kubelet has a certificate of this boot, else 0.
- * After a reboot the Node still exists, but its kubelet asks for a certificate again, and nobody
- * else would approve that. */
-static int is_in(const Boot *boot, const NodesScene *scene, Error *err)
-{
-        return nodes_find(scene, boot->node_name) ? join_has_certificate(err) : 0;
-}
-
 int nodes_probe(void *userdata, StepContext *context, Error *err)
 {
         Boot *boot = userdata;
@@ -49,7 +40,7 @@ int nodes_probe(void *userdata, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        return nodes_have_work(boot, &scene) ? 0 : is_in(boot, &scene, err);
+        return !nodes_have_work(boot, &scene) && nodes_find(&scene, boot->node_name);
 }
 
 /* Returns 1 if the change was made; 0 if the object no longer exists or somebody else has changed
@@ -64,15 +55,37 @@ static int nodes_change(KubeApi *api, StepContext *context, KubeApiMethod method
         return r == -EEXIST ? 0 : r;
 }
 
+#define CSRS_PATH "/apis/certificates.k8s.io/v1/certificatesigningrequests/"
+
+static void warn_of_denial(StepContext *context, const CsrSeen *seen)
+{
+        step_warn(context, "denied certificate request %.60s of %.60s%s%.80s: %s", seen->csr.name,
+                  seen->csr.user, *seen->csr.node_name ? " for " : "", seen->csr.node_name,
+                  seen->reason);
+}
+
+/* Deletes a request that is to get no answer, or that has had one. */
+static int remove_csr(KubeApi *api, StepContext *context, const CsrSeen *seen, Error *err)
+{
+        char path[CSR_NAME_MAX + 80];
+        (void) snprintf(path, sizeof(path), CSRS_PATH "%s", seen->csr.name);
+        int r = kube_api_change(api, KUBE_API_DELETE, path, NULL, step_wait(context), err);
+        if (r > 0 && !seen->csr.settled) {
+                warn_of_denial(context, seen);
+        }
+        return r;
+}
+
 /* Approves or denies the request, by its verdict.
  * https://kubernetes.io/docs/reference/access-authn-authz/certificate-signing-requests/ */
 static int settle(KubeApi *api, StepContext *context, CsrSeen *seen, Error *err)
 {
+        if (seen->verdict == CSR_DELETE) {
+                return remove_csr(api, context, seen, err);
+        }
         bool approve = seen->verdict == CSR_APPROVE;
         char path[CSR_NAME_MAX + 80];
-        (void) snprintf(path, sizeof(path),
-                        "/apis/certificates.k8s.io/v1/certificatesigningrequests/%s/approval",
-                        seen->csr.name);
+        (void) snprintf(path, sizeof(path), CSRS_PATH "%s/approval", seen->csr.name);
         json_t *status = json_pack("{s:[{s:s,s:s,s:s,s:s}]}", "conditions", "type",
                                    approve ? "Approved" : "Denied", "status", "True", "reason",
                                    "KubeBootstrap", "message", seen->reason);
@@ -84,9 +97,7 @@ static int settle(KubeApi *api, StepContext *context, CsrSeen *seen, Error *err)
                 log_write(LOG_INFO, NULL, NULL, 0, "approved certificate request %s of %s: %s",
                           seen->csr.name, seen->csr.user, seen->reason);
         } else if (r > 0) {
-                step_warn(context, "denied certificate request %.60s of %.60s%s%.80s: %s",
-                          seen->csr.name, seen->csr.user, *seen->csr.node_name ? " for " : "",
-                          seen->csr.node_name, seen->reason);
+                warn_of_denial(context, seen);
         }
         return r;
 }
@@ -151,17 +162,6 @@ int nodes_work(const Boot *boot, StepContext *context, KubeApi *api, const Nodes
         return r;
 }
 
-static void say_what_waits(const Boot *boot, StepContext *context, const NodesScene *scene)
-{
-        FOREACH_ARRAY(seen, scene->csrs, scene->n_csrs) {
-                if (streq(seen->csr.node_name, boot->node_name)) {
-                        step_waiting_for(context, "this machine's certificate: %s", seen->reason);
-                        return;
-                }
-        }
-        step_waiting_for(context, "this machine's kubelet to register its Node");
-}
-
 typedef struct NodesLook {
         const Boot *boot;
         KubeApi *api;
@@ -176,22 +176,18 @@ static int look_and_work(void *userdata, StepContext *context, Error *err)
         if (r < 0) {
                 return r;
         }
-        if (!nodes_have_work(look->boot, &scene)) {
-                r = is_in(look->boot, &scene, err);
-                if (r != 0) {
-                        return r;
-                }
+        if (!nodes_have_work(look->boot, &scene) && nodes_find(&scene, look->boot->node_name)) {
+                return 1;
         }
         r = nodes_work(look->boot, context, look->api, &scene, err);
         if (r < 0) {
                 return r;
         }
-        say_what_waits(look->boot, context, &scene);
+        step_waiting_for(context, "this machine's kubelet to register its Node");
         return 0;
 }
 
-/* Looks and works until the master's own Node has joined: its kubelet decides when it asks for its
- * certificate. */
+/* Looks and works until the master's own Node is there, and has its labels. */
 int nodes_apply(void *userdata, StepContext *context, Error *err)
 {
         NodesLook look = { .boot = userdata };

@@ -34,12 +34,14 @@ typedef struct CsrSeen {
         Csr csr;
         json_t *object;
         Ec2Instance instance;
+        char key[160]; /* the access key that its proof is by; "" for a renewal */
         CsrVerdict verdict;
         char reason[CSR_REASON_MAX];
 } CsrSeen;
 
 typedef struct NodesScene {
         time_t now;
+        time_t aws_now;  /* by AWS's clock, where a reply has told it */
         NodeSeen *nodes; /* sorted by name */
         size_t n_nodes;
         CsrSeen *csrs; /* requests of kubelets that are not settled */
@@ -49,9 +51,17 @@ typedef struct NodesScene {
 void nodes_scene_done(NodesScene *scene);
 #define _cleanup_nodes_scene_ _cleanup_(nodes_scene_done)
 
-/* Reads Nodes, Leases and requests, asks EC2 where these do not decide, and judges the requests.
- * *ret must be zero or done. */
+/* Reads Nodes, Leases and requests, asks EC2 and STS where these do not decide, and judges the
+ * requests. *ret must be zero or done. */
 int nodes_look(const Boot *boot, StepContext *context, KubeApi *api, NodesScene *ret, Error *err);
+
+/* Looks at the proof of a request for a first certificate, without a call: sets the verdict if the
+ * proof cannot hold, else seen->key. */
+void nodes_look_at_proof(const NodesScene *scene, CsrSeen *seen);
+
+/* Decides the requests that csr_judge() grants if their proof holds. While STS does not answer,
+ * they wait. */
+void nodes_prove(const Boot *boot, StepContext *context, NodesScene *scene);
 
 /* Settles requests, and deletes and labels Nodes, as the scene requires. An object that has changed
  * since it was looked at is left for the next look. */

@@ -33,6 +33,7 @@ static int probe_index(Boot *boot, StepContext *context, const BucketIndex *inde
         int r = secrets_are_installed(boot, context, index, err);
         if (r > 0) {
                 memcpy(boot->generation, index->index.generation, sizeof(boot->generation));
+                memcpy(boot->cluster_id, index->index.cluster_id, sizeof(boot->cluster_id));
         }
         return r;
 }

@@ -31,10 +31,13 @@ JOIN = {"schema": 1, "token": "abcdef.0123456789abcdef", "expires": "2099-01-01T
 STEPS = {
     "master": ("config", "identity", "source-dest-check", "volume-attach", "volume-format",
                "volume-mount", "elastic-ip", "private-ip", "secrets", "static-pods",
-               "kubelet-config"),
+               "kubelet-config", "kubelet-certificate"),
     "node": ("config", "identity", "source-dest-check", "secrets", "static-pods",
              "kubelet-config"),
 }
+
+# The row by which a node asks an API server, and there is none here.
+ASKS = "kubelet-certificate"
 
 # As kube-bootstrap(8) has them: of a run that fails at docker's step, as there is no systemd here, or is interrupted;
 # and of one that is stopped by an error of a class.
@@ -76,6 +79,11 @@ def network():
         finally:
             if ctypes.CDLL(None, use_errno=True).setns(before.fileno(), CLONE_NEWNET) != 0:
                 raise OSError(ctypes.get_errno(), "setns")
+
+
+def has_asked(outcome):
+    """Whether a node has come so far that it asks."""
+    return outcome.states.get(ASKS) in ("backoff", "failed") or ASKS in outcome.waits
 
 
 @dataclass
@@ -180,8 +188,9 @@ class Machine:
         outcome = Outcome(0)
         while process.poll() is None:
             outcome.states, outcome.errors, outcome.waits = self.look()
-            if {outcome.states.get(name) for name in wanted} == {"done"} or until(outcome) or \
-                    "failed" in (outcome.states.get(name) for name in wanted):
+            found = {outcome.states.get(name) for name in wanted}
+            if found == {"done"} and (wanted is not STEPS["node"] or has_asked(outcome)) or \
+                    until(outcome) or "failed" in found:
                 process.terminate()
                 break
             if time.monotonic() > deadline:

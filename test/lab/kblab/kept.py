@@ -30,7 +30,6 @@ KINDS = ("namespaces", "nodes", "secrets", "configmaps", "services", "deployment
 KEYS = re.compile(r"/registry/(secrets|configmaps/(?!kube-system/extension-apiserver-authentication$))|/(?!registry/)")
 # A join token's life ends; the next one takes its place.
 ENDS = re.compile(r"bootstrap-token-|node/join\.json$")
-JOINING = ("join.json", "bootstrap.kubeconfig")
 
 
 @dataclass
@@ -79,8 +78,7 @@ def take(master, kube=None, machines=(), bucket=None):
     kept.things = _volume(master) | _bucket(bucket or region.seed()["bucket"]) | _keys(master) | _objects(kube)
     for whose, name in (("master", master), *((each, each) for each in machines)):
         kept.things |= {f"{whose}'s {what}": value
-                        for what, value in _files(name, "/srv/kubernetes", "-maxdepth 1").items()
-                        if not what.endswith(JOINING)}
+                        for what, value in _files(name, "/srv/kubernetes", "-maxdepth 1").items()}
     if kept.etcd.split()[0] in ("inactive", "failed"):
         kept.etcd_files = _files(master, f"{MOUNT}/etcd/member")
     return kept
