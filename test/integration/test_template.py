@@ -26,7 +26,7 @@ TOP = Path(__file__).resolve().parents[2]
 CFN_LINT = Path(sys.executable).with_name("cfn-lint")  # of the same environment
 TEMPLATE = TOP / "conf" / "cloudformation" / "kubernetes.yaml"
 KEY = "arn:aws:kms:us-east-1:123456789012:key/0a1b2c3d-0000-4000-8000-000000000000"
-LEAST = {"ImageId": "ami-0123456789abcdef0", "MasterZone": "us-east-1a"}
+LEAST = {"ImageId": "ami-0123456789abcdef0", "MasterZone": "us-east-1a", "ApiCidr": "198.51.100.0/24"}
 TWO_ZONES = LEAST | {"NodeZone2": "us-east-1b"}
 NEW = LEAST | {"NodeZone1": "us-east-1b", "NodeZone2": "us-east-1c", "NodeZone3": "us-east-1a"}
 EXISTING = LEAST | {
@@ -248,8 +248,13 @@ def test_values_of_every_known_zone_are_taken(template):
                 for complaint in given.refused(template, LEAST | {"MasterZone": zone, f"NodeZone{n}": zone}))
 
 
+def without(name):
+    return {key: value for key, value in LEAST.items() if key != name}
+
+
 REFUSED = {
-    "no zone for the master": ({"ImageId": NEW["ImageId"]}, "MasterZone"),
+    "no zone for the master": (without("MasterZone"), "MasterZone"),
+    "nobody named who may reach the API": (without("ApiCidr"), "ApiCidr"),
     "a region for a zone": (NEW | {"NodeZone1": "us-east-1"}, "NodeZone1"),
     "an existing VPC without subnets": (LEAST | {"ExistingVpcId": "vpc-0123456789abcdef0"}, "ExistingNodeSubnetIds"),
     "existing subnets without their VPC": (LEAST | {"ExistingMasterSubnetId": "subnet-0123456789abcdef0"},

@@ -72,7 +72,12 @@ def put(key):
 
 
 def names(machine):
-    machine.client("s3").list_objects_v2(Bucket=machine.bucket, Prefix="pki/")
+    prefix = {"master": "pki/", "node": "pki/node/"}[machine.role]
+    machine.client("s3").list_objects_v2(Bucket=machine.bucket, Prefix=prefix)
+
+
+def names_of(**parameters):
+    return lambda machine: machine.client("s3").list_objects_v2(Bucket=machine.bucket, **parameters)
 
 
 def signal(machine):
@@ -155,6 +160,9 @@ def test_a_node_may_do_nothing_of_a_masters(front):
             "reads the administrator's": get("admin/1/kubeconfig"),
             "writes a secret": put("node/x"), "writes the index": put("index.json"),
             "deletes": lambda m: m.client("s3").delete_object(Bucket=m.bucket, Key="pki/node/x"),
+            "lists the bucket": names_of(), "lists the prefix": names_of(Prefix="pki/"),
+            "lists the master's files": names_of(Prefix="pki/master/"),
+            "learns which of the master's files are there": get("master/1/none"),
             "attaches the volume": ATTACH, "detaches it": DETACH,
             "moves the Elastic IP": ASSOCIATE,
             "takes the master's address": ASSIGN,

@@ -86,8 +86,13 @@ def test_a_node_reads_its_own_part_and_writes_nothing(front):
     s3.get_object(Bucket=BUCKET, Key="pki/node/1/ca.pem")
     with refused("NoSuchKey", 404):
         s3.get_object(Bucket=BUCKET, Key="pki/node/1/none")
-    with refused("AccessDenied", 403):
-        s3.get_object(Bucket=BUCKET, Key="pki/master/1/ca.key")
+    for key in ("pki/master/1/ca.key", "pki/master/1/none"):
+        with refused("AccessDenied", 403):
+            s3.get_object(Bucket=BUCKET, Key=key)
+    assert s3.list_objects_v2(Bucket=BUCKET, Prefix="pki/node/")["KeyCount"] == 1
+    for prefix in ({}, {"Prefix": ""}, {"Prefix": "pki/"}, {"Prefix": "pki/master/"}):
+        with refused("AccessDenied", 403):
+            s3.list_objects_v2(Bucket=BUCKET, **prefix)
     with refused("AccessDenied", 403):
         s3.put_object(Bucket=BUCKET, Key="pki/node/1/ca.pem", Body=b"y")
     with refused("AccessDenied", 403):

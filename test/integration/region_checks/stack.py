@@ -8,7 +8,7 @@ TEMPLATE = Path(__file__).resolve().parents[3] / "conf/cloudformation/kubernetes
 
 def parameters(front, **given):
     return [{"ParameterKey": key, "ParameterValue": value}
-            for key, value in {"ImageId": front.seed["image_id"], "MasterZone": "us-east-1a",
+            for key, value in {"ImageId": front.seed["image_id"], "MasterZone": "us-east-1a", "ApiCidr": "198.51.100.0/24",
                                "NodeZone1": "us-east-1b", "NodeZone2": "us-east-1c",
                                "NodeZone3": "us-east-1a", **given}.items()]
 

@@ -13,7 +13,7 @@ READY_S = 420
 def change(operation, nodes):
     """Creates or updates the stack with so many nodes; what is not given stays."""
     parameters = {"ImageId": region.seed()["image_id"], "MasterZone": "us-east-1a", "NodeZone1": "us-east-1b",
-                  "NodeZone2": "us-east-1c", "NodeDesired": nodes, "NodeMax": 9}
+                  "NodeZone2": "us-east-1c", "ApiCidr": "198.51.100.0/24", "NodeDesired": nodes, "NodeMax": 9}
     region.call("cloudformation", operation, StackName=NAME, Capabilities=["CAPABILITY_IAM"],
                 TemplateBody=TEMPLATE.read_text(),
                 Parameters=[{"ParameterKey": key, "ParameterValue": str(value)}

@@ -58,7 +58,7 @@ def make_stack(cloudformation, given, image_id):
     parameters = {"ImageId": image_id, "ClusterName": given.cluster, "ExistingBucket": given.bucket,
                   "MasterVolumeGiB": str(given.volume_gib), "MasterZone": f"{given.region}a",
                   "NodeZone1": f"{given.region}b", "NodeZone2": f"{given.region}c",
-                  "EcrRepositories": "lab/*"}
+                  "ApiCidr": "198.51.100.0/24", "EcrRepositories": "lab/*"}
     cloudformation.create_stack(
         StackName=given.name, TemplateBody=without_groups(given.name),
         Capabilities=["CAPABILITY_NAMED_IAM"],

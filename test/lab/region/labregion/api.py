@@ -200,7 +200,8 @@ class Api:
                 raise ApiError("IllegalLocationConstraintException",
                                f"The {asked or 'unspecified'} location constraint is incompatible "
                                "for the region specific endpoint this request was sent to.")
-        if not self._may(who, call.permission, call.resource):
+        context = call.context if call.permission == "s3:ListBucket" else {}
+        if not self._may(who, call.permission, call.resource, context):
             # S3 tells even who is refused where the bucket is.
             headers = {"x-amz-bucket-region": self._s3.bucket_region(call.bucket)} \
                 if call.action == "HeadBucket" else {}
@@ -215,7 +216,7 @@ class Api:
             raise ApiError("AccessDenied",
                            f"User: {self._arn(who)} is not authorized to perform: {action} on resource: "
                            f"{key} because no identity-based policy allows the {action} action", 403)
-        may_list = self._may(who, "s3:ListBucket", f"arn:aws:s3:::{call.bucket}")
+        may_list = self._may(who, "s3:ListBucket", f"arn:aws:s3:::{call.bucket}", call.context)
         return self._s3.handle(request, call, may_list)
 
     def _act_other(self, request: Request, call: Call) -> Reply:

@@ -49,6 +49,14 @@ class S3Call:
         return f"arn:aws:s3:::{self.bucket}" + (f"/{self.key}" if self.key else "")
 
 
+    @property
+    def context(self) -> dict[str, str]:
+        """What S3 tells policies of a listing; of a key, whether to list the key alone is allowed decides between
+        404 and 403 where there is none (https://github.com/ceph/ceph/pull/68577 does as AWS does)."""
+        prefix = self.key if self.key else self.query.get("prefix")
+        return {} if prefix is None else {"s3:prefix": prefix}
+
+
 def read_call(request: Request) -> S3Call:
     host = request.header("Host").rsplit(":", 1)[0].lower()
     path = unquote(request.path).lstrip("/")
