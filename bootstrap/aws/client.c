@@ -256,7 +256,6 @@ static int sign_call(const AwsCall *call, const char *region, const char *host, 
 typedef struct SignedCall {
         char *host, *path;
         AwsKeys keys;
-        int64_t correction; /* of the clock */
         Sigv4Result signature;
         HttpHeader headers[SIGV4_HEADERS_MAX]; /* point into the members above */
         size_t n_headers;
@@ -270,9 +269,10 @@ static void signed_call_done(SignedCall *signed_call)
         sigv4_result_done(&signed_call->signature);
 }
 
-/* *ret must be zero; it must be released on failure as well. */
-static int client_prepare(AwsClient *client, const AwsCall *call, const Wait *wait, SignedCall *ret,
-                          Error *err)
+/* Signs the call, as of so many seconds from now. *ret must be zero; it must be released on failure
+ * as well. */
+static int client_prepare(AwsClient *client, const AwsCall *call, int64_t correction,
+                          const Wait *wait, SignedCall *ret, Error *err)
 {
         const char *query;
         if (split_url(call->url, &ret->host, &ret->path, &query) < 0) {
@@ -282,19 +282,19 @@ static int client_prepare(AwsClient *client, const AwsCall *call, const Wait *wa
         if (r < 0) {
                 return r;
         }
-        client_lock(client);
-        ret->correction = client->correction;
-        client_unlock(client);
         return sign_call(call, call->region ? call->region : client->region, ret->host, ret->path,
-                         query, time(NULL) + ret->correction, &ret->keys, &ret->signature,
-                         ret->headers, &ret->n_headers, err);
+                         query, time(NULL) + correction, &ret->keys, &ret->signature, ret->headers,
+                         &ret->n_headers, err);
 }
 
 int aws_client_sign(AwsClient *client, const AwsCall *call, const Wait *wait, AwsKeys *ret_keys,
                     Sigv4Result *ret, Error *err)
 {
         _cleanup_(signed_call_done) SignedCall signed_call = {};
-        int r = client_prepare(client, call, wait, &signed_call, err);
+        bool is_known;
+        int64_t offset = 0;
+        aws_client_clock_offset(client, &is_known, &offset);
+        int r = client_prepare(client, call, is_known ? offset : 0, wait, &signed_call, err);
         if (r < 0) {
                 return r;
         }
@@ -331,9 +331,19 @@ static int client_send(AwsClient *client, const AwsCall *call, const HttpHeader 
 int aws_client_forward(AwsClient *client, const AwsCall *call, const Wait *wait, HttpReply *ret,
                        Error *err)
 {
+        Error said = {};
         int r = client_take_turn(client, wait, err);
-        return r < 0 ? r
-                     : client_send(client, call, call->headers, call->n_headers, wait, ret, err);
+        if (r >= 0) {
+                r = client_send(client, call, call->headers, call->n_headers, wait, ret, err);
+        }
+        if (r < 0) {
+                return r;
+        }
+        if (ret->status >= 400) {
+                (void) errors_from_reply(ret, call->service, call->operation, NULL, &said);
+        }
+        adjust_pace(client, errors_is_throttling(ret->status, said.aws_code));
+        return 0;
 }
 
 static int send_once(AwsClient *client, const AwsCall *call, const Wait *wait, Outcome *ret,
@@ -341,14 +351,16 @@ static int send_once(AwsClient *client, const AwsCall *call, const Wait *wait, O
 {
         _cleanup_(signed_call_done) SignedCall signed_call = {};
         int r = client_take_turn(client, wait, err);
+        client_lock(client);
+        ret->correction = client->correction;
+        client_unlock(client);
         if (r >= 0) {
-                r = client_prepare(client, call, wait, &signed_call, err);
+                r = client_prepare(client, call, ret->correction, wait, &signed_call, err);
         }
         if (r >= 0) {
                 r = client_send(client, call, signed_call.headers, signed_call.n_headers, wait,
                                 &ret->reply, err);
         }
-        ret->correction = signed_call.correction;
         ret->keys = signed_call.keys;
         signed_call.keys = (AwsKeys) {};
         return r;

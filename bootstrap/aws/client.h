@@ -43,8 +43,8 @@ typedef struct AwsCall {
 int aws_client_call(AwsClient *client, const AwsCall *call, const Wait *wait, HttpReply *ret,
                     Error *err);
 
-/* Signs the call as aws_client_call() would now, and sends nothing. Returns the keys that it signed
- * with, and the signature; the caller releases both. */
+/* Signs the call by AWS's clock, as far as that is known, and sends nothing. Returns the keys that
+ * it signed with, and the signature; the caller releases both. */
 int aws_client_sign(AwsClient *client, const AwsCall *call, const Wait *wait, AwsKeys *ret_keys,
                     Sigv4Result *ret, Error *err);
 

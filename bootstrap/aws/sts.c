@@ -203,8 +203,24 @@ static int read_caller(const HttpReply *reply, StsCaller *ret, char why[STS_REAS
         return 1;
 }
 
-/* Judges a reply. AWS's refusals of a signature, a key or a token are answers; what else it says is
- * not. */
+/* The codes by which STS says that the proof does not hold:
+ * https://docs.aws.amazon.com/STS/latest/APIReference/CommonErrors.html */
+static const char *const refusals[] = {
+        "SignatureDoesNotMatch", "InvalidClientTokenId",       "ExpiredToken",
+        "IncompleteSignature",   "MissingAuthenticationToken", "RequestExpired",
+};
+
+static bool is_refusal(const char *aws_code)
+{
+        FOREACH_ARRAY(code, refusals, ELEMENTS(refusals)) {
+                if (streq(*code, aws_code)) {
+                        return true;
+                }
+        }
+        return false;
+}
+
+/* Judges a reply. What else than such a refusal is said is about us, and no answer. */
 static int judge_status(const HttpReply *reply, StsCaller *ret, char why[STS_REASON_MAX],
                         Error *err)
 {
@@ -213,9 +229,7 @@ static int judge_status(const HttpReply *reply, StsCaller *ret, char why[STS_REA
         }
         Error said = {};
         (void) errors_from_reply(reply, SERVICE, OPERATION, NULL, &said);
-        bool refused = reply->status >= 400 && reply->status < 500 && *said.aws_code &&
-                       !errors_is_passing(reply->status, said.aws_code);
-        if (!refused) {
+        if (!is_refusal(said.aws_code)) {
                 *err = said;
                 err->class = ERROR_RETRY;
                 return said.error ? -said.error : -EIO;

@@ -143,7 +143,7 @@ static void check_usages(const json_t *spec, Csr *csr)
                 signs = signs || streq_ptr(text, "digital signature");
                 if (!streq_ptr(text, "client auth") && !streq_ptr(text, "digital signature") &&
                     !streq_ptr(text, "key encipherment")) {
-                        flawed(csr, "it asks for the usage \"%.40s\"", strempty(text));
+                        flawed(csr, "it asks for other usages than those of a client");
                 }
         }
         if (!client || !signs) {
@@ -179,12 +179,16 @@ static void read_user(const json_t *spec, Csr *csr)
         }
 }
 
-/* Returns true if a name has only the characters of kubelet's names: "csr-" or "node-csr-" and
- * base64url. The API server accepts nearly any name, and the name becomes part of a path. */
+/* Returns for how many characters a name has only those of kubelet's names: "csr-" or "node-csr-"
+ * and base64url. The API server accepts nearly any name. */
+static size_t plain_length(const char *s)
+{
+        return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_");
+}
+
 static bool is_object_name(const char *s)
 {
-        return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") ==
-               strlen(s);
+        return plain_length(s) == strlen(s);
 }
 
 /* "2026-02-03T04:05:06Z" */
@@ -227,17 +231,21 @@ int csr_read(const json_t *object, Csr *ret, Error *err)
         const json_t *spec = json_object_get(object, "spec");
         const json_t *status = json_object_get(object, "status");
         char created[24], signer[256] = "";
-        if (csr_copy_text(metadata, "name", csr.name, sizeof(csr.name)) < 0 ||
-            csr_copy_text(metadata, "creationTimestamp", created, sizeof(created)) < 0 ||
-            csr_read_time(created, &csr.created) < 0) {
-                return error_set(err, ERROR_RETRY, EBADMSG,
-                                 "a certificate request of the API server has no name or time");
+        const char *name = json_string_value(json_object_get(metadata, "name"));
+        if (csr_copy_text(metadata, "creationTimestamp", created, sizeof(created)) < 0 ||
+            csr_read_time(created, &csr.created) < 0 || isempty(name)) {
+                *ret = (Csr) {}; /* no object of the API server */
+                return 0;
         }
+        if (strlen(name) >= sizeof(csr.name) || !is_object_name(name)) {
+                flawed(&csr, "its name is not of the form that kubelet gives it");
+        }
+        (void) snprintf(csr.name, sizeof(csr.name), "%.*s", (int) plain_length(name), name);
         if (csr_copy_text(spec, "username", csr.user, sizeof(csr.user)) < 0) {
                 flawed(&csr, "who asks is not known");
         }
         csr.of_kubelet = csr_copy_text(spec, "signerName", signer, sizeof(signer)) == 0 &&
-                         streq(signer, CSR_SIGNER_KUBELET) && is_object_name(csr.name);
+                         streq(signer, CSR_SIGNER_KUBELET);
         csr.settled = json_array_size(json_object_get(status, "conditions")) > 0 ||
                       json_object_get(status, "certificate");
         csr.denied = is_denied(status);

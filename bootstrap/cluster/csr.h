@@ -29,10 +29,10 @@
 #define CSR_NAME_MAX 254 /* a DNS name (RFC 1123), with the terminator */
 
 typedef struct Csr {
-        char name[CSR_NAME_MAX];      /* of the object */
+        char name[CSR_NAME_MAX];      /* of the object, for messages: cut where it is longer */
         char node_name[CSR_NAME_MAX]; /* the Node that it is for; "" if that is not clear */
         char user[CSR_NAME_MAX + 16]; /* the user who asks, as the API server names it */
-        bool of_kubelet;              /* for CSR_SIGNER_KUBELET, and named as kubelet names it */
+        bool of_kubelet;              /* for CSR_SIGNER_KUBELET */
         bool settled;                 /* approved, denied or failed already */
         bool denied;                  /* settled, and so */
         bool renewal;                 /* the Node itself asks; else a token's holder */
@@ -41,9 +41,9 @@ typedef struct Csr {
         char flaw[160];  /* why it can never be granted; "" if nothing is wrong */
 } Csr;
 
-/* Reads a CertificateSigningRequest (certificates.k8s.io/v1). If the request inside it is bad, the
- * result is still a Csr, with a flaw. An object that the API server would not send is ERROR_RETRY
- * (-EBADMSG). */
+/* Reads a CertificateSigningRequest (certificates.k8s.io/v1). Whatever is wrong with it, the result
+ * is a Csr, with a flaw or not of_kubelet: one that somebody has made to be unreadable must not
+ * hide the others. Fails only where memory is short. */
 int csr_read(const json_t *object, Csr *ret, Error *err);
 
 typedef enum CsrVerdict {

@@ -311,8 +311,12 @@ static int list_page(KubeApi *api, const char *path, const char *accept, const W
                      Buffer *next, json_t **ret, Error *err)
 {
         const char *name = next->size ? "&continue=" : "", *value = strempty(next->data);
-        _cleanup_free_ char *paged = string_format(
-                "%s%climit=%d%s%s", path, strchr(path, '?') ? '&' : '?', PAGE_ITEMS, name, value);
+        char limit[24] = "";
+        if (!strstr(path, "limit=")) {
+                (void) snprintf(limit, sizeof(limit), "%climit=%d", strchr(path, '?') ? '&' : '?',
+                                PAGE_ITEMS);
+        }
+        _cleanup_free_ char *paged = string_format("%s%s%s%s", path, limit, name, value);
         if (!paged) {
                 return error_oom(err);
         }

@@ -48,7 +48,8 @@ int kube_api_get(KubeApi *api, const char *path, const Wait *wait, json_t **ret,
 
 /* Visits all items of a collection, page by page, until visit fails, or returns 1: that it has seen
  * enough. metadata_only asks only for the items' metadata (PartialObjectMetadata), without a Node's
- * long status. The path may have a query. More than KUBE_API_LIST_MAX items are ERROR_FATAL. */
+ * long status. The path may have a query, with a page size of its own ("limit=10") where items may
+ * be large. More than KUBE_API_LIST_MAX items are ERROR_FATAL. */
 #define KUBE_API_LIST_MAX 10000
 typedef int KubeApiVisit(const json_t *item, void *userdata, Error *err);
 int kube_api_list(KubeApi *api, const char *path, bool metadata_only, const Wait *wait,

@@ -180,6 +180,8 @@ static void test_refusals(void)
                 { "403 Forbidden", REFUSAL("InvalidClientTokenId"), 1 },
                 { "403 Forbidden", REFUSAL("ExpiredToken"), 1 },
                 { "400 Bad", REFUSAL("IncompleteSignature"), 1 },
+                { "403 Forbidden", REFUSAL("AccessDenied"), 0 },
+                { "403 Forbidden", REFUSAL("RegionDisabledException"), 0 },
                 { "400 Bad", REFUSAL("Throttling"), 0 },
                 { "503 Unavailable", REFUSAL("ServiceUnavailable"), 0 },
                 { "500 Error", REFUSAL("InternalFailure"), 0 },

@@ -32,7 +32,10 @@ static int is_ours(const Boot *boot, X509 *certificate, X509 *authority, StepCon
 {
         _cleanup_certificate_info_ CertificateInfo info = {};
         char name[NODE_USER_MAX];
-        time_t now = time(NULL);
+        bool is_known;
+        int64_t offset_s = 0;
+        aws_client_clock_offset(boot->aws, &is_known, &offset_s);
+        time_t now = time(NULL) + (is_known ? offset_s : 0); /* the issuer's clock may be right */
         int r = certificate_inspect(certificate, &info, err);
         if (r < 0) {
                 return r;
@@ -88,6 +91,17 @@ int join_began_with_certificate(const struct timespec *since, Error *err)
         }
         globfree(&found);
         return r < 0 ? r : r == 0;
+}
+
+int join_clamp_certificate(Error *err)
+{
+        glob_t found = {};
+        int r = find_certificates(&found, err);
+        if (r >= 0 && found.gl_pathc > 0) {
+                r = file_clamp_time(found.gl_pathv[0], err);
+        }
+        globfree(&found);
+        return r < 0 ? r : 0;
 }
 
 int join_install(const Secret *pem, Error *err)

@@ -28,11 +28,14 @@ int join_has_certificate(const Boot *boot, StepContext *context, Error *err);
  * first; else 0. kubelet renews that certificate, and uses the new ones without a restart. */
 int join_began_with_certificate(const struct timespec *since, Error *err);
 
+/* Sets that certificate's time to now if it is in the future (file_clamp_time()). */
+int join_clamp_certificate(Error *err);
+
 /* Puts a certificate and its key, in PEM, where kubelet finds them, in place of all that it has. */
 int join_install(const Secret *pem, Error *err);
 
-/* node: asks the master for a certificate, and waits for it. Appends certificate and key in PEM to
- * *ret. */
+/* node: asks the master for a certificate, and waits for it. Sets *ret, which must be empty, to the
+ * certificate and its key in PEM. */
 int join_ask(Boot *boot, StepContext *context, Secret *ret, Error *err);
 
 /* master: issues a certificate for this machine's own kubelet. Appends certificate and key in PEM

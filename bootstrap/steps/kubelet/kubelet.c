@@ -74,11 +74,14 @@ int kubelet_probe(void *userdata, StepContext *context, Error *err)
 
 static int kubelet_restart(StepContext *context, Error *err)
 {
+        int r = join_clamp_certificate(err);
         FOREACH_ARRAY(file, kubelet_files, ELEMENTS(kubelet_files)) {
-                int r = file_clamp_time(*file, err);
-                if (r < 0) {
-                        return r;
+                if (r >= 0) {
+                        r = file_clamp_time(*file, err);
                 }
+        }
+        if (r < 0) {
+                return r;
         }
         return service_restart(UNIT_KUBELET, context, err);
 }

@@ -3,17 +3,23 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/random.h"
 #include "base/time.h"
 #include "steps/nodes/nodes_internal.h"
 
 #define NODES_PATH  "/api/v1/nodes"
 #define LEASES_PATH "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+/* Small pages: anybody with a join token may make an object as large as etcd takes, 1.5 MB. */
 #define CSRS_PATH                                                 \
         "/apis/certificates.k8s.io/v1/certificatesigningrequests" \
-        "?fieldSelector=spec.signerName%3Dkubernetes.io%2Fkube-apiserver-client-kubelet"
+        "?fieldSelector=spec.signerName%3Dkubernetes.io%2Fkube-apiserver-client-kubelet&limit=10"
 
-/* If more requests wait at once, the next look sees the rest. */
-#define CSRS_MAX 1024
+/* Limits of a look. Of more requests that tokens have made than CSRS_MAX, some are drawn; renewals
+ * are all looked at. EC2 is asked about NAMES_MAX of the names that nobody has proven yet. */
+#define CSRS_MAX        1024
+#define CSRS_KEPT_MAX   (4 * CSRS_MAX)
+#define CSRS_LISTED_MAX 8000
+#define NAMES_MAX       100
 
 /* How long a denied request stays, so that its maker can read the reason. The API server's own
  * limit is an hour:
@@ -117,31 +123,75 @@ static int see_lease(const json_t *item, void *userdata, Error *err)
         return 0;
 }
 
-static int see_csr(const json_t *item, void *userdata, Error *err)
+/* Draws a number below n, which is not 0. Where the kernel gives no randomness, the first will do.
+ */
+static size_t draw_below(size_t n)
 {
-        NodesScene *scene = userdata;
-        Csr csr = {};
-        int r = csr_read(item, &csr, err);
-        bool is_over = csr.denied && !csr.renewal && scene->now - csr.created > DENIED_S;
-        if (r < 0 || !csr.of_kubelet || (csr.settled && !is_over)) {
-                return r < 0 ? r : 0;
+        uint32_t random = 0;
+        (void) random_bytes(&random, sizeof(random), ERROR_IGNORED);
+        return random % n;
+}
+
+/* Returns the place for one more request, or NULL and 0 where it is left out, or an error. A
+ * request by a token is left out, or takes the place of another one, as the draw decides, once
+ * there are CSRS_MAX: so those of a flood do not hide the others for ever. */
+static int csr_place(NodesScene *scene, bool renewal, CsrSeen **ret, Error *err)
+{
+        *ret = NULL;
+        scene->n_by_token += !renewal;
+        if (!renewal && scene->n_by_token > CSRS_MAX) {
+                size_t i = draw_below(scene->n_by_token);
+                if (i < scene->n_csrs && !scene->csrs[i].csr.renewal) {
+                        json_decref(scene->csrs[i].object);
+                        *ret = &scene->csrs[i];
+                }
+                return 0;
         }
         CsrSeen *csrs = array_grow(scene->csrs, scene->n_csrs, sizeof(*csrs));
         if (!csrs) {
                 return error_oom(err);
         }
         scene->csrs = csrs;
-        CsrSeen *seen = &csrs[scene->n_csrs++];
+        *ret = &csrs[scene->n_csrs++];
+        return 0;
+}
+
+/* Returns true if the object is being deleted, and nothing holds that up. */
+static bool is_ending(const json_t *item)
+{
+        const json_t *metadata = json_object_get(item, "metadata");
+        return json_object_get(metadata, "deletionTimestamp") &&
+               json_array_size(json_object_get(metadata, "finalizers")) == 0;
+}
+
+static int see_csr(const json_t *item, void *userdata, Error *err)
+{
+        NodesScene *scene = userdata;
+        CsrSeen *seen;
+        Csr csr;
+        int r = csr_read(item, &csr, err);
+        bool is_over = csr.denied && !csr.renewal && scene->now - csr.created > DENIED_S;
+        if (r < 0) {
+                return r;
+        }
+        bool enough = ++scene->n_listed >= CSRS_LISTED_MAX || scene->n_csrs >= CSRS_KEPT_MAX;
+        if (!csr.of_kubelet || (csr.settled && !is_over) || is_ending(item)) {
+                return enough;
+        }
+        r = csr_place(scene, csr.renewal, &seen, err);
+        if (r < 0 || !seen) {
+                return r < 0 ? r : enough;
+        }
         *seen = (CsrSeen) { .csr = csr,
                             .object = json_deep_copy(item),
                             .verdict = is_over ? CSR_DELETE : CSR_WAIT };
         if (!seen->object) {
                 return error_oom(err);
         }
-        if (!is_over && !csr.renewal && !*csr.flaw) {
+        if (!is_over && !csr.renewal) {
                 nodes_look_at_proof(scene, seen);
         }
-        return scene->n_csrs == CSRS_MAX;
+        return enough;
 }
 
 bool nodes_is_live(const NodesScene *scene, const NodeSeen *node)
@@ -206,8 +256,12 @@ static int ask_about_all(const Boot *boot, StepContext *context, NodesScene *sce
                         r = ask_about(&question, node->name, &node->instance, err);
                 }
         }
-        FOREACH_ARRAY(seen, scene->csrs, scene->n_csrs) {
-                if (r >= 0 && seen->verdict == CSR_WAIT && !*seen->csr.flaw) {
+        size_t n_names = 0, first = scene->n_csrs > 0 ? draw_below(scene->n_csrs) : 0;
+        for (size_t i = 0; r >= 0 && i < scene->n_csrs; i++) {
+                CsrSeen *seen = &scene->csrs[(first + i) % scene->n_csrs];
+                if (seen->verdict == CSR_WAIT && !*seen->csr.flaw &&
+                    (seen->csr.renewal || n_names++ < NAMES_MAX)) {
+                        seen->asked = true;
                         r = ask_about(&question, seen->csr.node_name, &seen->instance, err);
                 }
         }
@@ -251,11 +305,11 @@ int nodes_look(const Boot *boot, StepContext *context, KubeApi *api, NodesScene 
                 return r;
         }
         FOREACH_ARRAY(seen, ret->csrs, ret->n_csrs) {
-                if (seen->verdict == CSR_WAIT) {
+                if (seen->verdict == CSR_WAIT && (seen->asked || *seen->csr.flaw)) {
                         judge(seen, ret->now);
                 }
         }
-        nodes_prove(boot, context, ret);
+        nodes_prove(boot, context, ret, ret->n_csrs > 0 ? draw_below(ret->n_csrs) : 0);
         return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 
+#include "aws/sigv4.h"
 #include "base/log.h"
 #include "cluster/document.h"
 
@@ -55,23 +56,44 @@ static int nodes_change(KubeApi *api, StepContext *context, KubeApiMethod method
         return r == -EEXIST ? 0 : r;
 }
 
-#define CSRS_PATH "/apis/certificates.k8s.io/v1/certificatesigningrequests/"
-
-static void warn_of_denial(StepContext *context, const CsrSeen *seen)
+/* Makes the path of a request, or of a part of it. Its maker chose its name. */
+static int csr_path(const CsrSeen *seen, const char *part, Buffer *ret, Error *err)
 {
-        step_warn(context, "denied certificate request %.60s of %.60s%s%.80s: %s", seen->csr.name,
+        static const char collection[] = "/apis/certificates.k8s.io/v1/certificatesigningrequests/";
+        int r = buffer_append_string(ret, collection);
+        if (r >= 0) {
+                r = sigv4_uri_encode(kube_api_text(seen->object, "metadata.name"), false, ret);
+        }
+        if (r >= 0) {
+                r = buffer_append_string(ret, part);
+        }
+        return r < 0 ? error_oom(err) : 0;
+}
+
+static void warn_of_denial(const CsrSeen *seen)
+{
+        log_write(LOG_WARNING, NULL, NULL, 0,
+                  "denied certificate request %.60s of %.60s%s%.80s: %s", seen->csr.name,
                   seen->csr.user, *seen->csr.node_name ? " for " : "", seen->csr.node_name,
                   seen->reason);
 }
 
-/* Deletes a request that is to get no answer, or that has had one. */
+/* Deletes a request that is to get no answer, or that has had one; also one whose maker gave it a
+ * finalizer, which would keep it. */
 static int remove_csr(KubeApi *api, StepContext *context, const CsrSeen *seen, Error *err)
 {
-        char path[CSR_NAME_MAX + 80];
-        (void) snprintf(path, sizeof(path), CSRS_PATH "%s", seen->csr.name);
-        int r = kube_api_change(api, KUBE_API_DELETE, path, NULL, step_wait(context), err);
+        const json_t *metadata = json_object_get(seen->object, "metadata");
+        _cleanup_buffer_ Buffer path = {};
+        int r = csr_path(seen, "", &path, err);
+        if (r >= 0 && json_array_size(json_object_get(metadata, "finalizers")) > 0) {
+                json_auto_t *none = json_pack("{s:{s:n}}", "metadata", "finalizers");
+                r = nodes_change(api, context, KUBE_API_PATCH, path.data, none, err);
+        }
+        if (r >= 0) {
+                r = kube_api_change(api, KUBE_API_DELETE, path.data, NULL, step_wait(context), err);
+        }
         if (r > 0 && !seen->csr.settled) {
-                warn_of_denial(context, seen);
+                warn_of_denial(seen);
         }
         return r;
 }
@@ -84,20 +106,22 @@ static int settle(KubeApi *api, StepContext *context, CsrSeen *seen, Error *err)
                 return remove_csr(api, context, seen, err);
         }
         bool approve = seen->verdict == CSR_APPROVE;
-        char path[CSR_NAME_MAX + 80];
-        (void) snprintf(path, sizeof(path), CSRS_PATH "%s/approval", seen->csr.name);
+        _cleanup_buffer_ Buffer path = {};
         json_t *status = json_pack("{s:[{s:s,s:s,s:s,s:s}]}", "conditions", "type",
                                    approve ? "Approved" : "Denied", "status", "True", "reason",
                                    "KubeBootstrap", "message", seen->reason);
         if (!status || json_object_set_new(seen->object, "status", status) < 0) {
                 return error_oom(err);
         }
-        int r = nodes_change(api, context, KUBE_API_PUT, path, seen->object, err);
+        int r = csr_path(seen, "/approval", &path, err);
+        if (r >= 0) {
+                r = nodes_change(api, context, KUBE_API_PUT, path.data, seen->object, err);
+        }
         if (r > 0 && approve) {
                 log_write(LOG_INFO, NULL, NULL, 0, "approved certificate request %s of %s: %s",
                           seen->csr.name, seen->csr.user, seen->reason);
         } else if (r > 0) {
-                warn_of_denial(context, seen);
+                warn_of_denial(seen);
         }
         return r;
 }
@@ -143,23 +167,35 @@ static int label(const Boot *boot, KubeApi *api, StepContext *context, const Nod
         return nodes_change(api, context, KUBE_API_PATCH, path, body, err);
 }
 
+/* Keeps the first of several errors. */
+static void keep_error(int r, const Error *failed, int *first, Error *err)
+{
+        if (r < 0 && *first >= 0) {
+                *first = r;
+                *err = *failed;
+        }
+}
+
 int nodes_work(const Boot *boot, StepContext *context, KubeApi *api, const NodesScene *scene,
                Error *err)
 {
-        int r = 0;
+        int first = 0;
         FOREACH_ARRAY(seen, scene->csrs, scene->n_csrs) {
-                if (r >= 0 && seen->verdict != CSR_WAIT) {
-                        r = settle(api, context, seen, err);
-                }
+                Error failed = {};
+                int r = seen->verdict == CSR_WAIT ? 0 : settle(api, context, seen, &failed);
+                keep_error(r, &failed, &first, err);
         }
         FOREACH_ARRAY(node, scene->nodes, scene->n_nodes) {
-                if (r >= 0 && nodes_is_gone(boot, scene, node)) {
-                        r = delete (api, context, node, err);
-                } else if (r >= 0 && nodes_wants_label(boot, scene, node)) {
-                        r = label(boot, api, context, node, err);
+                Error failed = {};
+                int r = 0;
+                if (nodes_is_gone(boot, scene, node)) {
+                        r = delete (api, context, node, &failed);
+                } else if (nodes_wants_label(boot, scene, node)) {
+                        r = label(boot, api, context, node, &failed);
                 }
+                keep_error(r, &failed, &first, err);
         }
-        return r;
+        return first;
 }
 
 typedef struct NodesLook {
@@ -167,24 +203,21 @@ typedef struct NodesLook {
         KubeApi *api;
 } NodesLook;
 
-/* Returns 1 once there is nothing to do and the master's own Node has joined, else 0. */
+/* Returns 1 once the master's own Node has joined, else 0: what others ask meanwhile is the next
+ * look's. */
 static int look_and_work(void *userdata, StepContext *context, Error *err)
 {
         const NodesLook *look = userdata;
         _cleanup_nodes_scene_ NodesScene scene = {};
         int r = nodes_look(look->boot, context, look->api, &scene, err);
-        if (r < 0) {
-                return r;
+        if (r >= 0) {
+                r = nodes_work(look->boot, context, look->api, &scene, err);
         }
-        if (!nodes_have_work(look->boot, &scene) && nodes_find(&scene, look->boot->node_name)) {
-                return 1;
-        }
-        r = nodes_work(look->boot, context, look->api, &scene, err);
         if (r < 0) {
                 return r;
         }
         step_waiting_for(context, "this machine's kubelet to register its Node");
-        return 0;
+        return nodes_find(&scene, look->boot->node_name) != NULL;
 }
 
 /* Looks and works until the master's own Node is there, and has its labels. */

@@ -33,6 +33,7 @@ typedef struct NodeSeen {
 typedef struct CsrSeen {
         Csr csr;
         json_t *object;
+        bool asked; /* EC2, about the instance */
         Ec2Instance instance;
         char key[160]; /* the access key that its proof is by; "" for a renewal */
         CsrVerdict verdict;
@@ -46,6 +47,7 @@ typedef struct NodesScene {
         size_t n_nodes;
         CsrSeen *csrs; /* requests of kubelets that are not settled */
         size_t n_csrs;
+        size_t n_listed, n_by_token; /* of all requests */
 } NodesScene;
 
 void nodes_scene_done(NodesScene *scene);
@@ -59,12 +61,13 @@ int nodes_look(const Boot *boot, StepContext *context, KubeApi *api, NodesScene 
  * proof cannot hold, else seen->key. */
 void nodes_look_at_proof(const NodesScene *scene, CsrSeen *seen);
 
-/* Decides the requests that csr_judge() grants if their proof holds. While STS does not answer,
- * they wait. */
-void nodes_prove(const Boot *boot, StepContext *context, NodesScene *scene);
+/* Decides the requests that csr_judge() grants if their proof holds, beginning with the first-th.
+ * While STS does not answer, they wait. */
+void nodes_prove(const Boot *boot, StepContext *context, NodesScene *scene, size_t first);
 
 /* Settles requests, and deletes and labels Nodes, as the scene requires. An object that has changed
- * since it was looked at is left for the next look. */
+ * since it was looked at is left for the next look. What fails keeps nothing else away; the first
+ * error is returned. */
 int nodes_work(const Boot *boot, StepContext *context, KubeApi *api, const NodesScene *scene,
                Error *err);
 

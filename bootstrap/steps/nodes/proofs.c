@@ -9,9 +9,12 @@
 
 /* The proofs of identity that requests for a first certificate carry. Whoever has a join token can
  * make requests without end, so everything that needs no call is looked at first, and STS is asked
- * a limited number of times in a look. */
+ * a limited number of times in a look, about requests that are drawn. */
 
 #define PROOFS_MAX 100
+
+/* One proof may be such that STS fails over it; more of them, and STS does not answer. */
+#define SILENCES_MAX 3
 
 static void refuse(CsrSeen *seen, CsrVerdict verdict, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
@@ -35,7 +38,11 @@ void nodes_look_at_proof(const NodesScene *scene, CsrSeen *seen)
 {
         StsProof proof;
         if (!read_proof(seen, &proof)) {
-                refuse(seen, CSR_DELETE, "it carries no proof of which instance asks");
+                refuse(seen, CSR_DELETE,
+                       "it carries no proof of which instance asks (the daemon of an older image "
+                       "gives none)");
+        } else if (*seen->csr.flaw) {
+                return; /* csr_judge() denies it */
         } else if (!sts_proof_is_fresh(&proof, scene->aws_now)) {
                 refuse(seen, CSR_DENY,
                        "its proof of identity has the time %s, which is too far from AWS's clock",
@@ -60,7 +67,7 @@ static void judge_caller(const Boot *boot, const StsCaller *caller, CsrSeen *see
         seen->verdict = CSR_APPROVE; /* the reason is csr_judge()'s */
 }
 
-/* Puts the proof to STS. Returns false if STS does not answer: the others need not be tried now. */
+/* Puts the proof to STS. Returns false if STS does not answer. */
 static bool check(const Boot *boot, StepContext *context, CsrSeen *seen)
 {
         StsProof proof;
@@ -86,44 +93,39 @@ static bool check(const Boot *boot, StepContext *context, CsrSeen *seen)
         return true;
 }
 
-static int compare_age(const void *a, const void *b)
+static bool is_older(const Csr *one, const Csr *other)
 {
-        const Csr *x = &((const CsrSeen *) a)->csr, *y = &((const CsrSeen *) b)->csr;
-        if (x->created == y->created) {
-                return strcmp(x->name, y->name);
-        }
-        return x->created > y->created ? 1 : -1;
+        return one->created < other->created ||
+               (one->created == other->created && strcmp(one->name, other->name) < 0);
 }
 
 /* Returns true if an older request, for the same Node, was made with the same key. */
 static bool is_repeated(const NodesScene *scene, const CsrSeen *seen)
 {
-        for (const CsrSeen *older = scene->csrs; older < seen; older++) {
-                if (streq(older->key, seen->key) &&
-                    streq(older->csr.node_name, seen->csr.node_name)) {
+        FOREACH_ARRAY(other, scene->csrs, scene->n_csrs) {
+                if (streq(other->key, seen->key) &&
+                    streq(other->csr.node_name, seen->csr.node_name) &&
+                    is_older(&other->csr, &seen->csr)) {
                         return true;
                 }
         }
         return false;
 }
 
-void nodes_prove(const Boot *boot, StepContext *context, NodesScene *scene)
+void nodes_prove(const Boot *boot, StepContext *context, NodesScene *scene, size_t first)
 {
-        size_t n_asked = 0;
-        bool answers = true;
-        if (scene->n_csrs > 0) {
-                qsort(scene->csrs, scene->n_csrs, sizeof(*scene->csrs), compare_age);
-        }
-        FOREACH_ARRAY(seen, scene->csrs, scene->n_csrs) {
+        size_t n_asked = 0, n_silent = 0;
+        for (size_t i = 0; i < scene->n_csrs; i++) {
+                CsrSeen *seen = &scene->csrs[(first + i) % scene->n_csrs];
                 if (seen->verdict != CSR_PROVE) {
                         continue;
                 }
                 if (is_repeated(scene, seen)) {
                         refuse(seen, CSR_DENY, "an older request is by the same key");
                 } else if (n_asked == PROOFS_MAX) {
-                        refuse(seen, CSR_DENY, "more than %d requests wait", PROOFS_MAX);
-                } else if (answers) {
-                        answers = check(boot, context, seen);
+                        refuse(seen, CSR_WAIT, "more than %d requests wait", PROOFS_MAX);
+                } else if (n_silent < SILENCES_MAX) {
+                        n_silent += !check(boot, context, seen);
                         n_asked++;
                 }
                 if (seen->verdict == CSR_PROVE) {
