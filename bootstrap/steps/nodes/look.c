@@ -167,8 +167,8 @@ static bool is_ending(const json_t *item)
 static int see_csr(const json_t *item, void *userdata, Error *err)
 {
         NodesScene *scene = userdata;
-        CsrSeen *seen;
-        Csr csr;
+        CsrSeen *seen = NULL;
+        Csr csr = {};
         int r = csr_read(item, &csr, err);
         bool is_over = csr.denied && !csr.renewal && scene->now - csr.created > DENIED_S;
         if (r < 0) {
