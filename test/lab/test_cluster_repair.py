@@ -75,7 +75,7 @@ def test_deleted_nodes(kube, said):
         back = eventually(lambda n=name, u=uid: kube.get("node", node_name(n))["metadata"]["uid"] != u and
                           node_name(n) in kube.ready_nodes(), pause_s=1)
         ok(back, f"{name}: its Node was deleted, and comes back Ready", kube.kubectl("get", "nodes"))
-        ok(said(name, f"there is no Node {node_name(name)}; restarting kubelet"), "and the journal says so")
+        ok(said(name, f"kubelet has not registered Node {node_name(name)}: restarting"), "and the journal says so")
         settle(name)
     equal(kept.lost(before, kept.take("master", kube, ["node"]), "Node /"), [], "deleted Nodes: nothing else is lost")
 

@@ -87,7 +87,8 @@ typedef struct JoinCase {
         const char *what;
         time_t age_s; /* of kubelet */
         unsigned appears;
-        time_t report_age_s, api_age_s; /* of its last report; of the ready API server, -1: unknown */
+        time_t report_age_s,
+                api_age_s; /* of its last report; of the ready API server, -1: unknown */
         unsigned restarts, attempts;
         const char *warning;
 } JoinCase;
@@ -95,7 +96,8 @@ typedef struct JoinCase {
 static const JoinCase join_cases[] = {
         { "a node that has joined", 1000, 1, 5, -1, 0, 0, "" },
         { "a kubelet that registers", 5, 4, 0, -1, 0, 1, "" },
-        { "a Node that was deleted", 1000, 0, 5, -1, 1, 1, "there is no Node" },
+        { "a Node that was deleted", 1000, 0, 5, -1, 1, 1, "has not registered Node" },
+        { "a master's Node that was deleted", 1000, 0, 5, 10, 1, 1, "has not registered Node" },
         { "a master whose kubelet has reported", 20, 1, 5, 10, 0, 0, "" },
         { "a master rebooted: the Node is of before", 20, 1, 500, 10, 1, 1, "" },
         { "a new master", 20, 0, 500, 10, 1, 1, "" },
@@ -110,8 +112,8 @@ static void test_joins(void)
                 begin(c->age_s, c->appears, c->report_age_s, c->api_age_s);
                 int r = join(&status, &err);
                 if (r < 0 || scene.restarts != c->restarts || status.attempts != c->attempts) {
-                        test_fail(__FILE__, __LINE__, "%s: %d (%s), %u restarts, %u attempts", c->what,
-                                  r, err.message, scene.restarts, status.attempts);
+                        test_fail(__FILE__, __LINE__, "%s: %d (%s), %u restarts, %u attempts",
+                                  c->what, r, err.message, scene.restarts, status.attempts);
                 }
                 CHECK_CONTAINS(status.warning, c->warning);
         }

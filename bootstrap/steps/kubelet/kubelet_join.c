@@ -76,15 +76,18 @@ static int await_registration(Boot *boot, StepContext *context, Error *err)
 {
         struct timespec since;
         int r = service_is_active(UNIT_KUBELET, context, &since, err);
-        if (r <= 0 || began_too_early(boot, &since)) {
-                return r < 0 ? r : 0;
+        if (r <= 0) {
+                return r;
         }
         time_t age_s = time(NULL) - since.tv_sec;
+        if (age_s < REGISTERS_S && began_too_early(boot, &since)) {
+                return 0;
+        }
         r = age_s < REGISTERS_S ? step_await(context, kubelet_join_probe, boot, service_looks,
                                              (unsigned) (REGISTERS_S - age_s), err)
                                 : 0;
         if (r == 0) {
-                step_warn(context, "there is no Node %s; restarting kubelet so that it registers",
+                step_warn(context, "kubelet has not registered Node %s: restarting kubelet",
                           boot->node_name);
         }
         return r;
