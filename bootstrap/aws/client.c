@@ -131,6 +131,14 @@ void aws_client_clock_offset(AwsClient *client, bool *ret_known, int64_t *ret_se
         client_unlock(client);
 }
 
+time_t aws_client_time(AwsClient *client)
+{
+        client_lock(client);
+        int64_t offset = client->offset; /* 0 while it is not known */
+        client_unlock(client);
+        return time(NULL) + offset;
+}
+
 uint64_t aws_client_requests(AwsClient *client)
 {
         client_lock(client);
@@ -269,10 +277,9 @@ static void signed_call_done(SignedCall *signed_call)
         sigv4_result_done(&signed_call->signature);
 }
 
-/* Signs the call, as of so many seconds from now. *ret must be zero; it must be released on failure
- * as well. */
-static int client_prepare(AwsClient *client, const AwsCall *call, int64_t correction,
-                          const Wait *wait, SignedCall *ret, Error *err)
+/* Signs the call with this time. *ret must be zero; it must be released on failure as well. */
+static int client_prepare(AwsClient *client, const AwsCall *call, time_t now, const Wait *wait,
+                          SignedCall *ret, Error *err)
 {
         const char *query;
         if (split_url(call->url, &ret->host, &ret->path, &query) < 0) {
@@ -283,18 +290,15 @@ static int client_prepare(AwsClient *client, const AwsCall *call, int64_t correc
                 return r;
         }
         return sign_call(call, call->region ? call->region : client->region, ret->host, ret->path,
-                         query, time(NULL) + correction, &ret->keys, &ret->signature, ret->headers,
-                         &ret->n_headers, err);
+                         query, now, &ret->keys, &ret->signature, ret->headers, &ret->n_headers,
+                         err);
 }
 
 int aws_client_sign(AwsClient *client, const AwsCall *call, const Wait *wait, AwsKeys *ret_keys,
                     Sigv4Result *ret, Error *err)
 {
         _cleanup_(signed_call_done) SignedCall signed_call = {};
-        bool is_known;
-        int64_t offset = 0;
-        aws_client_clock_offset(client, &is_known, &offset);
-        int r = client_prepare(client, call, is_known ? offset : 0, wait, &signed_call, err);
+        int r = client_prepare(client, call, aws_client_time(client), wait, &signed_call, err);
         if (r < 0) {
                 return r;
         }
@@ -355,7 +359,8 @@ static int send_once(AwsClient *client, const AwsCall *call, const Wait *wait, O
         ret->correction = client->correction;
         client_unlock(client);
         if (r >= 0) {
-                r = client_prepare(client, call, ret->correction, wait, &signed_call, err);
+                r = client_prepare(client, call, time(NULL) + ret->correction, wait, &signed_call,
+                                   err);
         }
         if (r >= 0) {
                 r = client_send(client, call, signed_call.headers, signed_call.n_headers, wait,

@@ -57,6 +57,9 @@ int aws_client_forward(AwsClient *client, const AwsCall *call, const Wait *wait,
  * last reply that TLS verified. *ret_known is false before the first such reply. */
 void aws_client_clock_offset(AwsClient *client, bool *ret_known, int64_t *ret_seconds);
 
+/* Returns the time by AWS's clock; by this machine's clock while AWS's is not known. */
+time_t aws_client_time(AwsClient *client);
+
 /* Returns the number of requests sent so far, including retries. */
 uint64_t aws_client_requests(AwsClient *client);
 

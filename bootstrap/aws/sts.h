@@ -19,7 +19,7 @@
  * The verifier makes the request anew: address, method, body and the list of signed headers are its
  * own, so a proof cannot lead it elsewhere or leave a header out. */
 
-/* What is proven: hexadecimal digits and the characters of an identifier. */
+/* The claim that is proven. Both texts have only letters, digits and hyphens. */
 typedef struct StsClaim {
         const char *cluster_id;
         const char *request_sha256; /* of the certificate request in PEM */

@@ -17,7 +17,7 @@
  * Every holder of a join token may ask, and the token does not tell which machine asks. So a
  * request carries a proof (aws/sts.h) of the instance that made it, in an annotation. It is granted
  * if that is the instance to which EC2 gave the requested name. A renewal needs no proof: the
- * Node's own certificate asks. Pure: whoever calls asks AWS. */
+ * Node's own certificate asks. Pure: the caller asks AWS. */
 
 #define CSR_SIGNER_KUBELET "kubernetes.io/kube-apiserver-client-kubelet"
 
@@ -85,6 +85,6 @@ int csr_read_answer(const json_t *object, Buffer *ret, Error *err);
 #define CSR_REASON_MAX 256
 
 /* Returns the verdict, and writes the reason, for people; CSR_REASON_MAX bytes are enough for it.
- * Where the request has a flaw, the instance's facts may be empty. Must not be called for settled
+ * The instance's facts may be empty if the request has a flaw. Must not be called for settled
  * requests or other signers. */
 CsrVerdict csr_judge(const Csr *csr, const CsrFacts *facts, char *ret_reason, size_t size);

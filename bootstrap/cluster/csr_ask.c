@@ -2,7 +2,6 @@
 #include <errno.h>
 
 #include "base/base64.h"
-#include "base/json.h"
 #include "cluster/csr.h"
 
 /* The asker's half of cluster/csr.h. */

@@ -282,11 +282,8 @@ static void judge(CsrSeen *seen, time_t now)
 int nodes_look(const Boot *boot, StepContext *context, KubeApi *api, NodesScene *ret, Error *err)
 {
         const Wait *wait = step_wait(context);
-        bool is_known;
-        int64_t offset_s;
         ret->now = time(NULL);
-        aws_client_clock_offset(boot->aws, &is_known, &offset_s);
-        ret->aws_now = ret->now + (is_known ? offset_s : 0);
+        ret->aws_now = aws_client_time(boot->aws);
         int r = kube_api_list(api, NODES_PATH, true, wait, see_node, ret, err);
         if (r < 0) {
                 return r;

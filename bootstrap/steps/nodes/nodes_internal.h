@@ -42,7 +42,7 @@ typedef struct CsrSeen {
 
 typedef struct NodesScene {
         time_t now;
-        time_t aws_now;  /* by AWS's clock, where a reply has told it */
+        time_t aws_now;  /* aws_client_time() */
         NodeSeen *nodes; /* sorted by name */
         size_t n_nodes;
         CsrSeen *csrs; /* requests of kubelets that are not settled */
@@ -61,8 +61,8 @@ int nodes_look(const Boot *boot, StepContext *context, KubeApi *api, NodesScene 
  * proof cannot hold, else seen->key. */
 void nodes_look_at_proof(const NodesScene *scene, CsrSeen *seen);
 
-/* Decides the requests that csr_judge() grants if their proof holds, beginning with the first-th.
- * While STS does not answer, they wait. */
+/* Decides the requests that csr_judge() grants if their proof holds. `first` is the index to begin
+ * with. While STS does not answer, the requests wait. */
 void nodes_prove(const Boot *boot, StepContext *context, NodesScene *scene, size_t first);
 
 /* Settles requests, and deletes and labels Nodes, as the scene requires. An object that has changed

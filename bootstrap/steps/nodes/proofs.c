@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "aws/sts.h"
-#include "base/time.h"
 #include "steps/nodes/nodes_internal.h"
 
 /* The proofs of identity that requests for a first certificate carry. Whoever has a join token can
@@ -13,7 +11,8 @@
 
 #define PROOFS_MAX 100
 
-/* One proof may be such that STS fails over it; more of them, and STS does not answer. */
+/* STS may fail on one proof that somebody has made for that. After this many failures in a look,
+ * STS counts as not answering. */
 #define SILENCES_MAX 3
 
 static void refuse(CsrSeen *seen, CsrVerdict verdict, const char *format, ...)
